@@ -1,0 +1,225 @@
+//! Decisions are made once: of the records of one (proposal, kind) the first stands, a later, different one is an
+//! incident.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    id::{ProposalId, Voter},
+    proposal::Definition,
+    result::{Cut, PublishedResult},
+};
+
+/// A record of the `pnyx.proposals` topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// A key that signs receipts and results from here on.
+    PlatformKey(Voter),
+    /// A proposal exists.
+    Definition(Box<Definition>),
+    /// Where counting ends.
+    Cut(Cut),
+    /// What came out.
+    Result(Box<PublishedResult>),
+}
+
+/// What a decision record did to the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// The first of its kind: it stands.
+    Stands,
+    /// The same as the one that stands.
+    Repeated,
+    /// Different from the one that stands: an incident, ignored.
+    Conflicts,
+    /// About a proposal without a definition: an incident, ignored.
+    Unknown,
+}
+
+/// What is decided of one proposal. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposalDecisions {
+    /// Offset of the definition in `pnyx.proposals`: proposals are listed by it.
+    pub offset: u64,
+    /// The definition.
+    pub definition: Arc<Definition>,
+    /// The cut, once made.
+    pub cut: Option<Arc<Cut>>,
+    /// The result, once published.
+    pub result: Option<Arc<PublishedResult>>,
+}
+
+/// The fold of `pnyx.proposals`.
+#[derive(Debug, Clone, Default)]
+pub struct DecisionBook {
+    proposals: BTreeMap<ProposalId, ProposalDecisions>,
+    keys: Vec<Voter>,
+}
+
+impl DecisionBook {
+    /// Takes the record at `offset`.
+    pub fn record(&mut self, offset: u64, decision: Decision) -> Recorded {
+        match decision {
+            Decision::PlatformKey(key) if self.keys.contains(&key) => Recorded::Repeated,
+            Decision::PlatformKey(key) => {
+                self.keys.push(key);
+                Recorded::Stands
+            }
+            Decision::Definition(definition) => self.record_definition(offset, *definition),
+            Decision::Cut(cut) => match self.proposals.get_mut(&cut.proposal) {
+                Some(decisions) => record_once(&mut decisions.cut, cut),
+                None => Recorded::Unknown,
+            },
+            Decision::Result(result) => match self.proposals.get_mut(&result.core.proposal) {
+                Some(decisions) => record_once(&mut decisions.result, *result),
+                None => Recorded::Unknown,
+            },
+        }
+    }
+
+    fn record_definition(&mut self, offset: u64, definition: Definition) -> Recorded {
+        let id = definition.proposal().id();
+        if let Some(standing) = self.proposals.get(&id) {
+            return if *standing.definition == definition { Recorded::Repeated } else { Recorded::Conflicts };
+        }
+        self.proposals
+            .insert(id, ProposalDecisions { offset, definition: Arc::new(definition), cut: None, result: None });
+        Recorded::Stands
+    }
+
+    /// What is decided of a proposal.
+    pub fn get(&self, id: ProposalId) -> Option<&ProposalDecisions> {
+        self.proposals.get(&id)
+    }
+
+    /// All proposals, by id.
+    pub const fn proposals(&self) -> &BTreeMap<ProposalId, ProposalDecisions> {
+        &self.proposals
+    }
+
+    /// The platform's keys, the oldest first.
+    pub fn keys(&self) -> &[Voter] {
+        &self.keys
+    }
+}
+
+fn record_once<T: PartialEq>(slot: &mut Option<Arc<T>>, value: T) -> Recorded {
+    match slot {
+        Some(standing) if **standing == value => Recorded::Repeated,
+        Some(_) => Recorded::Conflicts,
+        None => {
+            *slot = Some(Arc::new(value));
+            Recorded::Stands
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::U256;
+
+    use super::*;
+    use crate::{
+        counting::Scores,
+        id::Root,
+        outcome::{Outcome, OutcomeDecision},
+        power::Power,
+        proposal::{Abstentions, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
+        result::{Provenance, ResultCore},
+        time::{TimestampMs, Window},
+    };
+
+    #[test]
+    fn the_first_of_each_kind_stands() {
+        let mut book = DecisionBook::default();
+        let (id, first) = definition("grants", 4);
+        let cut = cut(id, 100);
+        assert_eq!(book.record(0, first.clone()), Recorded::Stands);
+        assert_eq!(book.record(1, Decision::Cut(cut.clone())), Recorded::Stands);
+        assert_eq!(book.record(2, result(cut.clone(), 1)), Recorded::Stands);
+        let before = book.get(id).cloned();
+
+        for repeated in [first, Decision::Cut(cut.clone()), result(cut.clone(), 1)] {
+            assert_eq!(book.record(3, repeated), Recorded::Repeated);
+        }
+        for other in [definition("grants", 5).1, Decision::Cut(self::cut(id, 101)), result(cut.clone(), 2)] {
+            assert_eq!(book.record(4, other), Recorded::Conflicts);
+        }
+        assert_eq!(book.get(id).cloned(), before);
+        let standing = book.get(id).unwrap();
+        assert_eq!((standing.offset, standing.definition.lanes()), (0, 4));
+        assert_eq!(standing.cut.as_deref(), Some(&cut));
+        assert_eq!(standing.result.as_ref().unwrap().core.ballots, 1);
+    }
+
+    #[test]
+    fn nothing_is_decided_about_a_proposal_without_a_definition() {
+        let mut book = DecisionBook::default();
+        let (id, _) = definition("grants", 4);
+        assert_eq!(book.record(0, Decision::Cut(cut(id, 100))), Recorded::Unknown);
+        assert_eq!(book.record(1, result(cut(id, 100), 1)), Recorded::Unknown);
+        assert!(book.get(id).is_none() && book.proposals().is_empty());
+    }
+
+    #[test]
+    fn proposals_are_decided_apart() {
+        let mut book = DecisionBook::default();
+        let (one, first) = definition("grants", 4);
+        let (other, second) = definition("treasury", 4);
+        assert_eq!(book.record(0, first), Recorded::Stands);
+        assert_eq!(book.record(7, second), Recorded::Stands);
+        assert_eq!(book.record(8, Decision::Cut(cut(other, 100))), Recorded::Stands);
+        assert!(book.get(one).unwrap().cut.is_none());
+        assert_eq!(book.get(other).unwrap().offset, 7);
+    }
+
+    #[test]
+    fn keys_are_kept_in_order_and_once() {
+        let mut book = DecisionBook::default();
+        let (old, new) = (Voter::new([9; 20]), Voter::new([1; 20]));
+        let recorded = [old, new, old].map(|key| book.record(0, Decision::PlatformKey(key)));
+        assert_eq!(recorded, [Recorded::Stands, Recorded::Stands, Recorded::Repeated]);
+        assert_eq!(book.keys(), [old, new]);
+    }
+
+    fn definition(name: &str, lanes: u16) -> (ProposalId, Decision) {
+        let parts = ProposalParts {
+            platform: "dev".to_owned(),
+            namespace: "default".to_owned(),
+            name: name.to_owned(),
+            space: "example.eth".to_owned(),
+            title: "Title".to_owned(),
+            body: String::new(),
+            discussion: String::new(),
+            author: String::new(),
+            choices: vec!["For".to_owned(), "Against".to_owned()],
+            voting: Voting {
+                system: VotingSystem::Basic,
+                quorum: None,
+                approval_threshold: None,
+                abstentions: Abstentions::Quorum,
+            },
+            window: Window::new(TimestampMs(1_000), TimestampMs(2_000)).unwrap(),
+            strategies: vec![Strategy::Ticket(Power::ONE)],
+            clock_skew_s: 300,
+        };
+        let proposal = Proposal::new(parts).unwrap();
+        (proposal.id(), Decision::Definition(Box::new(Definition::new(proposal, lanes, 1).unwrap())))
+    }
+
+    fn cut(proposal: ProposalId, decided_at_ms: u64) -> Cut {
+        Cut { proposal, decided_at: TimestampMs(decided_at_ms), partitions: Vec::new() }
+    }
+
+    fn result(cut: Cut, ballots: u64) -> Decision {
+        let outcome = Outcome {
+            scores: Scores(vec![U256::ZERO; 2]),
+            total_power: U256::ZERO,
+            quorum_reached: None,
+            threshold_reached: None,
+            decision: OutcomeDecision::Failed,
+        };
+        let core = ResultCore { proposal: cut.proposal, ballots, outcome, ballots_root: Root::new([0; 32]) };
+        let provenance = Provenance { cut, records: ballots, rejected: BTreeMap::new() };
+        Decision::Result(Box::new(PublishedResult { core, provenance, key: Voter::new([0; 20]), signature: [0; 65] }))
+    }
+}

@@ -1,0 +1,125 @@
+//! A proposal: everything that binds a voter, checked once, and the id that is its hash.
+
+mod checks;
+mod definition;
+mod encoding;
+mod strategy;
+mod voting;
+
+pub use definition::{Definition, DefinitionError};
+pub use encoding::canonical_encoding;
+pub use strategy::Strategy;
+pub use voting::{Abstentions, Fraction, Quorum, Voting, VotingSystem};
+
+use thiserror::Error;
+
+use crate::{id::ProposalId, time::Window};
+
+/// Most choices of a proposal.
+pub const CHOICES_MAX: usize = 64;
+/// Most choices where voters rank them: Copeland's matrix and the packed ranking are sized by it.
+pub const RANKED_CHOICES_MAX: usize = 20;
+/// Longest name-like text (platform, namespace, name, space, author), in bytes: a DNS name's length.
+pub const NAME_BYTES_MAX: usize = 253;
+/// Longest title and longest choice, in bytes: Snapshot's limit for a title.
+pub const TITLE_BYTES_MAX: usize = 256;
+/// Longest body, in bytes: as Snapshot allows verified spaces, and well inside a Kubernetes object.
+pub const BODY_BYTES_MAX: usize = 40_000;
+/// Longest link to the discussion, in bytes.
+pub const DISCUSSION_BYTES_MAX: usize = 1_000;
+/// Most strategies of a proposal: as Snapshot allows.
+pub const STRATEGIES_MAX: usize = 8;
+/// Most addresses one list may name: 10,000 entries are about 700 kB of YAML, which a Kubernetes object still holds.
+pub const LISTED_VOTERS_MAX: usize = 10_000;
+/// How far a ballot's signed time may lie after its append time unless the proposal says otherwise, in seconds.
+pub const CLOCK_SKEW_S_DEFAULT: u64 = 300;
+/// Most that a proposal may allow, in seconds: a clock wrong by an hour is set to another time zone, not askew.
+pub const CLOCK_SKEW_S_MAX: u64 = 3_600;
+
+/// The unchecked parts of a proposal, as read from a resource or from the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposalParts {
+    /// The installation's domain, `dev` on a laptop.
+    pub platform: String,
+    /// Kubernetes namespace of the resource.
+    pub namespace: String,
+    /// Kubernetes name of the resource.
+    pub name: String,
+    /// The community, as signed in every ballot's `space`.
+    pub space: String,
+    /// One line.
+    pub title: String,
+    /// The text that is voted on, Markdown.
+    pub body: String,
+    /// A link, or empty.
+    pub discussion: String,
+    /// Who proposes, or empty.
+    pub author: String,
+    /// Texts of the choices; choice 1 is the first.
+    pub choices: Vec<String>,
+    /// How ballots are counted and what decides.
+    pub voting: Voting,
+    /// When ballots count.
+    pub window: Window,
+    /// How a voter's power is found: the sum over these.
+    pub strategies: Vec<Strategy>,
+    /// How far a ballot's signed time may lie after its append time, in seconds.
+    pub clock_skew_s: u64,
+}
+
+/// A proposal whose parts agree with each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    parts: ProposalParts,
+    id: ProposalId,
+}
+
+/// One thing wrong with a proposal: where, in the resource's own words, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{path}: {problem}")]
+pub struct ProposalError {
+    /// Path in the resource, such as `spec.choices[2]`.
+    pub path: String,
+    /// What is wrong and, where it is not plain, what would be right.
+    pub problem: String,
+}
+
+impl Proposal {
+    /// Checks every part and computes the id.
+    ///
+    /// # Errors
+    /// All problems found, in the order of the resource's fields; never an empty list.
+    pub fn new(parts: ProposalParts) -> Result<Self, Vec<ProposalError>> {
+        let problems = checks::check(&parts);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let id = encoding::proposal_id(&parts);
+        Ok(Self { parts, id })
+    }
+
+    /// What a voter's signature binds to.
+    pub const fn id(&self) -> ProposalId {
+        self.id
+    }
+
+    /// The checked parts.
+    pub const fn parts(&self) -> &ProposalParts {
+        &self.parts
+    }
+
+    /// The voting system.
+    pub const fn system(&self) -> VotingSystem {
+        self.parts.voting.system
+    }
+
+    /// The window.
+    pub const fn window(&self) -> Window {
+        self.parts.window
+    }
+
+    /// How many choices there are, 1 to [`CHOICES_MAX`].
+    pub fn choice_count(&self) -> u8 {
+        u8::try_from(self.parts.choices.len()).expect("checked: at most 64 choices")
+    }
+}

@@ -1,0 +1,83 @@
+//! The result: a core part that is a function of the counting ballots alone, and a provenance part that says which log
+//! it was read from.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    id::{ProposalId, Root, Voter},
+    outcome::Outcome,
+    rejection::Rejection,
+    signing::{SigningKey, verify_text},
+    time::TimestampMs,
+    wire::result::signed_text,
+};
+
+/// A partition's share of the cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutPartition {
+    /// Records at this offset and above do not count.
+    pub end_offset: u64,
+    /// Merkle root over the hashes of the records below.
+    pub records_root: Root,
+}
+
+/// The end offsets of the ballots topic, fixed once after the close.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// The proposal.
+    pub proposal: ProposalId,
+    /// When the ends were read.
+    pub decided_at: TimestampMs,
+    /// By partition number.
+    pub partitions: Vec<CutPartition>,
+}
+
+/// The part of a result that any order, repetition or partitioning of the same ballots gives, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultCore {
+    /// The proposal.
+    pub proposal: ProposalId,
+    /// How many ballots stand.
+    pub ballots: u64,
+    /// Scores, quorum and decision.
+    pub outcome: Outcome,
+    /// Merkle root over the standing ballots sorted by voter.
+    pub ballots_root: Root,
+}
+
+/// The part of a result that depends on the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// What was counted.
+    pub cut: Cut,
+    /// Records below the cut.
+    pub records: u64,
+    /// Records below the cut that do not count, by reason.
+    pub rejected: BTreeMap<Rejection, u64>,
+}
+
+/// The final, signed document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedResult {
+    /// What the ballots decide.
+    pub core: ResultCore,
+    /// Where they were read.
+    pub provenance: Provenance,
+    /// The platform's key.
+    pub key: Voter,
+    /// EIP-191 personal signature over the text of `wire::result::signed_text`: r, s, v (27 or 28).
+    pub signature: [u8; 65],
+}
+
+impl PublishedResult {
+    /// Signs both parts.
+    pub fn sign(core: ResultCore, provenance: Provenance, key: &SigningKey) -> Self {
+        let signature = key.sign_text(&signed_text(&core, &provenance));
+        Self { core, provenance, key: key.address(), signature }
+    }
+
+    /// Whether `self.key` signed exactly these parts. Whether that key is the platform's is the caller's question.
+    pub fn verify(&self) -> bool {
+        verify_text(&signed_text(&self.core, &self.provenance), &self.signature, self.key)
+    }
+}

@@ -1,0 +1,85 @@
+//! Decision records, the values of `pnyx.proposals`: JSON objects `{"v":1,"kind":"key|definition|cut|result",…}`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    WireError,
+    definition::DefinitionDto,
+    json::{Format, VERSION, to_json},
+    result::{self, CutDto},
+};
+use crate::decisions::Decision;
+
+const FORMAT: Format = Format("decision record");
+
+const KIND_KEY: &str = "key";
+const KIND_DEFINITION: &str = "definition";
+const KIND_CUT: &str = "cut";
+
+/// The bytes of a decision: the same decision always gives the same bytes.
+pub fn encode(decision: &Decision) -> Vec<u8> {
+    let json = match decision {
+        Decision::PlatformKey(key) => {
+            to_json(&KeyRecordDto { v: VERSION, kind: KIND_KEY.to_owned(), key: key.to_string() })
+        }
+        Decision::Definition(definition) => to_json(&DefinitionRecordDto {
+            v: VERSION,
+            kind: KIND_DEFINITION.to_owned(),
+            definition: DefinitionDto::of(definition),
+        }),
+        Decision::Cut(cut) => to_json(&CutRecordDto { v: VERSION, kind: KIND_CUT.to_owned(), cut: CutDto::of(cut) }),
+        Decision::Result(result) => result::encode(result),
+    };
+    json.into_bytes()
+}
+
+/// The decision of bytes. Strict: refuses whatever [`encode`] would not have written, so a decision has one encoding.
+pub fn decode(bytes: &[u8]) -> Result<Decision, WireError> {
+    let decision = match FORMAT.kind(bytes)?.as_deref() {
+        Some(KIND_KEY) => {
+            let KeyRecordDto { v: _, kind: _, key } = FORMAT.parse(bytes)?;
+            Decision::PlatformKey(FORMAT.voter("key", &key)?)
+        }
+        Some(KIND_DEFINITION) => {
+            let DefinitionRecordDto { v: _, kind: _, definition } = FORMAT.parse(bytes)?;
+            Decision::Definition(Box::new(definition.into_definition(FORMAT)?))
+        }
+        Some(KIND_CUT) => {
+            let CutRecordDto { v: _, kind: _, cut } = FORMAT.parse(bytes)?;
+            Decision::Cut(cut.into_cut(FORMAT)?)
+        }
+        Some(result::KIND) => {
+            // Its own decoder is as strict.
+            let json = FORMAT.field("result", std::str::from_utf8(bytes))?;
+            return Ok(Decision::Result(Box::new(result::decode(json)?)));
+        }
+        Some(other) => return Err(FORMAT.malformed(format_args!("kind: {other:?} is not a decision"))),
+        None => return Err(FORMAT.malformed("kind: is missing")),
+    };
+    FORMAT.require_canonical(bytes, &encode(&decision))?;
+    Ok(decision)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyRecordDto {
+    v: u8,
+    kind: String,
+    key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DefinitionRecordDto {
+    v: u8,
+    kind: String,
+    definition: DefinitionDto,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CutRecordDto {
+    v: u8,
+    kind: String,
+    cut: CutDto,
+}

@@ -1,0 +1,135 @@
+//! Verdict records, the values of `pnyx.<id>.verdicts` (docs/formats.md, "Verdict record").
+
+use alloy_primitives::U256;
+
+use super::WireError;
+use crate::{
+    choice::Choice,
+    id::{Digest, Place, RecordHash, Voter},
+    power::{POWER_BITS_MAX, Power},
+    rejection::Rejection,
+    time::TimestampMs,
+    verdict::{CountingBallot, RejectedRecord, Ruling, Verdict},
+};
+
+const FORMAT: &str = "verdict record";
+
+/// The version this build writes.
+const VERSION: u8 = 1;
+
+const COUNTS: u8 = 1;
+const REJECTED: u8 = 2;
+
+/// Bits of a rejected record's flags: which optional fields follow.
+const HAS_DIGEST: u8 = 1;
+const HAS_VOTER: u8 = 2;
+
+/// Bytes of a power: it is below 2^192.
+const POWER_BYTES: usize = POWER_BITS_MAX / 8;
+
+/// Room for a verdict of a choice of a few bytes, so that most are written without growing.
+const USUAL_BYTES: usize = 128;
+
+/// The bytes of a verdict.
+pub fn encode(verdict: &Verdict) -> Vec<u8> {
+    let Verdict { place, appended_at, ruling } = verdict;
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    bytes.push(VERSION);
+    bytes.push(match ruling {
+        Ruling::Counts(_) => COUNTS,
+        Ruling::Rejected(_) => REJECTED,
+    });
+    bytes.extend_from_slice(&place.partition.to_be_bytes());
+    bytes.extend_from_slice(&place.offset.to_be_bytes());
+    bytes.extend_from_slice(&appended_at.0.to_be_bytes());
+    match ruling {
+        Ruling::Counts(ballot) => encode_counts(ballot, &mut bytes),
+        Ruling::Rejected(rejected) => encode_rejected(rejected, &mut bytes),
+    }
+    bytes
+}
+
+/// The verdict of bytes. Strict: every byte has one meaning and none may be left over, so a verdict has one encoding.
+pub fn decode(bytes: &[u8]) -> Result<Verdict, WireError> {
+    let mut reader = Reader(bytes);
+    let [version] = reader.take("version")?;
+    if version != VERSION {
+        return Err(WireError::Version { format: FORMAT, version: version.into(), known: VERSION.into() });
+    }
+    let [ruling] = reader.take("ruling")?;
+    let place = Place {
+        partition: u32::from_be_bytes(reader.take("partition")?),
+        offset: u64::from_be_bytes(reader.take("offset")?),
+    };
+    let appended_at = TimestampMs(u64::from_be_bytes(reader.take("appendedAtMs")?));
+    let ruling = match ruling {
+        COUNTS => Ruling::Counts(decode_counts(reader)?),
+        REJECTED => Ruling::Rejected(decode_rejected(reader)?),
+        other => return Err(malformed(format!("ruling {other} is neither {COUNTS} nor {REJECTED}"))),
+    };
+    Ok(Verdict { place, appended_at, ruling })
+}
+
+fn encode_counts(ballot: &CountingBallot, bytes: &mut Vec<u8>) {
+    let CountingBallot { voter, digest, signed_at_s, choice, power } = ballot;
+    bytes.extend_from_slice(voter.as_bytes());
+    bytes.extend_from_slice(digest.as_bytes());
+    bytes.extend_from_slice(&signed_at_s.to_be_bytes());
+    bytes.extend_from_slice(&power.units().to_be_bytes::<32>()[32 - POWER_BYTES..]);
+    bytes.extend_from_slice(&choice.canonical_bytes());
+}
+
+fn decode_counts(mut reader: Reader<'_>) -> Result<CountingBallot, WireError> {
+    let voter = Voter::new(reader.take("voter")?);
+    let digest = Digest::new(reader.take("digest")?);
+    let signed_at_s = u64::from_be_bytes(reader.take("signedAtS")?);
+    let units = U256::from_be_slice(&reader.take::<POWER_BYTES>("power")?);
+    let power = Power::from_units(units).map_err(|error| malformed(format!("power {error}")))?;
+    if power.is_zero() {
+        return Err(malformed("a counting ballot has power above 0".to_owned()));
+    }
+    let choice =
+        Choice::from_canonical_bytes(reader.0).ok_or_else(|| malformed("the choice is not canonical".to_owned()))?;
+    Ok(CountingBallot { voter, digest, signed_at_s, choice, power })
+}
+
+fn encode_rejected(rejected: &RejectedRecord, bytes: &mut Vec<u8>) {
+    let RejectedRecord { rejection, record, digest, claimed_voter } = rejected;
+    bytes.extend_from_slice(&rejection.code().to_be_bytes());
+    bytes.extend_from_slice(record.as_bytes());
+    bytes.push(digest.map_or(0, |_| HAS_DIGEST) | claimed_voter.map_or(0, |_| HAS_VOTER));
+    bytes.extend(digest.iter().flat_map(|digest| digest.as_bytes()));
+    bytes.extend(claimed_voter.iter().flat_map(|voter| voter.as_bytes()));
+}
+
+fn decode_rejected(mut reader: Reader<'_>) -> Result<RejectedRecord, WireError> {
+    let code = u16::from_be_bytes(reader.take("rejection")?);
+    let rejection =
+        Rejection::from_code(code).ok_or_else(|| malformed(format!("rejection code {code} is not known")))?;
+    let record = RecordHash::new(reader.take("record")?);
+    let [flags] = reader.take("flags")?;
+    if flags & !(HAS_DIGEST | HAS_VOTER) != 0 {
+        return Err(malformed(format!("flags {flags:#04x} have unknown bits")));
+    }
+    let digest = if flags & HAS_DIGEST == 0 { None } else { Some(Digest::new(reader.take("digest")?)) };
+    let claimed_voter = if flags & HAS_VOTER == 0 { None } else { Some(Voter::new(reader.take("voter")?)) };
+    if !reader.0.is_empty() {
+        return Err(malformed(format!("{} bytes are left over", reader.0.len())));
+    }
+    Ok(RejectedRecord { rejection, record, digest, claimed_voter })
+}
+
+/// The bytes not read yet.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self, field: &str) -> Result<[u8; N], WireError> {
+        let (head, rest) = self.0.split_first_chunk().ok_or_else(|| malformed(format!("it ends within {field}")))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+}
+
+fn malformed(problem: String) -> WireError {
+    WireError::Malformed { format: FORMAT, problem }
+}
