@@ -1,0 +1,183 @@
+//! Resources from YAML files, read as strictly as `kubectl apply --validate=strict` does, with the path of each mistake.
+
+mod document;
+mod hint;
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use pnyx_core::{proposal::Proposal, time::Window};
+
+use crate::{GovernanceProposal, resolve};
+
+/// Largest file: more than two resources at the size limit of a Kubernetes object (1.5 MiB).
+pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Most YAML files of one directory: a wrong directory is noticed before it is read into memory.
+pub const FILES_MAX: usize = 1_000;
+
+/// A resource and the file it was read from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    file: PathBuf,
+    proposal: GovernanceProposal,
+}
+
+/// One thing wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileProblem {
+    /// The file or directory.
+    pub file: PathBuf,
+    /// Path in the resource, such as `spec.choices[2]`; empty where the whole file is meant.
+    pub path: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// Everything wrong with the files read, one line each; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadError(Vec<FileProblem>);
+
+/// Reads all resources of a file, or of all `.yaml` and `.yml` files directly in a directory, in order of file name.
+///
+/// # Errors
+/// All problems of all files.
+pub fn read_resources(path: &Path) -> Result<Vec<Resource>, ReadError> {
+    let mut resources: Vec<Resource> = Vec::new();
+    let mut problems = Vec::new();
+    for file in files(path).map_err(|problem| ReadError::of_file(path, problem))? {
+        let text = match read_file(&file) {
+            Ok(text) => text,
+            Err(problem) => {
+                problems.push(FileProblem::of_file(&file, problem));
+                continue;
+            }
+        };
+        let (proposals, found) = document::read_all(&text);
+        problems.extend(found.into_iter().map(|(path, problem)| FileProblem { file: file.clone(), path, problem }));
+        for proposal in proposals {
+            let resource = Resource { file: file.clone(), proposal };
+            match resources.iter().find(|earlier| earlier.key() == resource.key()) {
+                None => resources.push(resource),
+                Some(earlier) => problems.push(resource.repeats(earlier)),
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ReadError(problems));
+    }
+    if resources.is_empty() {
+        return Err(ReadError::of_file(path, "holds no resource".to_owned()));
+    }
+    Ok(resources)
+}
+
+impl Resource {
+    /// The file it was read from.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The resource; its namespace is set.
+    pub const fn proposal(&self) -> &GovernanceProposal {
+        &self.proposal
+    }
+
+    /// As [`resolve`], with the file named in each problem.
+    ///
+    /// # Errors
+    /// All problems found, in the order of the resource's fields.
+    pub fn resolve(&self, platform: &str, window: Option<Window>) -> Result<Proposal, ReadError> {
+        resolve(&self.proposal, platform, window).map_err(|errors| {
+            let in_file = |error: pnyx_core::proposal::ProposalError| FileProblem {
+                file: self.file.clone(),
+                path: error.path,
+                problem: error.problem,
+            };
+            ReadError(errors.into_iter().map(in_file).collect())
+        })
+    }
+
+    fn key(&self) -> (Option<&str>, Option<&str>) {
+        (self.proposal.metadata.namespace.as_deref(), self.proposal.metadata.name.as_deref())
+    }
+
+    fn repeats(&self, earlier: &Self) -> FileProblem {
+        let (namespace, name) = self.key();
+        let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
+        FileProblem {
+            file: self.file.clone(),
+            path: "metadata.name".to_owned(),
+            problem: format!("\"{name}\" in namespace \"{namespace}\" is already in {}", earlier.file.display()),
+        }
+    }
+}
+
+impl ReadError {
+    /// The problems, in the order of files and their fields.
+    pub fn problems(&self) -> &[FileProblem] {
+        &self.0
+    }
+
+    fn of_file(file: &Path, problem: String) -> Self {
+        Self(vec![FileProblem::of_file(file, problem)])
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl FileProblem {
+    fn of_file(file: &Path, problem: String) -> Self {
+        Self { file: file.to_owned(), path: String::new(), problem }
+    }
+}
+
+impl fmt::Display for FileProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.path.is_empty() { "" } else { ": " };
+        write!(f, "{}: {}{separator}{}", self.file.display(), self.path, self.problem)
+    }
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
+    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            files.push(file);
+        }
+        if files.len() > FILES_MAX {
+            return Err(format!("holds more than {FILES_MAX} YAML files"));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_file(file: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = File::open(file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+    let length = read.map_err(|error| format!("cannot be read: {error}"))?;
+    if u64::try_from(length).is_ok_and(|length| length > FILE_BYTES_MAX) {
+        return Err(format!("is larger than {FILE_BYTES_MAX} bytes"));
+    }
+    Ok(text)
+}

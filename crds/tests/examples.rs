@@ -1,0 +1,54 @@
+//! Every file of `examples/` becomes a proposal, one for each voting system, with the demo wallets as delegates.
+
+use std::{collections::BTreeSet, path::Path};
+
+use pnyx_core::{
+    proposal::{Strategy, VotingSystem},
+    time::{TimestampMs, Window},
+};
+use pnyx_crds::{Resource, read_resources};
+
+/// How many demo wallets `examples/README.md` names.
+const DEMO_WALLETS: usize = 16;
+
+fn examples() -> Vec<Resource> {
+    read_resources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples")))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn each_voting_system_has_an_example() {
+    let examples = examples();
+    let proposals: Vec<_> = examples.iter().map(|example| example.resolve("dev", None).unwrap()).collect();
+    let systems: BTreeSet<VotingSystem> = proposals.iter().map(|proposal| proposal.system()).collect();
+    assert_eq!(systems, VotingSystem::ALL.into());
+    for (example, proposal) in examples.iter().zip(&proposals) {
+        assert_eq!(example.file().file_stem().unwrap().to_str().unwrap(), proposal.parts().name);
+        let strategies = &proposal.parts().strategies;
+        let has_demo_wallets = |strategy: &Strategy| match strategy {
+            Strategy::WhitelistWeighted(powers) => {
+                powers.len() == DEMO_WALLETS && powers.values().collect::<BTreeSet<_>>().len() == DEMO_WALLETS
+            }
+            Strategy::Whitelist(_) | Strategy::Ticket(_) => false,
+        };
+        assert!(strategies.iter().any(has_demo_wallets), "{}", proposal.parts().name);
+    }
+}
+
+#[test]
+fn one_example_gives_strangers_no_power() {
+    let has_no_ticket =
+        |example: &&Resource| example.proposal().spec.power.strategies.iter().all(|strategy| strategy.ticket.is_none());
+    assert_eq!(examples().iter().filter(has_no_ticket).count(), 1);
+}
+
+#[test]
+fn a_window_of_the_caller_replaces_the_files_own_and_changes_the_id() {
+    let window = Window::new(TimestampMs(1_000), TimestampMs(2_000)).unwrap();
+    for example in examples() {
+        let own = example.resolve("dev", None).unwrap();
+        let opened = example.resolve("dev", Some(window)).unwrap();
+        assert_eq!(opened.window(), window);
+        assert_ne!(opened.id(), own.id());
+    }
+}

@@ -1,0 +1,141 @@
+//! What a person reads who made a mistake in a file: each case changes one thing in a good resource.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use expect_test::expect_file;
+use pnyx_crds::{FILE_BYTES_MAX, read_resources};
+
+const GOOD: &str = r#"apiVersion: pnyx.dev/v1alpha1
+kind: GovernanceProposal
+metadata:
+  name: good
+spec:
+  space: demo.eth
+  title: Good
+  body: Text
+  choices: ["For", "Against", "Abstain"]
+  voting:
+    system: Basic
+    quorum:
+      kind: Participation
+      power: "10.5"
+    approvalThreshold: "0.666667"
+  window:
+    opensAt: "2026-12-01T12:00:00Z"
+    closesAt: "2026-12-08T12:00:00Z"
+  power:
+    strategies:
+      - ticket:
+          value: "1"
+      - whitelist:
+          addresses: ["0x732a943D04fb15c316D624749287ED15A760015D"]
+      - whitelistWeighted:
+          addresses:
+            "0x732a943D04fb15c316D624749287ED15A760015D": "12.5"
+"#;
+
+/// A text of the good resource, and what stands there instead.
+const CASES: &[(&str, &str)] = &[
+    ("pnyx.dev/v1alpha1", "pnyx.dev/v2"),
+    ("apiVersion: pnyx.dev/v1alpha1\n", ""),
+    ("kind: GovernanceProposal", "kind: Deployment"),
+    ("name: good", "name: Not_Good"),
+    ("name: good", "labels: {a: b}"),
+    ("name: good", "nam: good"),
+    ("  title: Good\n", ""),
+    ("title: Good", "titel: Good"),
+    ("title: Good", "title: 7"),
+    ("title: Good", "title: Good\n  title: Better"),
+    ("title: Good", "title: [Good"),
+    ("title: Good", "title: \"\""),
+    ("title: Good", "deadline: tomorrow\n  title: Good"),
+    (r#"["For", "Against", "Abstain"]"#, "[Yes, No]"),
+    (r#"["For", "Against", "Abstain"]"#, r#"["For", "Against", "For"]"#),
+    (r#"["For", "Against", "Abstain"]"#, "For"),
+    ("system: Basic", "system: Ranked"),
+    ("system: Basic", "system: Approval\n    abstentions: Neither"),
+    ("kind: Participation", "kind: Turnout"),
+    ("power: \"10.5\"", "power: 10.5"),
+    ("power: \"10.5\"", "power: \"ten\""),
+    ("power: \"10.5\"", "power: \"0.1234567890123456789\""),
+    ("0.666667", "0.6666667"),
+    ("0.666667", "0"),
+    ("0.666667", "1.5"),
+    ("2026-12-08T12:00:00Z", "2026-12-01T12:00:00Z"),
+    ("2026-12-08T12:00:00Z", "8 December"),
+    ("2026-12-08T12:00:00Z", "2026-12-08T12:00:00.0005Z"),
+    ("closesAt:", "clockSkewSeconds: -1\n    closesAt:"),
+    ("closesAt:", "clockSkewSeconds: 99999999\n    closesAt:"),
+    ("closesAt:", "closeAt:"),
+    ("value: \"1\"", "value: \"-1\""),
+    ("value: \"1\"", "amount: \"1\""),
+    ("- ticket:\n          value: \"1\"", "- {}"),
+    ("- whitelist:", "  whitelist:"),
+    ("- ticket:", "- erc20BalanceOf:"),
+    ("[\"0x732a943D04fb", "[\"0x732A943D04fb"),
+    ("[\"0x732a943D04fb", "[\"0x732a"),
+    (
+        "[\"0x732a943D04fb15c316D624749287ED15A760015D\"]",
+        "[\"0x732a943D04fb15c316D624749287ED15A760015D\", \"0x732a943d04fb15c316d624749287ed15a760015d\"]",
+    ),
+    ("\": \"12.5\"", "\": 12.5"),
+    ("\": \"12.5\"", "\": \"12.5\"\n            \"0x732a943d04fb15c316d624749287ed15a760015d\": \"1\""),
+    ("\": \"12.5\"", "\": \"1e3\""),
+    (GOOD, "just a text"),
+    (GOOD, "# nothing here\n"),
+];
+
+#[test]
+fn each_mistake_is_explained_at_its_path() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("x.yaml");
+    let mut table = String::new();
+    for (good, bad) in CASES {
+        assert_eq!(GOOD.matches(good).count(), 1, "{good} is not unique");
+        let explained = explain(&file, &GOOD.replace(good, bad));
+        writeln!(table, "{}\n{explained}\n", bad.replace('\n', "⏎")).unwrap();
+    }
+    expect_file!["problems.txt"].assert_eq(&table);
+}
+
+#[test]
+fn the_good_resource_is_good() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("good.yaml");
+    assert_eq!(explain(&file, GOOD), "  no problem");
+}
+
+#[test]
+fn several_files_are_reported_together_and_names_must_differ() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("several");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("a.yaml"), GOOD).unwrap();
+    fs::write(folder.join("b.yml"), format!("{GOOD}---\n{}", GOOD.replace("Good", "0"))).unwrap();
+    fs::write(folder.join("notes.md"), "not read").unwrap();
+    let error = read_resources(&folder).unwrap_err().to_string().replace(&*folder.to_string_lossy(), "several");
+    assert_eq!(
+        error,
+        "several/b.yml: spec.title: invalid type: integer `0`, expected a string; write it in quotes\n\
+         several/b.yml: metadata.name: \"good\" in namespace \"default\" is already in several/a.yaml"
+    );
+}
+
+#[test]
+fn a_file_has_a_largest_size() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("large.yaml");
+    let fill = |length: u64| format!("{GOOD}{}", "#".repeat(usize::try_from(length).unwrap() - GOOD.len()));
+    assert_eq!(explain(&file, &fill(FILE_BYTES_MAX)), "  no problem");
+    assert_eq!(
+        explain(&file, &fill(FILE_BYTES_MAX + 1)),
+        format!("  large.yaml: is larger than {FILE_BYTES_MAX} bytes")
+    );
+}
+
+fn explain(file: &Path, text: &str) -> String {
+    fs::write(file, text).expect("the tests may write to their folder");
+    let explained = read_resources(file)
+        .and_then(|resources| {
+            resources.iter().map(|resource| resource.resolve("dev", None)).collect::<Result<Vec<_>, _>>()
+        })
+        .map_or_else(|error| error.to_string(), |_| "no problem".to_owned());
+    let folder = format!("{}/", file.parent().expect("the file lies in a folder").display());
+    explained.replace(&folder, "").lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
