@@ -1,0 +1,103 @@
+//! Committed files that are made from others: the table of them, writing them and checking them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, ensure};
+use sha2::{Digest as _, Sha256};
+
+use crate::process;
+
+/// A committed file and the command whose standard output it is.
+struct Generated {
+    path: &'static str,
+    command: &'static [&'static str],
+}
+
+/// All files that a command writes.
+const GENERATED: &[Generated] = &[Generated {
+    path: "crds/yaml/governanceproposals.yaml",
+    command: &["cargo", "run", "--locked", "--quiet", "--package", "pnyx-crds", "--example", "print_crds"],
+}];
+
+/// The page that describes the wire formats, and the sources it describes.
+const FORMATS_PAGE: &str = "docs/formats.md";
+const FORMATS_SOURCES: &str = "core/src/wire";
+/// The line of that page that carries the hash of the sources it was last compared with.
+const HASH_LINE_START: &str = "wire-hash: ";
+
+/// Writes all generated files.
+pub(crate) fn write() -> anyhow::Result<()> {
+    for (path, new) in all()? {
+        let file = crate::root().join(path);
+        if fs::read(&file).ok().as_deref() != Some(&*new) {
+            fs::write(&file, new).with_context(|| format!("failed to write {path}"))?;
+            process::say(&format!("wrote {path}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a generated file is not as it would be written.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let mut stale = Vec::new();
+    for (path, new) in all()? {
+        if fs::read(crate::root().join(path)).ok().as_deref() != Some(&*new) {
+            stale.push(path);
+        }
+    }
+    ensure!(stale.is_empty(), "not as generated: {}; run `cargo xtask gen`", stale.join(", "));
+    Ok(())
+}
+
+/// The formats page as it is, and as it would be with the hash of the sources as they are.
+///
+/// # Errors
+/// If the page or the sources are missing.
+pub fn formats_page() -> anyhow::Result<(String, String)> {
+    let page = fs::read_to_string(crate::root().join(FORMATS_PAGE)).with_context(|| format!("no {FORMATS_PAGE}"))?;
+    let new_line = format!("{HASH_LINE_START}{}", folder_hash(&crate::root().join(FORMATS_SOURCES))?);
+    let new_page = match page.lines().find(|line| line.starts_with(HASH_LINE_START)) {
+        Some(old_line) => page.replacen(old_line, &new_line, 1),
+        None => format!("{}\n\n{new_line}\n", page.trim_end()),
+    };
+    Ok((page, new_page))
+}
+
+fn all() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for generated in GENERATED {
+        files.push((generated.path, process::output(generated.command)?));
+    }
+    files.push((FORMATS_PAGE, formats_page()?.1.into_bytes()));
+    Ok(files)
+}
+
+/// SHA-256 over the names and contents of all Rust files below `folder`, in order of name.
+fn folder_hash(folder: &Path) -> anyhow::Result<String> {
+    let mut files = Vec::new();
+    collect(folder, &mut files)?;
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        let content = fs::read(&file)?;
+        let name = file.strip_prefix(folder)?.to_string_lossy().replace('\\', "/");
+        hash.update(format!("{name}\0{}\0", content.len()));
+        hash.update(content);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("no folder {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

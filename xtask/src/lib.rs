@@ -1,0 +1,61 @@
+//! The tasks of `cargo xtask`, in Rust so that they are typed and run everywhere.
+
+mod bench;
+pub mod generated;
+mod peers;
+mod process;
+mod stages;
+
+use std::path::Path;
+
+use clap::Parser;
+
+/// Tests, checks and regenerates this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub enum Command {
+    /// Runs all stages in order and reports how long each took.
+    Test {
+        /// Runs this stage alone; may be given several times.
+        #[arg(long, value_name = "STAGE", value_parser = stages::names())]
+        only: Vec<String>,
+        /// Lists the stages instead of running them.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Checks format, clippy and tidiness.
+    Lint,
+    /// Writes the committed generated files again.
+    Gen {
+        /// Changes nothing and fails if a file is not as it would be written.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Runs the benchmarks and prints what they measured.
+    Bench {
+        /// Runs only the benchmarks whose name contains this text.
+        name: Option<String>,
+    },
+}
+
+/// Runs one task.
+///
+/// # Errors
+/// What failed, with the command line to repeat it.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Test { list: true, .. } => stages::list(),
+        Command::Test { only, list: false } => {
+            stages::run(|stage| only.is_empty() || only.iter().any(|name| name == stage))
+        }
+        Command::Lint => stages::run(|stage| stages::LINT.contains(&stage)),
+        Command::Gen { check: false } => generated::write(),
+        Command::Gen { check: true } => generated::check(),
+        Command::Bench { name } => bench::run(name.as_deref().unwrap_or("")),
+    }
+}
+
+/// The folder of the root Cargo.toml.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
