@@ -1,0 +1,11 @@
+//! The plumbing that all components share: the log and the store behind their closed enums, the follower of
+//! `pnyx.proposals`, telemetry, health and shutdown. No rule of counting lives here.
+
+pub mod clock;
+pub mod log;
+pub mod proposals;
+pub mod store;
+
+pub mod health;
+pub mod shutdown;
+pub mod telemetry;

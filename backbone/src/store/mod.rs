@@ -1,0 +1,264 @@
+//! The store: derived, disposable state that readers are served from, updated exactly once per lane and offset.
+//!
+//! A lane's position (which log, which next offset) and its totals are kept or lost together. A batch is applied only
+//! on top of the position it starts from, so a second owner, a repeat or a retry changes nothing.
+
+mod memory;
+
+use std::collections::BTreeMap;
+
+use pnyx_core::{
+    choice::Choice,
+    counting::{CountingRules, Totals, TotalsDelta},
+    id::{Digest, Lane, Place, ProposalId, Voter},
+    power::Power,
+    rejection::Rejection,
+    tally::StandingBallot,
+};
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::log::LogIdentity;
+
+pub use memory::MemoryStore;
+
+/// Most rejected records that are kept for each proposal, the newest of each lane: enough for a person to find their
+/// own in an honest vote, and 10 MB when somebody floods it.
+pub const REJECTED_ENTRIES_MAX: usize = 65_536;
+
+/// The store's backends. Clones share it.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// In this process, gone with it.
+    Memory(MemoryStore),
+}
+
+/// Up to where a lane's verdicts are in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LanePosition {
+    /// The log they were read from.
+    pub log: LogIdentity,
+    /// The first offset that is not in it.
+    pub next_offset: u64,
+}
+
+/// One batch of a lane's verdicts, folded: applied whole or not at all, and only on top of the offset it starts from.
+#[derive(Debug, Clone)]
+pub struct LaneBatch {
+    /// The log the verdicts were read from.
+    pub log: LogIdentity,
+    /// Offset of the first verdict in it: must be the lane's stored next offset.
+    pub from_offset: u64,
+    /// The lane's next offset afterwards.
+    pub next_offset: u64,
+    /// Change of the totals.
+    pub delta: TotalsDelta,
+    /// How many verdicts of each kind.
+    pub counters: LaneCounters,
+    /// Voters whose standing ballot is new or another, each once, with the new one.
+    pub standing: Vec<(Voter, StandingBallot)>,
+    /// Rejected records, for the bounded list that answers "why does my ballot not count".
+    pub rejected: Vec<RejectedEntry>,
+}
+
+/// All of a lane, to be written at once when the store has lost it or holds another log's.
+#[derive(Debug, Clone)]
+pub struct LaneState {
+    /// Up to where it was read.
+    pub position: LanePosition,
+    /// What its standing ballots add up to.
+    pub totals: Totals,
+    /// How many verdicts of each kind.
+    pub counters: LaneCounters,
+    /// Every standing ballot, each voter once.
+    pub standing: Vec<(Voter, StandingBallot)>,
+    /// The newest rejected records, the oldest first.
+    pub rejected: Vec<RejectedEntry>,
+}
+
+/// How many verdicts a lane has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LaneCounters {
+    /// Verdicts that count, repeats and superseded ones included.
+    pub counting: u64,
+    /// Rejections by reason.
+    pub rejected: BTreeMap<Rejection, u64>,
+}
+
+/// A rejected record as readers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedEntry {
+    /// Why.
+    pub rejection: Rejection,
+    /// Where the record lies.
+    pub place: Place,
+    /// The ballot's identity, where it could be read.
+    pub digest: Option<Digest>,
+    /// The voter it claims to speak for (anybody can claim), where it could be read.
+    pub claimed_voter: Option<Voter>,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApplyOutcome {
+    /// It is in the store.
+    Applied,
+    /// The lane is not where the writer thought: nothing was changed.
+    Fenced {
+        /// The lane's stored next offset, 0 if the store has nothing of it.
+        stored_next_offset: u64,
+    },
+}
+
+/// The totals of a proposal as readers see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposalView {
+    /// Sum over the lanes.
+    pub totals: Totals,
+    /// Sum over the lanes.
+    pub counters: LaneCounters,
+    /// Each lane's next offset.
+    pub next_offsets: Vec<u64>,
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// The proposal was never registered.
+    #[error("the store does not know proposal {proposal}")]
+    UnknownProposal {
+        /// The proposal.
+        proposal: ProposalId,
+    },
+    /// The proposal has fewer lanes.
+    #[error("proposal {proposal} has no lane {}", lane.0)]
+    UnknownLane {
+        /// The proposal.
+        proposal: ProposalId,
+        /// The lane.
+        lane: Lane,
+    },
+    /// The proposal was registered with other rules or another number of lanes.
+    #[error("proposal {proposal} is registered with other rules or lanes")]
+    RegisteredOtherwise {
+        /// The proposal.
+        proposal: ProposalId,
+    },
+}
+
+impl LaneCounters {
+    /// Adds the counters of other verdicts.
+    pub fn merge(&mut self, other: &Self) {
+        self.counting += other.counting;
+        for (rejection, count) in &other.rejected {
+            *self.rejected.entry(*rejection).or_default() += count;
+        }
+    }
+}
+
+impl Store {
+    /// Makes a proposal known, with empty lanes; again with the same rules and lanes changes nothing.
+    pub async fn register(&self, proposal: ProposalId, rules: CountingRules, lanes: u16) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(store) => store.register(proposal, rules, lanes),
+        }
+    }
+
+    /// Adds a batch and advances the lane, in one step, if the lane stands at the batch's log and first offset. A lane
+    /// of which the store has nothing stands at offset 0 of any log.
+    pub async fn apply(&self, proposal: ProposalId, lane: Lane, batch: LaneBatch) -> Result<ApplyOutcome, StoreError> {
+        match self {
+            Self::Memory(store) => store.apply(proposal, lane, batch),
+        }
+    }
+
+    /// Replaces all of a lane if it still stands where the writer saw it.
+    pub async fn replace(
+        &self,
+        proposal: ProposalId,
+        lane: Lane,
+        seen: Option<LanePosition>,
+        state: LaneState,
+    ) -> Result<ApplyOutcome, StoreError> {
+        match self {
+            Self::Memory(store) => store.replace(proposal, lane, seen, state),
+        }
+    }
+
+    /// Where a lane stands; `None` if the store has nothing of it.
+    pub async fn lane_position(&self, proposal: ProposalId, lane: Lane) -> Result<Option<LanePosition>, StoreError> {
+        match self {
+            Self::Memory(store) => store.lane_position(proposal, lane),
+        }
+    }
+
+    /// Forgets all of a lane, as a store that loses data would.
+    pub async fn drop_lane(&self, proposal: ProposalId, lane: Lane) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(store) => store.drop_lane(proposal, lane),
+        }
+    }
+
+    /// Forgets all lanes of all proposals.
+    pub async fn flush(&self) {
+        match self {
+            Self::Memory(store) => store.flush(),
+        }
+    }
+
+    /// The totals of a proposal over all lanes, of one instant; `None` if it was never registered.
+    pub async fn view(&self, proposal: ProposalId) -> Result<Option<ProposalView>, StoreError> {
+        match self {
+            Self::Memory(store) => Ok(store.view(proposal)),
+        }
+    }
+
+    /// The ballot of a voter that counts.
+    pub async fn standing_ballot(
+        &self,
+        proposal: ProposalId,
+        voter: Voter,
+    ) -> Result<Option<StandingBallot>, StoreError> {
+        match self {
+            Self::Memory(store) => store.standing_ballot(proposal, voter),
+        }
+    }
+
+    /// At most `limit` standing ballots by voter ascending, after `after`.
+    pub async fn standing_after(
+        &self,
+        proposal: ProposalId,
+        after: Option<Voter>,
+        limit: usize,
+    ) -> Result<Vec<(Voter, StandingBallot)>, StoreError> {
+        match self {
+            Self::Memory(store) => store.standing_after(proposal, after, limit),
+        }
+    }
+
+    /// At most `limit` voters by power descending (exact), then voter ascending, after `after`.
+    pub async fn leaderboard(
+        &self,
+        proposal: ProposalId,
+        after: Option<(Power, Voter)>,
+        limit: usize,
+    ) -> Result<Vec<(Voter, Power, Choice)>, StoreError> {
+        match self {
+            Self::Memory(store) => store.leaderboard(proposal, after, limit),
+        }
+    }
+
+    /// The kept rejections of records that claim to speak for this voter, by place.
+    pub async fn rejections_of(&self, proposal: ProposalId, voter: Voter) -> Result<Vec<RejectedEntry>, StoreError> {
+        match self {
+            Self::Memory(store) => store.rejections_of(proposal, voter),
+        }
+    }
+
+    /// A version that rises with every change of the proposal.
+    pub fn changes(&self, proposal: ProposalId) -> Result<watch::Receiver<u64>, StoreError> {
+        match self {
+            Self::Memory(store) => store.changes(proposal),
+        }
+    }
+}

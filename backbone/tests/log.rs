@@ -1,0 +1,298 @@
+//! The embedded log as its callers see it: durable appends, readers, groups, growth, bounds.
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::{path::Path, time::Duration};
+
+use pnyx_backbone::log::{
+    AppendError, AppendTo, EmbeddedLog, Log, LogError, LogRecord, OpenError, RECORD_BYTES_MAX, Topic,
+};
+use pnyx_core::id::ProposalId;
+use tokio::time::timeout;
+
+/// Far more than any step of these tests takes: reaching it means that something hangs.
+const HANG: Duration = Duration::from_secs(20);
+
+fn open(dir: &Path) -> Log {
+    Log::Embedded(EmbeddedLog::open(dir).unwrap())
+}
+
+fn ballots() -> Topic {
+    Topic::ballots(ProposalId::new([7; 32]))
+}
+
+fn verdicts() -> Topic {
+    Topic::verdicts(ProposalId::new([7; 32]))
+}
+
+fn values(records: &[LogRecord]) -> Vec<String> {
+    records.iter().map(|record| String::from_utf8(record.value.clone()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn records_come_back_as_they_were_and_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let identity = log.identity();
+    log.ensure_topic(&ballots(), 2).await.unwrap();
+    let first = log.append(&ballots(), AppendTo::Partition(1), b"one".to_vec()).await.unwrap();
+    let batch = log.append_batch(&ballots(), vec![(1, b"two".to_vec()), (0, b"".to_vec())]).await.unwrap();
+    assert_eq!((first.place.partition, first.place.offset), (1, 0));
+    assert_eq!((batch[0].place.partition, batch[0].place.offset), (1, 1));
+    assert_eq!((batch[1].place.partition, batch[1].place.offset), (0, 0));
+    let before = log.reader(&ballots(), 1, 0).unwrap().read_available(10).await.unwrap();
+    assert_eq!(values(&before), ["one", "two"]);
+    assert_eq!(before[0].appended_at, first.appended_at);
+    drop(log);
+
+    let log = open(dir.path());
+    assert_eq!(log.identity(), identity);
+    assert_eq!(log.ends(&ballots()).await.unwrap(), [1, 2]);
+    assert_eq!(log.reader(&ballots(), 1, 0).unwrap().read_available(10).await.unwrap(), before);
+    let later = log.append(&ballots(), AppendTo::Partition(1), b"three".to_vec()).await.unwrap();
+    assert_eq!(later.place.offset, 2);
+    assert!(later.appended_at >= batch[0].appended_at);
+}
+
+#[tokio::test]
+async fn a_reader_waits_for_what_is_not_there_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.ensure_topic(&ballots(), 1).await.unwrap();
+    let mut reader = log.reader(&ballots(), 0, 1).unwrap();
+    assert_eq!(reader.read_available(10).await.unwrap(), []);
+    log.append(&ballots(), AppendTo::Any, b"zero".to_vec()).await.unwrap();
+    let waiting = timeout(Duration::from_millis(50), reader.next_batch(10, 1000)).await;
+    assert!(waiting.is_err(), "offset 1 does not exist yet");
+    let appending = log.clone();
+    let appender = tokio::spawn(async move { appending.append(&ballots(), AppendTo::Any, b"one".to_vec()).await });
+    let records = timeout(HANG, reader.next_batch(10, 1000)).await.unwrap().unwrap();
+    assert_eq!(values(&records), ["one"]);
+    assert_eq!(reader.position(), 2);
+    appender.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn batches_end_at_their_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.ensure_topic(&ballots(), 1).await.unwrap();
+    // More than are read in place, so that both ways of reading are taken.
+    let records = (0..1_000).map(|number: u32| (0, number.to_be_bytes().to_vec())).collect();
+    log.append_batch(&ballots(), records).await.unwrap();
+    let mut reader = log.reader(&ballots(), 0, 0).unwrap();
+    assert_eq!(reader.next_batch(300, usize::MAX).await.unwrap().len(), 300);
+    assert_eq!(reader.next_batch(usize::MAX, 4 * 7).await.unwrap().len(), 7);
+    assert_eq!(reader.next_batch(usize::MAX, 0).await.unwrap().len(), 1, "a batch is never empty");
+    let rest = reader.next_batch(usize::MAX, usize::MAX).await.unwrap();
+    assert_eq!(rest.len(), 692);
+    let numbers: Vec<_> = rest.iter().map(|record| record.value.clone()).collect();
+    assert_eq!(numbers, (308..1_000).map(|number: u32| number.to_be_bytes().to_vec()).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_appends_get_dense_offsets_and_times_that_never_fall() {
+    const APPENDERS: usize = 32;
+    const EACH: usize = 50;
+    const PARTITIONS: u32 = 3;
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.ensure_topic(&ballots(), PARTITIONS).await.unwrap();
+    let appenders = (0..APPENDERS).map(|appender| {
+        let log = log.clone();
+        tokio::spawn(async move {
+            let mut appended = Vec::new();
+            for number in 0..EACH {
+                let value = format!("{appender}/{number}").into_bytes();
+                appended.push((log.append(&ballots(), AppendTo::Any, value.clone()).await.unwrap(), value));
+            }
+            appended
+        })
+    });
+    let mut acknowledged = Vec::new();
+    for appender in appenders.collect::<Vec<_>>() {
+        acknowledged.extend(appender.await.unwrap());
+    }
+    let ends = log.ends(&ballots()).await.unwrap();
+    assert_eq!(ends.iter().sum::<u64>(), (APPENDERS * EACH) as u64);
+    assert!(ends.iter().all(|end| *end > 0), "records are spread: {ends:?}");
+    let mut read = Vec::new();
+    for partition in 0..PARTITIONS {
+        let mut reader = log.reader(&ballots(), partition, 0).unwrap();
+        let records = reader.read_available(usize::MAX).await.unwrap();
+        assert!(records.iter().map(|record| record.offset).eq(0..ends[partition as usize]));
+        assert!(records.is_sorted_by_key(|record| record.appended_at));
+        read.push(records);
+    }
+    for (appended, value) in acknowledged {
+        let record = &read[appended.place.partition as usize][usize::try_from(appended.place.offset).unwrap()];
+        assert_eq!((record.appended_at, &record.value), (appended.appended_at, &value));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_appended_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let unknown = log.append(&ballots(), AppendTo::Any, vec![]).await;
+    assert!(matches!(unknown, Err(AppendError::UnknownTopic { .. })), "{unknown:?}");
+    log.ensure_topic(&ballots(), 1).await.unwrap();
+    let beyond = log.append(&ballots(), AppendTo::Partition(1), vec![]).await;
+    assert!(matches!(beyond, Err(AppendError::UnknownPartition { partition: 1, .. })), "{beyond:?}");
+    let large = log.append(&ballots(), AppendTo::Any, vec![0; RECORD_BYTES_MAX + 1]).await;
+    assert!(matches!(large, Err(AppendError::TooLarge { .. })), "{large:?}");
+    log.append(&ballots(), AppendTo::Any, vec![0; RECORD_BYTES_MAX]).await.unwrap();
+    assert!(matches!(log.reader(&ballots(), 1, 0), Err(LogError::UnknownPartition { .. })));
+    assert!(matches!(log.ensure_topic(&verdicts(), 0).await, Err(LogError::NoPartitions { .. })));
+    assert_eq!(log.ends(&ballots()).await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.ensure_topic(&ballots(), 1).await.unwrap();
+    // Two of these fill the queue, and the writer needs far longer for one than the loop for all.
+    let batch = || vec![(0, vec![0; RECORD_BYTES_MAX]); 40];
+    let appends: Vec<_> = (0..4)
+        .map(|_| {
+            let (log, batch) = (log.clone(), batch());
+            tokio::spawn(async move { log.append_batch(&ballots(), batch).await })
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for append in appends {
+        outcomes.push(append.await.unwrap());
+    }
+    let appended = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let shed = outcomes.iter().filter(|outcome| matches!(outcome, Err(AppendError::Overloaded))).count();
+    assert_eq!(appended + shed, 4, "{outcomes:?}");
+    assert!(appended >= 1 && shed >= 1, "{appended} appended, {shed} shed");
+    assert_eq!(log.ends(&ballots()).await.unwrap(), [40 * appended as u64], "what was refused is not there");
+}
+
+#[tokio::test]
+async fn topics_grow_and_never_shrink() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    assert!(matches!(log.grow_topic(&ballots(), 2).await, Err(LogError::UnknownTopic { .. })));
+    log.ensure_topic(&ballots(), 2).await.unwrap();
+    log.ensure_topic(&ballots(), 1).await.unwrap();
+    assert_eq!(log.partitions(&ballots()).await.unwrap(), 2);
+    log.grow_topic(&ballots(), 4).await.unwrap();
+    log.grow_topic(&ballots(), 3).await.unwrap();
+    log.ensure_topic(&verdicts(), 1).await.unwrap();
+    log.append(&ballots(), AppendTo::Partition(3), b"new".to_vec()).await.unwrap();
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(log.ends(&ballots()).await.unwrap(), [0, 0, 0, 1]);
+    assert_eq!(log.ends(&verdicts()).await.unwrap(), [0]);
+}
+
+#[tokio::test]
+async fn a_group_resumes_where_it_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.ensure_topic(&ballots(), 1).await.unwrap();
+    for value in ["a", "b", "c"] {
+        log.append(&ballots(), AppendTo::Any, value.into()).await.unwrap();
+    }
+    let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
+    assert_eq!(values(&consumer.next_batch(2).await.unwrap().records), ["a", "b"]);
+    assert_eq!(values(&consumer.next_batch(2).await.unwrap().records), ["c"]);
+    consumer.commit(0, 2).await.unwrap();
+    consumer.commit(0, 1).await.unwrap();
+    assert_eq!(log.committed(&ballots(), "verifier").await.unwrap(), [2]);
+    assert_eq!(log.committed(&ballots(), "other").await.unwrap(), [0]);
+    log.close().await;
+    drop((consumer, log));
+
+    let log = open(dir.path());
+    assert_eq!(log.committed(&ballots(), "verifier").await.unwrap(), [2]);
+    let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
+    assert_eq!(values(&timeout(HANG, consumer.next_batch(10)).await.unwrap().unwrap().records), ["c"]);
+}
+
+#[tokio::test]
+async fn members_share_partitions_and_take_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.ensure_topic(&ballots(), 2).await.unwrap();
+    let mut first = log.subscribe(&ballots(), "verifier").unwrap();
+    let mut second = log.subscribe(&ballots(), "verifier").unwrap();
+    log.append(&ballots(), AppendTo::Partition(0), b"p0".to_vec()).await.unwrap();
+    log.append(&ballots(), AppendTo::Partition(1), b"p1".to_vec()).await.unwrap();
+    let (one, other) = (first.next_batch(10).await.unwrap(), second.next_batch(10).await.unwrap());
+    assert_eq!((one.partition, other.partition), (0, 1));
+    first.commit(0, 1).await.unwrap();
+    first.commit(1, 1).await.unwrap();
+    assert_eq!(log.committed(&ballots(), "verifier").await.unwrap(), [1, 0], "partition 1 is the other's");
+    let waiting = tokio::spawn(async move {
+        let batch = first.next_batch(10).await;
+        (first, batch)
+    });
+    tokio::task::yield_now().await;
+    drop(second);
+    let (mut first, batch) = timeout(HANG, waiting).await.unwrap().unwrap();
+    let batch = batch.unwrap();
+    assert_eq!(
+        (batch.partition, values(&batch.records)),
+        (1, vec!["p1".to_owned()]),
+        "what was not committed comes again"
+    );
+
+    let waiting = tokio::spawn(async move { first.next_batch(10).await });
+    log.grow_topic(&ballots(), 3).await.unwrap();
+    log.append(&ballots(), AppendTo::Partition(2), b"p2".to_vec()).await.unwrap();
+    let batch = timeout(HANG, waiting).await.unwrap().unwrap().unwrap();
+    assert_eq!((batch.partition, values(&batch.records)), (2, vec!["p2".to_owned()]));
+}
+
+#[tokio::test]
+async fn busy_partitions_do_not_starve_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.ensure_topic(&ballots(), 3).await.unwrap();
+    let records = (0..30).map(|number| (number % 3, vec![0])).collect();
+    log.append_batch(&ballots(), records).await.unwrap();
+    let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
+    let mut served = Vec::new();
+    for _ in 0..6 {
+        served.push(consumer.next_batch(1).await.unwrap().partition);
+    }
+    served.sort_unstable();
+    assert_eq!(served, [0, 0, 1, 1, 2, 2]);
+}
+
+#[tokio::test]
+async fn closing_finishes_what_is_queued_and_wakes_who_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.ensure_topic(&ballots(), 1).await.unwrap();
+    let mut reader = log.reader(&ballots(), 0, 100).unwrap();
+    let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
+    consumer.commit(0, 100).await.unwrap();
+    let waiting_reader = tokio::spawn(async move { reader.next_batch(1, 1).await });
+    let waiting_member = tokio::spawn(async move { consumer.next_batch(1).await });
+    tokio::task::yield_now().await;
+    log.close().await;
+    assert!(matches!(timeout(HANG, waiting_reader).await.unwrap().unwrap(), Err(LogError::Closed)));
+    assert!(matches!(timeout(HANG, waiting_member).await.unwrap().unwrap(), Err(LogError::Closed)));
+    assert!(matches!(log.append(&ballots(), AppendTo::Any, vec![]).await, Err(AppendError::Closed)));
+    assert!(!log.is_writable());
+}
+
+#[test]
+fn a_directory_is_open_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(dir.path()).unwrap();
+    let second = EmbeddedLog::open(dir.path()).unwrap_err();
+    assert!(matches!(second, OpenError::InUse { .. }));
+    let expected = format!(
+        "data directory {} is in use by process {}; stop it or choose another with --data",
+        dir.path().display(),
+        std::process::id()
+    );
+    assert_eq!(second.to_string(), expected);
+    drop(log);
+    EmbeddedLog::open(dir.path()).unwrap();
+}

@@ -1,0 +1,50 @@
+//! Settings of the edge and the bounds of what it holds and waits for.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use axum::http::HeaderValue;
+
+/// Requests in flight unless told otherwise: with bodies of the largest size they hold 100 MB, and a log that writes
+/// 20,000 records a second answers the last of them within 50 ms.
+const IN_FLIGHT_MAX_DEFAULT: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is above 0");
+
+/// How long a client may take to send a body: 100 kB at 160 kbit/s.
+pub(crate) const BODY_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How long an append may take before the ballot is given up and never acknowledged. Below the grace between a close and
+/// its cut, so that whatever was acknowledged lies below the cut.
+pub(crate) const APPEND_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// When a client should come back after an overload or a failure of ours: the shortest that `Retry-After` can say.
+pub(crate) const RETRY_AFTER_S: u64 = 1;
+
+/// Most receipts under one signature: a tree of 8 levels, so that a receipt stays below 1.5 kB.
+pub(crate) const RECEIPTS_TOGETHER_MAX: usize = 256;
+
+/// How long a browser may remember what the edge allows: a preflight a day is as good as none.
+pub(crate) const CORS_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Settings of the edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestConfig {
+    /// Most requests in flight; beyond it 503.
+    pub in_flight_max: NonZeroUsize,
+    /// Which web pages may post ballots from a browser.
+    pub cors: Cors,
+}
+
+/// Origins whose pages may use the edge.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Cors {
+    /// All: a ballot carries its own proof, no cookie is ever read.
+    #[default]
+    Any,
+    /// These, such as `https://vote.example.org`.
+    Origins(Vec<HeaderValue>),
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        Self { in_flight_max: IN_FLIGHT_MAX_DEFAULT, cors: Cors::Any }
+    }
+}

@@ -1,0 +1,118 @@
+//! The routes of the edge.
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest as _, Request, State},
+    http::{Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use pnyx_core::{ballot::BODY_BYTES_MAX, receipt::SignedReceipt, rejection::Rejection, wire::snapshot};
+use tokio::time::timeout;
+use tower_http::cors::{Any, CorsLayer};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    Ingest, Inner,
+    accept::accept,
+    answer::{Refused, json},
+    config::{BODY_WAIT_MAX, CORS_MAX_AGE, Cors},
+    openapi::{AcceptedBallot, BallotEnvelope, ErrorAnswer, PlatformKeyEntry, PlatformKeys},
+};
+
+/// Serves `POST /` and `GET /v1/keys`; other methods there are refused in Snapshot's form. For other paths see
+/// [`crate::not_found`].
+pub fn router(ingest: Ingest) -> Router {
+    let (router, _) = documented().split_for_parts();
+    let cors = cors(&ingest.inner.config.cors);
+    router.method_not_allowed_fallback(method_not_allowed).layer(cors).with_state(ingest)
+}
+
+/// What [`router`] serves, as OpenAPI.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    documented().into_openapi()
+}
+
+fn documented() -> OpenApiRouter<Ingest> {
+    let ballots = OpenApiRouter::new().routes(routes!(post_ballot)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX - 1));
+    ballots.routes(routes!(get_keys))
+}
+
+fn cors(allowed: &Cors) -> CorsLayer {
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE])
+        .expose_headers([header::RETRY_AFTER])
+        .max_age(CORS_MAX_AGE);
+    match allowed {
+        Cors::Any => layer.allow_origin(Any),
+        Cors::Origins(origins) => layer.allow_origin(origins.clone()),
+    }
+}
+
+/// Cast a ballot
+///
+/// Answers 200 only once the ballot is durable and was appended within the voting window. Sending a ballot again is
+/// harmless. Whether its signature is true and its voter has power is decided later, and never here.
+#[utoipa::path(
+    post,
+    path = "/",
+    tag = "ballots",
+    request_body = BallotEnvelope,
+    responses(
+        (status = 200, description = "Acknowledged", body = AcceptedBallot),
+        (status = 400, description = "Refused for what it is, or too late", body = ErrorAnswer),
+        (status = 408, description = "The body did not arrive in time", body = ErrorAnswer),
+        (
+            status = 503,
+            description = "Too early, or not possible at present",
+            body = ErrorAnswer,
+            headers(("retry-after" = u64, description = "Seconds")),
+        ),
+    ),
+)]
+async fn post_ballot(State(ingest): State<Ingest>, request: Request) -> Response {
+    let mut counted = ingest.inner.metrics.begin();
+    match admit(&ingest.inner, request).await {
+        Ok(signed) => {
+            counted.set_accepted();
+            json(snapshot::accepted(&signed))
+        }
+        Err(refused) => {
+            counted.set_refused(&refused);
+            refused.into_response()
+        }
+    }
+}
+
+/// Keeps within what may be in flight and reads the body.
+async fn admit(ingest: &Inner, request: Request) -> Result<SignedReceipt, Refused> {
+    let _in_flight = ingest.in_flight.try_acquire().map_err(|_| Refused::Overloaded)?;
+    // Asked after a place was taken, so that the task that signs outlives whoever passes here.
+    if ingest.shutdown.is_requested() {
+        return Err(Refused::ShuttingDown);
+    }
+    let body = match timeout(BODY_WAIT_MAX, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(Refused::Rejected(Rejection::TooLarge));
+        }
+        Ok(Err(_)) => return Err(Refused::BodyBroken),
+        Err(_) => return Err(Refused::BodySlow),
+    };
+    accept(ingest, body).await
+}
+
+/// The platform's keys
+///
+/// The addresses of all keys that ever signed receipts or results, as recorded in the log.
+#[utoipa::path(get, path = "/v1/keys", tag = "receipts", responses((status = 200, body = PlatformKeys)))]
+async fn get_keys(State(ingest): State<Ingest>) -> Json<PlatformKeys> {
+    let book = ingest.inner.book.borrow();
+    let entry = |key: &_| PlatformKeyEntry { address: format!("{key}"), current: *key == ingest.inner.key };
+    Json(PlatformKeys { keys: book.keys().iter().map(entry).collect() })
+}
+
+async fn method_not_allowed() -> Response {
+    Refused::MethodNotAllowed.into_response()
+}

@@ -1,0 +1,136 @@
+//! `pnyx audit`: a result recomputed from its archive, and receipts held against it.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::PathBuf,
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use futures_util::TryStreamExt as _;
+use pnyx_core::{id::Voter, power::format_units, receipt::SignedReceipt};
+use pnyx_recount::audit::{AuditFailure, AuditOptions, AuditReport, PowerEvidence, ReceiptFinding, audit};
+use serde_json::json;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use crate::{EXIT_FOUND_WRONG, cli::AuditArgs, client::Platform, receipt, screen};
+
+/// Bytes of an archive that are read ahead.
+const READ_AHEAD_BYTES: usize = 1024 * 1024;
+
+/// Runs the command.
+pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
+    let AuditArgs { archive, receipt: receipt_files, key, json } = args;
+    let receipts = read_receipts(&receipt_files)?;
+    let mut options = AuditOptions::default();
+    for text in &key {
+        options.keys.push(Voter::from_any_case(text).with_context(|| format!("--key {text:?}"))?);
+    }
+    let reader = open(&archive).await?;
+    let bar = if json { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::new_spinner() };
+    let outcome = tokio::task::spawn_blocking(move || {
+        let outcome = audit(reader, &receipts, &options, &mut |records| {
+            bar.set_position(records);
+            bar.set_message(format!("{} records checked", screen::grouped(&records.to_string())));
+        });
+        bar.finish_and_clear();
+        outcome
+    })
+    .await
+    .context("the audit's thread failed")?;
+    match outcome {
+        Ok(report) => {
+            let seconds = start.elapsed().as_secs_f64();
+            if json {
+                screen::line(&report.to_json().to_string())
+            } else {
+                show(&report, seconds)
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(AuditFailure::Read { lines, source }) => {
+            Err(AuditFailure::Read { lines, source }).context(format!("reading {archive}"))
+        }
+        Err(failure) => {
+            let line = if json {
+                json!({ "valid": false, "failure": failure.to_string() }).to_string()
+            } else {
+                format!("INVALID {failure}")
+            };
+            screen::line(&line);
+            Ok(ExitCode::from(EXIT_FOUND_WRONG))
+        }
+    }
+}
+
+fn read_receipts(files: &[PathBuf]) -> anyhow::Result<Vec<SignedReceipt>> {
+    let mut receipts = Vec::new();
+    for file in files {
+        receipts.extend(receipt::read_file(file)?);
+    }
+    Ok(receipts)
+}
+
+/// Opens a file, standard input, or a URL.
+async fn open(archive: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    if archive == "-" {
+        return Ok(Box::new(BufReader::with_capacity(READ_AHEAD_BYTES, io::stdin())));
+    }
+    if archive.starts_with("http://") || archive.starts_with("https://") {
+        let platform = Platform::new(archive, 1)?;
+        let url = archive.parse().with_context(|| format!("{archive:?} is not a URL"))?;
+        let stream = platform.stream(url).await?.bytes_stream().map_err(io::Error::other);
+        let bridge = SyncIoBridge::new(Box::pin(StreamReader::new(stream)));
+        return Ok(Box::new(BufReader::with_capacity(READ_AHEAD_BYTES, bridge)));
+    }
+    let file = File::open(archive).with_context(|| format!("opening the archive {archive}"))?;
+    Ok(Box::new(BufReader::with_capacity(READ_AHEAD_BYTES, file)))
+}
+
+fn show(report: &AuditReport, seconds: f64) {
+    let count = |number: u64| screen::grouped(&number.to_string());
+    let proposal = report.proposal.to_string();
+    screen::line(&format!(
+        "proposal   {} {:?}        id matches its definition",
+        screen::short(&proposal),
+        report.title
+    ));
+    screen::line(&format!(
+        "records    {} below the cut · {} rejected        record roots match in {} of {} partitions",
+        count(report.records),
+        count(report.rejected_total()),
+        report.partitions,
+        report.partitions
+    ));
+    screen::line(&format!("ballots    {} standing        signatures checked again: all", count(report.core.ballots)));
+    match report.power {
+        PowerEvidence::Definition => screen::line("power      computed again from the definition's own lists"),
+    }
+    let scores = report.choices.iter().zip(&report.core.outcome.scores.0);
+    let scores: Vec<String> =
+        scores.map(|(choice, score)| format!("{choice} {}", screen::grouped(&format_units(*score)))).collect();
+    screen::line(&format!("tally      {}        equals the published result", scores.join(" · ")));
+    screen::line(&format!("decision   {}", report.decision()));
+    screen::line(&format!("root       {}        equals", screen::short(&report.core.ballots_root.to_string())));
+    let key = if report.key_was_given { "the key you named" } else { "the archive's own; --key insists on yours" };
+    screen::line(&format!("signed by  {} ({key})", report.key));
+    for found in &report.receipts {
+        let finding = match &found.finding {
+            ReceiptFinding::Counts => "counts".to_owned(),
+            ReceiptFinding::Superseded { by } => {
+                format!("superseded by a later ballot of its voter, {}", screen::short(&by.to_string()))
+            }
+            ReceiptFinding::Rejected { rejection, stands_by_another_copy: false } => {
+                format!("does not count: {}", rejection.snapshot_text())
+            }
+            ReceiptFinding::Rejected { rejection, stands_by_another_copy: true } => {
+                format!("this copy does not count ({}), another copy does", rejection.snapshot_text())
+            }
+        };
+        screen::line(&format!("receipt    {}        included, {finding}", screen::short(&found.digest.to_string())));
+    }
+    screen::line(&format!("VALID in {seconds:.1} s"));
+}

@@ -1,0 +1,295 @@
+//! The command line: what each command takes, with help that teaches.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use pnyx_backbone::telemetry::LogFormat;
+
+/// Where `pnyx dev` listens, and where the clients look for it.
+pub const URL_DEFAULT: &str = "http://127.0.0.1:8080";
+
+/// Governance voting that does not gridlock: durable ballots, exact tallies, results that strangers can recompute.
+#[derive(Debug, Parser)]
+#[command(name = "pnyx", version, max_term_width = 110)]
+pub struct Cli {
+    /// How log lines on standard error are written.
+    #[arg(long, global = true, env = "PNYX_LOG_FORMAT", default_value = "text", value_parser = parse_log_format)]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or directives such as `info,pnyx_tally=debug`.
+    #[arg(long, global = true, env = "PNYX_LOG", default_value = "warn")]
+    pub log_filter: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole platform in this process, from the same YAML that a cluster takes.
+    Dev(DevArgs),
+    /// Sign a ballot and cast it.
+    Vote(VoteArgs),
+    /// Cast many deterministic ballots over all voting systems and compare what is served with what is expected.
+    Load(LoadArgs),
+    /// Recompute a result from its archive (a file or a URL), trusting nobody.
+    Audit(AuditArgs),
+    /// Look at receipts.
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Count a proposal again from the raw records of a data directory that no process is using.
+    Recount(RecountArgs),
+    /// Say why something is as it is.
+    #[command(subcommand)]
+    Explain(ExplainCommand),
+    /// Print the custom resource definitions as YAML.
+    Crds,
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+    /// Write man pages into a directory.
+    Man(ManArgs),
+}
+
+/// Arguments of `pnyx dev`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  pnyx dev examples/ --open-for 10m\n  pnyx vote grants-round --choice 1 --demo-wallet 3 --wait"
+)]
+pub struct DevArgs {
+    /// GovernanceProposal files, or directories of them (*.yaml, *.yml).
+    pub paths: Vec<PathBuf>,
+    /// Where the log and the platform's key are kept. Created if missing; one process at a time.
+    #[arg(long, env = "PNYX_DATA", default_value = "pnyx-data")]
+    pub data: PathBuf,
+    /// Address to listen on; port 0 takes a free one and prints it.
+    #[arg(long, env = "PNYX_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Open the proposals now and close them after this time (`10m`, `90s`, `2h`), whatever their files say. Remembered in
+    /// the data directory: started again, the same proposals keep the window they were given first.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub open_for: Option<Duration>,
+    /// The platform's domain; part of every proposal's id.
+    #[arg(long, env = "PNYX_DOMAIN", default_value = "dev")]
+    pub domain: String,
+    /// Verifier shards; 0 means one a core.
+    #[arg(long, default_value_t = 0)]
+    pub shards: u16,
+    /// Partitions of each ballots topic.
+    #[arg(long, default_value_t = 4)]
+    pub partitions: u32,
+    /// Verdict lanes of each proposal made now; fixed for its life.
+    #[arg(long, default_value_t = 4)]
+    pub lanes: u16,
+    /// How long after a close acknowledgements may still be in flight before the cut is read.
+    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
+    pub grace: Duration,
+    /// Browser origins that may call the API; repeat for several; `*` for any.
+    #[arg(long, default_value = "*", value_name = "ORIGIN")]
+    pub cors_origin: Vec<String>,
+}
+
+/// The platform a client talks to.
+#[derive(Debug, Clone, Args)]
+pub struct PlatformArgs {
+    /// Base URL of the platform.
+    #[arg(long, env = "PNYX_URL", default_value = URL_DEFAULT)]
+    pub url: String,
+}
+
+/// Arguments of `pnyx vote`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Choices are numbers or texts. One choice: 1 or For. Several (approval, rankings): 1,3 or a JSON list. \
+Weights: For=2,Against=1 or a JSON object.\n\nExamples:\n  pnyx vote grants-round --choice 1 --demo-wallet 3 --wait\n  \
+pnyx vote council-seats --choice 3,1,2 --key-file alice.key"
+)]
+pub struct VoteArgs {
+    /// The proposal: its name or its id.
+    pub proposal: String,
+    /// What to vote for.
+    #[arg(long)]
+    pub choice: String,
+    /// The wallet that signs.
+    #[command(flatten)]
+    pub wallet: WalletArgs,
+    /// A reason that everybody can read.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Wait until the ballot is counted, or rejected.
+    #[arg(long)]
+    pub wait: bool,
+    /// Where to save the receipt; by default `receipt-<digest>.json` in the current directory.
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+    /// Sign and send even if the wallet has no power.
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The platform.
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
+
+/// The wallet that signs.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct WalletArgs {
+    /// A file with a private key as 64 hexadecimal digits.
+    #[arg(long, value_name = "FILE", env = "PNYX_KEY_FILE")]
+    pub key_file: Option<PathBuf>,
+    /// An encrypted keystore (Web3 Secret Storage); the password comes from `PNYX_KEYSTORE_PASSWORD` or a prompt.
+    #[arg(long, value_name = "FILE")]
+    pub keystore: Option<PathBuf>,
+    /// One of the sixteen public demo wallets of examples/README.md (0 to 15): no secret, never of value.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=15))]
+    pub demo_wallet: Option<u8>,
+}
+
+/// Arguments of `pnyx load`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0: everything served equals the expectation, to the unit. 1: a difference.\n\nExample:\n  \
+pnyx load --ballots 100000 --seed 7 --rate 5000"
+)]
+pub struct LoadArgs {
+    /// How many ballots to send, faults and repetitions included.
+    #[arg(long, default_value_t = 10_000)]
+    pub ballots: u64,
+    /// Everything about the ballots follows from this number and the proposals.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Ballots a second, sent on time whether or not answers came back; without it, as fast as answers come.
+    #[arg(long)]
+    pub rate: Option<u32>,
+    /// Connections at once.
+    #[arg(long, default_value_t = 64)]
+    pub connections: u16,
+    /// Only these proposals (name or id; repeatable); by default all that are open.
+    #[arg(long = "proposal", value_name = "PROPOSAL")]
+    pub proposals: Vec<String>,
+    /// Send every ballot again that was not acknowledged, until it is or the time is over: for a platform that is being
+    /// killed meanwhile.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub resend_for: Option<Duration>,
+    /// Append each receipt to this file, a JSON line each.
+    #[arg(long, value_name = "FILE")]
+    pub receipts: Option<PathBuf>,
+    /// Print JSON instead of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// The platform.
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
+
+/// Arguments of `pnyx audit`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0: valid. 1: the archive or a receipt contradicts itself; the first wrong thing is named."
+)]
+pub struct AuditArgs {
+    /// An archive: a file, `-` for standard input, or a URL such as <URL>/v1/proposals/<id>/archive.
+    pub archive: String,
+    /// Receipts that must be in it: files of one receipt, or of one JSON receipt a line.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub receipt: Vec<PathBuf>,
+    /// The platform's key (address) that must have signed the result and the receipts; else the archive's is believed.
+    #[arg(long, value_name = "ADDRESS")]
+    pub key: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Commands of `pnyx receipt`.
+#[derive(Debug, Subcommand)]
+pub enum ReceiptCommand {
+    /// Check a receipt's Merkle path and signature, offline.
+    Verify(ReceiptVerifyArgs),
+}
+
+/// Arguments of `pnyx receipt verify`.
+#[derive(Debug, Args)]
+pub struct ReceiptVerifyArgs {
+    /// Files of one receipt, or of one JSON receipt a line.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The platform's key (address), as its /v1/keys shows it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub key: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `pnyx recount`.
+#[derive(Debug, Args)]
+pub struct RecountArgs {
+    /// The proposal: its name or its id.
+    pub proposal: String,
+    /// The data directory.
+    #[arg(long, env = "PNYX_DATA", default_value = "pnyx-data")]
+    pub data: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Commands of `pnyx explain`.
+#[derive(Debug, Subcommand)]
+pub enum ExplainCommand {
+    /// Why a voter's ballot counts or not.
+    Ballot(ExplainBallotArgs),
+}
+
+/// Arguments of `pnyx explain ballot`.
+#[derive(Debug, Args)]
+pub struct ExplainBallotArgs {
+    /// The proposal: its name or its id.
+    #[arg(long)]
+    pub proposal: String,
+    /// The voter's address.
+    #[arg(long)]
+    pub voter: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The platform.
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
+
+/// Arguments of `pnyx completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `pnyx man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The directory; created if missing.
+    pub directory: PathBuf,
+}
+
+fn parse_log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("{other:?} is not text or json")),
+    }
+}
+
+/// Reads `90s`, `10m`, `2h`, `1h30m` or `250ms`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|error| format!("expected a duration such as 90s, 10m or 2h: {error}"))?;
+    let duration = Duration::try_from(span).map_err(|_| "must not be negative".to_owned())?;
+    if duration.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(duration) }
+}

@@ -1,0 +1,92 @@
+//! From files to proposals: the same resources a cluster takes, opened now if asked, and remembered by the log.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use pnyx_backbone::proposals::Proposals;
+use pnyx_core::{
+    decisions::{Decision, DecisionBook, Recorded},
+    id::ProposalId,
+    proposal::{Definition, Proposal, ProposalParts},
+    time::{TimestampMs, Window},
+};
+use pnyx_crds::{Resource, read_resources};
+
+/// How new proposals are laid out and when they open.
+pub(super) struct Layout {
+    /// The platform's domain.
+    pub(super) domain: String,
+    /// Verdict lanes.
+    pub(super) lanes: u16,
+    /// Partitions of the ballots topic.
+    pub(super) ballots_partitions: u32,
+    /// Opens proposals now for this long, whatever their files say.
+    pub(super) open_for_ms: Option<u64>,
+}
+
+/// Records every proposal of the files that the log does not know yet; returns all of them in the order of the files.
+pub(super) async fn propose(
+    paths: &[PathBuf],
+    layout: &Layout,
+    proposals: &Proposals,
+    now: TimestampMs,
+) -> anyhow::Result<Vec<ProposalId>> {
+    let mut ids = Vec::new();
+    for path in paths {
+        for resource in read_resources(path)? {
+            let proposal = resolve(&resource, layout, &proposals.book(), now)?;
+            let id = proposal.id();
+            if ids.contains(&id) {
+                bail!("{}: this proposal is given twice: a duplicate of id {id}", resource.file().display());
+            }
+            record(&resource, proposal, layout, proposals, now).await?;
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+/// The proposal of a resource. With `open_for` the window is the one it was first given, if it was given one before.
+fn resolve(resource: &Resource, layout: &Layout, book: &DecisionBook, now: TimestampMs) -> anyhow::Result<Proposal> {
+    let Some(open_for_ms) = layout.open_for_ms else {
+        return Ok(resource.resolve(&layout.domain, None)?);
+    };
+    let opens_at = TimestampMs(now.0 - now.0 % 1000);
+    let window = Window::new(opens_at, opens_at.saturating_add_ms(open_for_ms)).context("--open-for")?;
+    let fresh = resource.resolve(&layout.domain, Some(window))?;
+    let known = book.proposals().values().map(|decisions| decisions.definition.proposal());
+    let remembered = known.filter(|known| is_same_but_for_window(known.parts(), fresh.parts()));
+    Ok(remembered.max_by_key(|known| known.window().opens_at()).cloned().unwrap_or(fresh))
+}
+
+fn is_same_but_for_window(known: &ProposalParts, fresh: &ProposalParts) -> bool {
+    let moved = ProposalParts { window: fresh.window, ..known.clone() };
+    moved == *fresh
+}
+
+async fn record(
+    resource: &Resource,
+    proposal: Proposal,
+    layout: &Layout,
+    proposals: &Proposals,
+    now: TimestampMs,
+) -> anyhow::Result<()> {
+    if proposals.book().get(proposal.id()).is_some() {
+        return Ok(());
+    }
+    if proposal.window().closes_at() <= now {
+        bail!(
+            "{}: spec.window.closesAt: is in the past, so the proposal could never take a ballot; choose a later time, or \
+             open it now with --open-for 10m",
+            resource.file().display()
+        );
+    }
+    let id = proposal.id();
+    let definition = Definition::new(proposal, layout.lanes, layout.ballots_partitions)?;
+    match proposals.decide(Decision::Definition(Box::new(definition))).await? {
+        Recorded::Stands | Recorded::Repeated => Ok(()),
+        recorded @ (Recorded::Conflicts | Recorded::Unknown) => {
+            bail!("{}: proposal {id} could not be recorded: {recorded:?}", resource.file().display())
+        }
+    }
+}

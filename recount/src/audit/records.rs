@@ -1,0 +1,212 @@
+//! The records of an archive: all below the cut, in order, with the roots that the cut recorded, counted again.
+
+use std::{collections::BTreeSet, io::BufRead, sync::Arc};
+
+use pnyx_core::{
+    id::Place,
+    merkle::{RootBuilder, record_leaf},
+    proposal::Definition,
+    result::Cut,
+    time::TimestampMs,
+    wire::archive::ArchiveLine,
+};
+
+use super::{AuditFailure, AuditOptions, lines::Lines, result::difference_of_cuts};
+use crate::count::{Batches, Counted, Counter, HashedRecord};
+
+/// What stands at the top of an archive.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) definition: Arc<Definition>,
+    pub(super) cut: Cut,
+}
+
+/// Reads header, definition and cut, and holds them against each other.
+pub(super) fn read_opening<R: BufRead>(lines: &mut Lines<R>) -> Result<Opening, AuditFailure> {
+    let stated = match lines.next()? {
+        ArchiveLine::Header { proposal } => proposal,
+        other => return Err(lines.unexpected("the archive's header", &other)),
+    };
+    let definition = match lines.next()? {
+        ArchiveLine::Definition(definition) => definition,
+        other => return Err(lines.unexpected("the definition", &other)),
+    };
+    let computed = definition.proposal().id();
+    if computed != stated {
+        return Err(AuditFailure::DefinitionDiffers { stated, computed });
+    }
+    let cut = match lines.next()? {
+        ArchiveLine::Cut(cut) => cut,
+        other => return Err(lines.unexpected("the cut", &other)),
+    };
+    if cut.proposal != stated {
+        return Err(AuditFailure::CutOfOther { proposal: stated, found: cut.proposal });
+    }
+    let (defined, found) = (definition.ballots_partitions(), cut.partitions.len());
+    if u32::try_from(found).is_ok_and(|found| found < defined) {
+        return Err(AuditFailure::CutPartitions { defined, found });
+    }
+    Ok(Opening { definition: Arc::from(definition), cut })
+}
+
+/// Reads and counts all records; gives the first line after them.
+pub(super) fn count_records<R: BufRead>(
+    lines: &mut Lines<R>,
+    opening: &Opening,
+    watched: BTreeSet<Place>,
+    options: &AuditOptions,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Counted, ArchiveLine), AuditFailure> {
+    let counter = Counter::start(&opening.definition, options.threads, watched);
+    let mut batches = Batches::new(&counter);
+    let mut order = Order::new(&opening.cut);
+    let after = loop {
+        match lines.next()? {
+            ArchiveLine::Record(record) => {
+                let record = HashedRecord::from(record);
+                if let Err(failure) = order.take(&record, lines.number()) {
+                    return Err(blame(lines, &opening.cut, failure));
+                }
+                batches.push(record);
+                if order.records.is_multiple_of(PROGRESS_RECORDS) {
+                    progress(order.records);
+                }
+            }
+            other => break other,
+        }
+    };
+    if let Err(failure) = order.finish(lines.number()) {
+        return Err(blame_from(lines, &opening.cut, failure, after));
+    }
+    batches.flush();
+    progress(order.records);
+    Ok((counter.finish(), after))
+}
+
+/// Records between two calls of the progress callback: about a tenth of a second's on one core.
+const PROGRESS_RECORDS: u64 = 2_048;
+
+/// Holds record lines against the cut: every place below it once, in order, with the recorded roots.
+struct Order<'a> {
+    cut: &'a Cut,
+    expected: Place,
+    root: RootBuilder,
+    appended_at: TimestampMs,
+    records: u64,
+}
+
+impl<'a> Order<'a> {
+    fn new(cut: &'a Cut) -> Self {
+        let expected = Place { partition: 0, offset: 0 };
+        Self { cut, expected, root: RootBuilder::default(), appended_at: TimestampMs(0), records: 0 }
+    }
+
+    fn take(&mut self, HashedRecord { archived: record, hash }: &HashedRecord, line: u64) -> Result<(), AuditFailure> {
+        let place = record.place;
+        let cut_end = end_of(self.cut, place.partition);
+        if place.offset >= cut_end {
+            return Err(AuditFailure::RecordBeyondCut { line, place, cut_end });
+        }
+        if place < self.expected {
+            return Err(AuditFailure::RecordRepeated { line, place });
+        }
+        self.close_full_partitions(place.partition)?;
+        if place != self.expected {
+            return Err(AuditFailure::RecordOutOfOrder { line, expected: self.expected, found: place });
+        }
+        if record.appended_at < self.appended_at {
+            return Err(AuditFailure::AppendTimeDecreases {
+                place,
+                appended_at_ms: record.appended_at.0,
+                previous_ms: self.appended_at.0,
+            });
+        }
+        self.appended_at = record.appended_at;
+        self.root.push(&record_leaf(*hash));
+        self.expected.offset += 1;
+        self.records += 1;
+        Ok(())
+    }
+
+    fn finish(&mut self, line: u64) -> Result<(), AuditFailure> {
+        let partitions = u32::try_from(self.cut.partitions.len()).expect("the cut numbers partitions by u32");
+        self.close_full_partitions(partitions)?;
+        if self.expected.partition < partitions {
+            return Err(AuditFailure::RecordMissing { place: self.expected, line });
+        }
+        Ok(())
+    }
+
+    /// Closes partitions that have all their records, up to `partition`, each with its recorded root.
+    fn close_full_partitions(&mut self, partition: u32) -> Result<(), AuditFailure> {
+        while self.expected.partition < partition {
+            let Some(cut) = self.cut.partitions.get(self.expected.partition as usize) else { return Ok(()) };
+            if self.expected.offset < cut.end_offset {
+                return Ok(());
+            }
+            let computed = std::mem::take(&mut self.root).root();
+            if computed != cut.records_root {
+                let partition = self.expected.partition;
+                return Err(AuditFailure::RecordsRoot { partition, in_cut: cut.records_root, computed });
+            }
+            self.expected = Place { partition: self.expected.partition + 1, offset: 0 };
+            self.appended_at = TimestampMs(0);
+        }
+        Ok(())
+    }
+}
+
+/// Where the cut of a partition is; 0 where it has none.
+pub(super) fn end_of(cut: &Cut, partition: u32) -> u64 {
+    cut.partitions.get(partition as usize).map_or(0, |partition| partition.end_offset)
+}
+
+/// Looks through the rest of the archive for the cause of a failure among the records.
+fn blame<R: BufRead>(lines: &mut Lines<R>, cut: &Cut, failure: AuditFailure) -> AuditFailure {
+    match lines.next() {
+        Ok(line) => blame_from(lines, cut, failure, line),
+        Err(_) => missing_unless_seen(failure, false),
+    }
+}
+
+/// As [`blame`], where `line` was already read. A result with another cut says that the cut line was altered; a record
+/// that stands where another belongs was moved if that one comes later, and else that one is missing.
+fn blame_from<R: BufRead>(
+    lines: &mut Lines<R>,
+    cut: &Cut,
+    failure: AuditFailure,
+    mut line: ArchiveLine,
+) -> AuditFailure {
+    let mut expected_seen = false;
+    loop {
+        match &line {
+            ArchiveLine::Record(record) => {
+                if let AuditFailure::RecordOutOfOrder { expected, .. } = failure {
+                    expected_seen |= record.place == expected;
+                }
+            }
+            ArchiveLine::Result(result) => {
+                return difference_of_cuts(cut, &result.provenance.cut)
+                    .unwrap_or_else(|| missing_unless_seen(failure, expected_seen));
+            }
+            ArchiveLine::Header { .. }
+            | ArchiveLine::Definition(_)
+            | ArchiveLine::Cut(_)
+            | ArchiveLine::Ballot(_)
+            | ArchiveLine::End { .. } => {}
+        }
+        match lines.next() {
+            Ok(next) => line = next,
+            Err(_) => return missing_unless_seen(failure, expected_seen),
+        }
+    }
+}
+
+fn missing_unless_seen(failure: AuditFailure, expected_seen: bool) -> AuditFailure {
+    match failure {
+        AuditFailure::RecordOutOfOrder { line, expected, .. } if !expected_seen => {
+            AuditFailure::RecordMissing { place: expected, line }
+        }
+        other => other,
+    }
+}

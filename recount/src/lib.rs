@@ -1,0 +1,26 @@
+//! The recount: closes proposals, and lets strangers check what came out.
+//!
+//! After a proposal's window this component fixes where counting ends (the cut), waits until the live tally has reached
+//! it, counts everything again from the raw records, and publishes the result only if both agree. The same counting
+//! serves archives and their audit. Nothing here is kept: after a restart everything follows from the log.
+
+pub mod config;
+pub mod metrics;
+
+mod closing;
+mod cut;
+mod drain;
+mod live;
+
+pub mod archive;
+pub mod audit;
+pub mod count;
+pub mod offline;
+pub mod recounting;
+
+pub use archive::{ArchiveError, Archives};
+pub use audit::{AuditFailure, AuditOptions, AuditReport, audit};
+pub use closing::{Closing, PhaseChange, run};
+pub use config::Config;
+pub use metrics::RecountMetrics;
+pub use recounting::{RecountError, Recounted, recount};

@@ -1,0 +1,81 @@
+//! Counting a proposal again on request, with nothing but the log open.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use pnyx_backbone::{
+    clock,
+    log::{Log, LogError},
+    proposals::Proposals,
+};
+use pnyx_core::{id::ProposalId, result::PublishedResult};
+use thiserror::Error;
+
+use crate::{
+    cut::read_cut,
+    recounting::{Progress, RecountError, Recounted, recount},
+};
+
+/// Why there is nothing to compare.
+#[derive(Debug, Error)]
+pub enum CompareError {
+    /// No such proposal.
+    #[error("there is no proposal {proposal} in this log")]
+    UnknownProposal {
+        /// The id asked for.
+        proposal: ProposalId,
+    },
+    /// The ends of the ballots could not be read.
+    #[error("the ballots could not be read from the log")]
+    Log(#[from] LogError),
+    /// The recount came to nothing.
+    #[error("the recount came to nothing")]
+    Recount(#[from] RecountError),
+}
+
+/// A recount beside what was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The proposal's title.
+    pub title: String,
+    /// Texts of its choices.
+    pub choices: Vec<String>,
+    /// Whether the cut is the decided one; else the log was counted to its end, and more may come.
+    pub cut_is_decided: bool,
+    /// What the records come to.
+    pub recounted: Recounted,
+    /// What was published, if anything.
+    pub published: Option<Arc<PublishedResult>>,
+}
+
+impl Comparison {
+    /// Whether the recount equals the published result; `None` where nothing is published.
+    pub fn agrees(&self) -> Option<bool> {
+        let published = self.published.as_ref()?;
+        Some(published.core == self.recounted.core && published.provenance == self.recounted.provenance)
+    }
+}
+
+/// Counts the proposal's raw records again, up to its cut or, where none is decided, up to the end of the log.
+pub async fn compare(
+    log: &Log,
+    proposals: &Proposals,
+    proposal: ProposalId,
+    threads: NonZeroUsize,
+    progress: impl Fn(Progress) + Send + 'static,
+) -> Result<Comparison, CompareError> {
+    let book = proposals.book();
+    let decisions = book.get(proposal).ok_or(CompareError::UnknownProposal { proposal })?;
+    let (cut, cut_is_decided) = match &decisions.cut {
+        Some(cut) => (cut.as_ref().clone(), true),
+        None => (read_cut(log, proposal, clock::now()).await?, false),
+    };
+    let recounted = recount(log, &decisions.definition, &cut, threads, progress).await?;
+    let parts = decisions.definition.proposal().parts();
+    Ok(Comparison {
+        title: parts.title.clone(),
+        choices: parts.choices.clone(),
+        cut_is_decided,
+        recounted,
+        published: decisions.result.clone(),
+    })
+}

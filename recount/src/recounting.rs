@@ -1,0 +1,217 @@
+//! The recount: the raw records up to the cut, read from the log past every cache, counted again from nothing.
+
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
+
+use pnyx_backbone::log::{Log, LogError, LogRecord, PartitionReader, Topic};
+use pnyx_core::{
+    counting::{CountingRules, Totals},
+    id::{Place, ProposalId, Root},
+    merkle::{RootBuilder, ballot_leaf, record_leaf},
+    outcome::outcome,
+    proposal::Definition,
+    result::{Cut, Provenance, ResultCore},
+    wire::archive::{ArchivedBallot, ArchivedRecord},
+};
+use thiserror::Error;
+use tokio::{runtime::Handle, task::JoinError};
+use tokio_util::sync::CancellationToken;
+
+use crate::count::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, Counted, Counter, HashedRecord};
+
+/// What a recount came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recounted {
+    /// The sums that the live tally must equal.
+    pub totals: Totals,
+    /// The part of the result that is a function of the counting ballots.
+    pub core: ResultCore,
+    /// The part that says what was counted.
+    pub provenance: Provenance,
+    /// Standing ballots by voter, as the archive lists them.
+    pub ballots: Vec<ArchivedBallot>,
+}
+
+/// How far a recount is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Records handed to the workers.
+    pub records_done: u64,
+    /// Records below the cut.
+    pub records_total: u64,
+}
+
+/// Why a recount came to nothing.
+#[derive(Debug, Error)]
+pub enum RecountError {
+    /// The log could not be read.
+    #[error("the ballots could not be read from the log")]
+    Log(#[from] LogError),
+    /// The log does not hold what the cut says: records were lost.
+    #[error(
+        "partition {partition} of the ballots ends at offset {log_end}, but the cut is at {cut_end}: \
+         the log has lost records, do not publish anything from it"
+    )]
+    LogBehindCut {
+        /// The partition.
+        partition: u32,
+        /// Where the cut is.
+        cut_end: u64,
+        /// Where the log ends; 0 where it has no such partition.
+        log_end: u64,
+    },
+    /// The log holds other records than when the cut was made.
+    #[error(
+        "the records of partition {partition} have root {log_root}, but the cut recorded {cut_root}: \
+         the log was altered after the cut, do not publish anything from it"
+    )]
+    RecordsRoot {
+        /// The partition.
+        partition: u32,
+        /// The root in the cut.
+        cut_root: Root,
+        /// The root of what the log holds.
+        log_root: Root,
+    },
+    /// The recount was given up because the process ends.
+    #[error("the recount was interrupted")]
+    Interrupted,
+    /// The recount's thread did not come back.
+    #[error("the recount's thread failed")]
+    Thread(#[source] JoinError),
+}
+
+/// Counts a proposal's records below `cut` again on `threads` cores. `progress` is called after every batch.
+///
+/// The result does not depend on `threads`, on how records are spread over partitions, or on their order. Memory is
+/// that of [`Counter`], and one [`ArchivedBallot`] for each voter at the end. Dropping the future stops the work.
+pub async fn recount(
+    log: &Log,
+    definition: &Arc<Definition>,
+    cut: &Cut,
+    threads: NonZeroUsize,
+    progress: impl Fn(Progress) + Send + 'static,
+) -> Result<Recounted, RecountError> {
+    let ends = log.ends(&Topic::ballots(cut.proposal)).await?;
+    for (partition, cut_partition) in (0..).zip(&cut.partitions) {
+        let log_end = ends.get(partition as usize).copied().unwrap_or(0);
+        if log_end < cut_partition.end_offset {
+            return Err(RecountError::LogBehindCut { partition, cut_end: cut_partition.end_offset, log_end });
+        }
+    }
+    let stop = CancellationToken::new();
+    let _stop_when_dropped = stop.clone().drop_guard();
+    let reading = Reading { log: log.clone(), definition: Arc::clone(definition), cut: cut.clone(), stop };
+    let handle = Handle::current();
+    tokio::task::spawn_blocking(move || reading.count(&handle, threads, &progress))
+        .await
+        .map_err(RecountError::Thread)?
+}
+
+/// The part of a recount that runs on a blocking thread: it waits for the log and for the workers' queue.
+struct Reading {
+    log: Log,
+    definition: Arc<Definition>,
+    cut: Cut,
+    stop: CancellationToken,
+}
+
+impl Reading {
+    fn count(
+        self,
+        handle: &Handle,
+        threads: NonZeroUsize,
+        progress: &impl Fn(Progress),
+    ) -> Result<Recounted, RecountError> {
+        let counter = Counter::start(&self.definition, threads, BTreeSet::new());
+        let records_total = self.cut.partitions.iter().map(|partition| partition.end_offset).sum();
+        let mut records_done = 0;
+        for (partition, cut_partition) in (0..).zip(&self.cut.partitions) {
+            let mut records = RecordsBelow::new(&self.log, self.cut.proposal, partition, cut_partition.end_offset)?;
+            let mut root = RootBuilder::default();
+            loop {
+                if self.stop.is_cancelled() {
+                    return Err(RecountError::Interrupted);
+                }
+                let batch = handle.block_on(records.next_batch())?;
+                if batch.is_empty() {
+                    break;
+                }
+                let mut batches = Batches::new(&counter);
+                for record in batch {
+                    records_done += 1;
+                    let record = HashedRecord::from(record);
+                    root.push(&record_leaf(record.hash));
+                    batches.push(record);
+                }
+                batches.flush();
+                progress(Progress { records_done, records_total });
+            }
+            let (cut_root, log_root) = (cut_partition.records_root, root.root());
+            if cut_root != log_root {
+                return Err(RecountError::RecordsRoot { partition, cut_root, log_root });
+            }
+        }
+        Ok(Recounted::new(&self.definition, self.cut, counter.finish()))
+    }
+}
+
+impl Recounted {
+    /// Everything that follows from what was counted below `cut`.
+    pub fn new(definition: &Definition, cut: Cut, counted: Counted) -> Self {
+        let proposal = definition.proposal();
+        let rules = CountingRules::of(proposal);
+        let Counted { records, rejected, standing, watched: _ } = counted;
+        let mut totals = Totals::empty(rules);
+        let mut root = RootBuilder::default();
+        let mut ballots = Vec::with_capacity(standing.len());
+        for (voter, counted_ballot) in standing {
+            let ballot = counted_ballot.ballot;
+            totals.add(&rules.contribution(&ballot.choice, ballot.power));
+            root.push(&ballot_leaf(voter, &ballot));
+            ballots.push(ArchivedBallot {
+                voter,
+                digest: ballot.digest,
+                choice: ballot.choice,
+                power: ballot.power,
+                record: counted_ballot.record,
+            });
+        }
+        let core = ResultCore {
+            proposal: proposal.id(),
+            ballots: totals.ballots,
+            outcome: outcome(&proposal.parts().voting, rules, &totals),
+            ballots_root: root.root(),
+        };
+        Self { totals, core, provenance: Provenance { cut, records, rejected }, ballots }
+    }
+}
+
+/// The records of one partition below the cut, in order, in bounded batches.
+#[derive(Debug)]
+pub(crate) struct RecordsBelow {
+    reader: PartitionReader,
+    partition: u32,
+    end_offset: u64,
+}
+
+impl RecordsBelow {
+    pub(crate) fn new(log: &Log, proposal: ProposalId, partition: u32, end_offset: u64) -> Result<Self, LogError> {
+        Ok(Self { reader: log.reader(&Topic::ballots(proposal), partition, 0)?, partition, end_offset })
+    }
+
+    /// The next records; none once the cut is reached. Waits where the log is shorter than the cut.
+    pub(crate) async fn next_batch(&mut self) -> Result<Vec<ArchivedRecord>, LogError> {
+        let left = self.end_offset.saturating_sub(self.reader.position());
+        let records_max = usize::try_from(left).map_or(BATCH_RECORDS_MAX, |left| left.min(BATCH_RECORDS_MAX));
+        if records_max == 0 {
+            return Ok(Vec::new());
+        }
+        let partition = self.partition;
+        let to_archived = |LogRecord { offset, appended_at, value }| ArchivedRecord {
+            place: Place { partition, offset },
+            appended_at,
+            record: value,
+        };
+        Ok(self.reader.next_batch(records_max, BATCH_BYTES_MAX).await?.into_iter().map(to_archived).collect())
+    }
+}

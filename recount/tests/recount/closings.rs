@@ -1,0 +1,169 @@
+//! From the window to the published result on the embedded log, restarts and disputes included.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use pnyx_backbone::{
+    log::Topic,
+    store::{LaneBatch, LaneCounters},
+};
+use pnyx_core::{
+    counting::{CountingRules, TotalsDelta},
+    decisions::Decision,
+    id::{Lane, Root},
+    lifecycle::Phase,
+    proposal::{Definition, VotingSystem},
+    result::{Cut, CutPartition},
+    time::TimestampMs,
+};
+use pnyx_recount::{RecountError, offline, recount};
+
+use crate::{
+    pipeline::{Platform, window_closing_in},
+    sample::{ballot, choice_json, definition, garbage_copy},
+};
+
+/// Ballots of three voters, one of them changed, and a garbage copy.
+async fn vote(platform: &Platform, definition: &Definition) {
+    let system = definition.proposal().system();
+    let now_s = pnyx_backbone::clock::now().0 / 1_000;
+    for (voter, seed, before_s) in [(1, 1, 5), (2, 2, 5), (3, 3, 5), (2, 4, 4)] {
+        let record = ballot(definition, voter, &choice_json(system, seed), now_s - before_s);
+        platform.append(definition, garbage_copy(&record)).await;
+        platform.append(definition, record).await;
+    }
+}
+
+fn result(platform: &Platform, definition: &Definition) -> Option<Arc<pnyx_core::result::PublishedResult>> {
+    platform.proposals.book().get(definition.proposal().id()).unwrap().result.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_system_goes_from_open_to_final() {
+    let mut platforms = Vec::new();
+    for system in VotingSystem::ALL {
+        let platform = Platform::start().await;
+        let definition = definition(system, window_closing_in(1_500), 2);
+        platform.propose(&definition).await;
+        platform.count(&definition).await;
+        platform.close();
+        vote(&platform, &definition).await;
+        platforms.push((platform, definition));
+    }
+    for (mut platform, definition) in platforms {
+        let phases = platform.phases_until(Phase::Final).await;
+        use Phase::{Closed, Draining, Final, Open, Recounting};
+        assert_eq!(phases, [Open, Closed, Draining, Recounting, Final]);
+        let result = result(&platform, &definition).unwrap();
+        assert_eq!((result.core.ballots, result.provenance.records), (3, 8));
+        assert!(result.verify());
+        let report = crate::sample::audit_with(&platform.archive(&definition).await, &[]).unwrap();
+        assert_eq!(report.core, result.core);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_in_any_phase_goes_on_from_the_log() {
+    let definition = definition(VotingSystem::Quadratic, window_closing_in(600), 2);
+    let platform = Platform::start().await;
+    platform.propose(&definition).await;
+    vote(&platform, &definition).await;
+
+    // Nothing counts yet: it closes, cuts, and then waits for the verifiers.
+    platform.close();
+    let mut platform = platform;
+    platform.phases_until(Phase::Draining).await;
+    let cut = platform.proposals.book().get(definition.proposal().id()).unwrap().cut.clone();
+    let mut platform = platform.restart().await;
+    platform.close();
+    assert_eq!(platform.phases_until(Phase::Draining).await, [Phase::Draining]);
+    platform.count(&definition).await;
+    platform.phases_until(Phase::Final).await;
+    let first = result(&platform, &definition).unwrap();
+    assert_eq!(Some(Arc::new(first.provenance.cut.clone())), cut);
+
+    // A final proposal is announced once and decides nothing again.
+    let mut platform = platform.restart().await;
+    let ends = platform.log.ends(&Topic::proposals()).await.unwrap();
+    platform.close();
+    assert_eq!(platform.phases_until(Phase::Final).await, [Phase::Final]);
+    assert_eq!(result(&platform, &definition).unwrap(), first);
+    assert_eq!(platform.log.ends(&Topic::proposals()).await.unwrap(), ends);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_blocks_until_it_is_gone() {
+    let definition = definition(VotingSystem::Weighted, window_closing_in(600), 1);
+    let (proposal, rules) = (definition.proposal().id(), CountingRules::of(definition.proposal()));
+    let mut platform = Platform::start().await;
+    platform.propose(&definition).await;
+    platform.count(&definition).await;
+    vote(&platform, &definition).await;
+    // Somebody's defect: a lane that claims more power than its ballots have.
+    let wrong = |amount: u64| {
+        let mut delta = TotalsDelta::empty(rules);
+        if amount > 0 { &mut delta.added } else { &mut delta.removed }.power = alloy_primitives::U256::ONE;
+        delta
+    };
+    let lane = Lane(0);
+    let shift = async |platform: &Platform, amount| {
+        let next_offset =
+            platform.store.lane_position(proposal, lane).await.unwrap().map_or(0, |position| position.next_offset);
+        let batch = LaneBatch {
+            log: platform.log.identity(),
+            from_offset: next_offset,
+            next_offset,
+            delta: wrong(amount),
+            counters: LaneCounters::default(),
+            standing: Vec::new(),
+            rejected: Vec::new(),
+        };
+        platform.store.apply(proposal, lane, batch).await.unwrap();
+    };
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    shift(&platform, 1).await;
+    platform.close();
+    platform.phases_until(Phase::Disputed).await;
+    assert_eq!(result(&platform, &definition), None);
+    assert!(platform.metrics.disputes() >= 1);
+    shift(&platform, 0).await;
+    platform.phases_until(Phase::Final).await;
+    assert!(result(&platform, &definition).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anothers_cut_that_stands_is_the_one_that_counts() {
+    let definition = definition(VotingSystem::Approval, window_closing_in(400), 1);
+    let mut platform = Platform::start().await;
+    platform.propose(&definition).await;
+    vote(&platform, &definition).await;
+    let proposal = definition.proposal().id();
+    let all = offline::compare(&platform.log, &platform.proposals, proposal, NonZeroUsize::MIN, |_| {}).await.unwrap();
+    assert!(!all.cut_is_decided);
+    let cut = all.recounted.provenance.cut.clone();
+    platform.proposals.decide(Decision::Cut(cut.clone())).await.unwrap();
+    // Appended after that cut: it must not count, whatever the tally makes of it.
+    let late = ballot(&definition, 9, "[1]", pnyx_backbone::clock::now().0 / 1_000);
+    platform.append(&definition, late).await;
+    let recounted = recount(&platform.log, &definition, &cut, NonZeroUsize::MIN, |_| {}).await.unwrap();
+    assert_eq!(recounted, all.recounted);
+    platform.close();
+    assert_eq!(platform.phases_until(Phase::Draining).await, [Phase::Draining]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_not_what_the_cut_says_is_refused() {
+    let definition = definition(VotingSystem::Basic, window_closing_in(60_000), 1);
+    let platform = Platform::start().await;
+    platform.propose(&definition).await;
+    vote(&platform, &definition).await;
+    let cut = |end_offset| Cut {
+        proposal: definition.proposal().id(),
+        decided_at: TimestampMs(1),
+        partitions: vec![CutPartition { end_offset, records_root: Root::new([1; 32]) }],
+    };
+    let failure = async |end_offset| {
+        recount(&platform.log, &definition, &cut(end_offset), NonZeroUsize::MIN, |_| {}).await.unwrap_err()
+    };
+    assert!(matches!(failure(9).await, RecountError::LogBehindCut { partition: 0, cut_end: 9, log_end: 8 }));
+    assert!(matches!(failure(8).await, RecountError::RecordsRoot { partition: 0, .. }));
+}

@@ -1,0 +1,63 @@
+//! Why a record or a voter's ballot counts or not, in sentences for the voter.
+
+use pnyx_core::{power::Power, rejection::Rejection, tally::StandingBallot};
+
+use super::texts::signed_at_text;
+
+/// Why a record does not count and, where there is something, what to do.
+pub(super) const fn rejection(rejection: Rejection) -> &'static str {
+    match rejection {
+        Rejection::TooLarge => "the ballot is 100,000 bytes or larger",
+        Rejection::MalformedEnvelope => {
+            "the ballot is not an envelope of address, sig and data with a checksummed address and a hexadecimal signature"
+        }
+        Rejection::WrongDomain => "the ballot was signed for another EIP-712 domain than Snapshot's",
+        Rejection::WrongTypes => "the ballot was signed with types that are none of Snapshot's for a vote",
+        Rejection::MalformedMessage => "the signed message lacks a field of its types, or has a wrong or surplus one",
+        Rejection::AddressMismatch => "the message's from is not the envelope's address",
+        Rejection::UnknownProposal => "the ballot was signed for another proposal",
+        Rejection::WrongSpace => "the ballot was signed for another space than the proposal's",
+        Rejection::InvalidChoice => "the choice is not one that this proposal offers, in its canonical form",
+        Rejection::SignedInFuture => {
+            "the signed time lies further ahead of the time of arrival than the proposal allows; check the clock and vote again"
+        }
+        Rejection::OutsideWindow => "the ballot arrived before the window opened or after it closed",
+        Rejection::UnsupportedSignature => {
+            "the signature is neither 64 nor 65 bytes; signatures of contract wallets are not checked by this platform"
+        }
+        Rejection::MalformedSignature => "the signature's numbers are not those of any secp256k1 signature",
+        Rejection::HighS => {
+            "the signature's s is in the upper half (EIP-2), which anybody could have made of another one"
+        }
+        Rejection::WrongSigner => "the signature was made by another account than the one it speaks for",
+        Rejection::NoPower => "the voter has no power at the snapshot under the proposal's strategies",
+    }
+}
+
+/// Why this ballot is the one that counts.
+pub(super) fn standing(ballot: &StandingBallot) -> String {
+    format!(
+        "of this voter's ballots with a counting record it has the highest signed time ({}), and of equal ones the highest \
+         digest; a counting record is ballots/{}",
+        signed_at_text(ballot.signed_at_s),
+        ballot.place
+    )
+}
+
+/// Why no ballot of a voter counts.
+pub(super) fn nothing_stands(power: Power, last_rejected: Option<Rejection>, waiting: u64) -> String {
+    let reason = match last_rejected {
+        Some(last) => {
+            format!("no ballot counts; the last record that claims this voter was rejected: {}", rejection(last))
+        }
+        None if power.is_zero() => {
+            "no ballot counts, and none would: the voter has no power under the strategies".to_owned()
+        }
+        None => "no record that was judged claims to speak for this voter".to_owned(),
+    };
+    if waiting == 0 {
+        reason
+    } else {
+        format!("{reason}; {waiting} acknowledged records are still to be judged or counted")
+    }
+}

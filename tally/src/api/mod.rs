@@ -1,0 +1,130 @@
+//! The read API under `/v1`: JSON, event streams and archives, from whatever the store and the log hold now.
+//!
+//! `{id}` is a proposal's id, its resource's name, or `namespace/name` with the slash percent-encoded.
+
+mod conditional;
+mod error;
+mod explanations;
+mod inclusion;
+mod paging;
+mod routes;
+mod snapshots;
+mod tally_json;
+mod texts;
+mod watched;
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    sync::{Arc, Mutex},
+};
+
+use axum::body::Bytes;
+use futures_util::stream::BoxStream;
+use pnyx_core::{decisions::ProposalDecisions, id::ProposalId, wire::definition::definition_json};
+use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{Tally, lock};
+use error::ApiError;
+use snapshots::Snapshots;
+use watched::Watched;
+
+/// An archive's bytes, piece by piece.
+pub type ArchiveBytes = BoxStream<'static, io::Result<Bytes>>;
+
+/// What readers get from the recount, which is another component: whoever composes them fills this in.
+pub struct RecountSource {
+    /// The archive of a proposal that has a result.
+    pub archive: Box<dyn Fn(ProposalId) -> ArchiveBytes + Send + Sync>,
+    /// Whether the recount of a proposal differs from its live tally.
+    pub is_disputed: Box<dyn Fn(ProposalId) -> bool + Send + Sync>,
+}
+
+/// What the handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    tally: Tally,
+    recount: RecountSource,
+    snapshots: Snapshots,
+    watched: Watched,
+    event_readers: Arc<Semaphore>,
+    inclusion_paths: Semaphore,
+    /// Definitions as JSON: they never change, and the largest take milliseconds to write.
+    definitions: Mutex<BTreeMap<ProposalId, Arc<RawValue>>>,
+}
+
+impl fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiState").finish_non_exhaustive()
+    }
+}
+
+/// A proposal that a request names.
+struct Named {
+    id: ProposalId,
+    decisions: ProposalDecisions,
+    /// It was named by its id, so that the address will never mean another one.
+    by_id: bool,
+}
+
+impl ApiState {
+    /// Serves what `tally` maintains.
+    pub fn new(tally: Tally, recount: RecountSource) -> Self {
+        let event_readers = Arc::new(Semaphore::new(tally.config.event_readers_max));
+        Self(Arc::new(Inner {
+            snapshots: Snapshots::default(),
+            watched: Watched::default(),
+            event_readers,
+            inclusion_paths: Semaphore::new(inclusion::PATHS_AT_ONCE_MAX),
+            definitions: Mutex::default(),
+            recount,
+            tally,
+        }))
+    }
+
+    fn find(&self, given: &str) -> Result<Named, ApiError> {
+        let unknown = || ApiError::UnknownProposal { given: given.to_owned() };
+        let id = self.0.tally.proposals.find(given).ok_or_else(unknown)?;
+        let decisions = self.0.tally.proposals.book().get(id).cloned().ok_or_else(unknown)?;
+        Ok(Named { id, decisions, by_id: given == id.to_string() })
+    }
+
+    fn definition(&self, named: &Named) -> Arc<RawValue> {
+        let mut definitions = lock(&self.0.definitions);
+        let json = definitions.entry(named.id).or_insert_with(|| {
+            let json = definition_json(&named.decisions.definition);
+            RawValue::from_string(json).expect("a definition's JSON is JSON").into()
+        });
+        json.clone()
+    }
+}
+
+/// The routes, and the document that describes them.
+pub fn router(state: ApiState) -> (axum::Router, OpenApi) {
+    let (router, document) = routes_and_document().split_for_parts();
+    (router.with_state(state), document)
+}
+
+/// The document alone.
+pub fn openapi() -> OpenApi {
+    routes_and_document().into_openapi()
+}
+
+fn routes_and_document() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(routes::list::list_proposals))
+        .routes(routes!(routes::proposal::get_proposal))
+        .routes(routes!(routes::ballots::list_ballots))
+        .routes(routes!(routes::rejections::list_rejections))
+        .routes(routes!(routes::voter::get_voter))
+        .routes(routes!(routes::leaderboard::get_leaderboard))
+        .routes(routes!(routes::progress::get_progress))
+        .routes(routes!(routes::result::get_result))
+        .routes(routes!(routes::archive::get_archive))
+        .routes(routes!(routes::events::get_events))
+}

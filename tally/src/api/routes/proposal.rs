@@ -1,0 +1,87 @@
+//! `GET /v1/proposals/{id}`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
+};
+use pnyx_core::wire;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::api::{
+    ApiState,
+    conditional::{Cache, answer, to_json, weak_tag},
+    error::{ApiError, ErrorBody},
+    tally_json::TallyDto,
+    texts::time_text,
+};
+
+/// A proposal with all that binds its voters, and where its vote is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct ProposalDto {
+    /// What ballots are signed for: the hash of the definition's proposal.
+    id: String,
+    name: String,
+    namespace: String,
+    space: String,
+    title: String,
+    /// pending, open, closed, draining, recounting, final or disputed.
+    phase: &'static str,
+    /// RFC 3339.
+    opens_at: String,
+    /// RFC 3339; ballots appended at this instant no longer count.
+    closes_at: String,
+    /// The tally as it is counted; of a final proposal, the same as its result.
+    tally: TallyDto,
+    /// The signed result; null before the proposal is final.
+    #[schema(value_type = Option<Object>)]
+    result: Option<Box<RawValue>>,
+    /// The definition as the log recorded it.
+    #[serde(serialize_with = "shared_json")]
+    #[schema(value_type = Object)]
+    definition: Arc<RawValue>,
+}
+
+fn shared_json<S: Serializer>(json: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
+    json.serialize(serializer)
+}
+
+/// Everything about one proposal.
+#[utoipa::path(get, path = "/v1/proposals/{id}", tag = "proposals",
+    params(("id" = String, Path, description = "id or name")),
+    responses((status = 200, body = ProposalDto), (status = 404, body = ErrorBody)))]
+pub(in crate::api) async fn get_proposal(
+    State(state): State<ApiState>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let named = state.find(&id)?;
+    let snapshot = state.snapshot(named.id, &named.decisions).await?;
+    let tag = weak_tag(&snapshot.version);
+    Ok(answer(&headers, &tag, Cache::Live, || {
+        let proposal = named.decisions.definition.proposal();
+        let parts = proposal.parts();
+        let document =
+            ProposalDto {
+                id: named.id.to_string(),
+                name: parts.name.clone(),
+                namespace: parts.namespace.clone(),
+                space: parts.space.clone(),
+                title: parts.title.clone(),
+                phase: snapshot.phase.name(),
+                opens_at: time_text(proposal.window().opens_at()),
+                closes_at: time_text(proposal.window().closes_at()),
+                tally: snapshot.tally,
+                result: named.decisions.result.as_ref().map(|result| {
+                    RawValue::from_string(wire::result::encode(result)).expect("a result's JSON is JSON")
+                }),
+                definition: state.definition(&named),
+            };
+        ([(header::CONTENT_TYPE, "application/json")], to_json(&document)).into_response()
+    }))
+}

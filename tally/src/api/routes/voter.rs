@@ -1,0 +1,112 @@
+//! `GET /v1/proposals/{id}/voters/{address}`.
+
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+use pnyx_core::{id::Voter, power::Power, proposal::Proposal};
+use pnyx_verification::power_by_strategy;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{ballots::BallotDto, progress::Verification, rejections::RejectionDto};
+use crate::api::{
+    ApiState,
+    conditional::{Cache, json},
+    error::{ApiError, ErrorBody},
+    explanations,
+    inclusion::InclusionDto,
+};
+
+/// Most rejected records shown of a voter, the newest: anybody can send records that claim anybody.
+const REJECTIONS_MAX: usize = 20;
+
+/// What is known of a voter, before and after a ballot.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct VoterDto {
+    /// The proposal.
+    proposal: String,
+    /// The voter.
+    voter: String,
+    /// The voter's weight: the sum over the strategies.
+    power: String,
+    /// What each strategy gives, in the order of the definition.
+    power_by_strategy: Vec<StrategyPowerDto>,
+    /// The ballot that counts; null where none does.
+    ballot: Option<BallotDto>,
+    /// Why that ballot counts, or why none does.
+    explanation: String,
+    /// The newest rejected records that claim this voter, the newest last. Anybody can send those; they displace nothing.
+    rejections: Vec<RejectionDto>,
+    /// Once the proposal is final: proof that the ballot is in the published result.
+    inclusion: Option<InclusionDto>,
+}
+
+/// What one strategy gives a voter.
+#[derive(Serialize, ToSchema)]
+struct StrategyPowerDto {
+    /// Snapshot's name of the strategy.
+    strategy: &'static str,
+    /// What it gives.
+    power: String,
+}
+
+/// One voter's power, ballot and rejected records, with the reasons.
+#[utoipa::path(get, path = "/v1/proposals/{id}/voters/{address}", tag = "ballots",
+    params(("id" = String, Path, description = "id or name"), ("address" = String, Path, description = "in any case")),
+    responses((status = 200, body = VoterDto), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(in crate::api) async fn get_voter(
+    State(state): State<ApiState>,
+    headers: HeaderMap,
+    Path((id, address)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let voter = Voter::from_any_case(&address)
+        .map_err(|problem| ApiError::Parameter { name: "address", problem: problem.to_string() })?;
+    let named = state.find(&id)?;
+    let store = &state.0.tally.store;
+    let (power, by_strategy) = power(named.decisions.definition.proposal(), voter);
+    let ballot = store.standing_ballot(named.id, voter).await?;
+    let rejected = store.rejections_of(named.id, voter).await?;
+    let explanation = match &ballot {
+        Some(ballot) => explanations::standing(ballot),
+        None => {
+            let last = rejected.last().map(|entry| entry.rejection);
+            let verification = Verification::read(&state, &named).await?;
+            let snapshot = state.snapshot(named.id, &named.decisions).await?;
+            explanations::nothing_stands(power, last, verification.lag() + snapshot.tally.behind())
+        }
+    };
+    let inclusion = match (&ballot, &named.decisions.result) {
+        (Some(ballot), Some(result)) => Some(state.inclusion(named.id, voter, ballot, result.core.ballots_root).await?),
+        (Some(_), None) | (None, _) => None,
+    };
+    let newest = rejected.len().saturating_sub(REJECTIONS_MAX);
+    let rejections = rejected[newest..].iter().map(|entry| {
+        RejectionDto::new(entry.rejection, entry.place.into())
+            .with(entry.digest.map(|digest| digest.to_string()), entry.claimed_voter.map(|voter| voter.to_string()))
+    });
+    let document = VoterDto {
+        proposal: named.id.to_string(),
+        voter: voter.to_string(),
+        power: power.to_string(),
+        power_by_strategy: by_strategy,
+        ballot: ballot.as_ref().map(|ballot| BallotDto::new(voter, ballot)),
+        explanation,
+        rejections: rejections.collect(),
+        inclusion,
+    };
+    Ok(json(&headers, &document, Cache::Live))
+}
+
+fn power(proposal: &Proposal, voter: Voter) -> (Power, Vec<StrategyPowerDto>) {
+    let by_strategy = power_by_strategy(proposal, voter);
+    let total = by_strategy.iter().fold(Power::ZERO, |sum, (_, power)| {
+        sum.checked_add(*power).expect("a proposal whose strategies sum to more than a power is not made")
+    });
+    let strategies = by_strategy
+        .into_iter()
+        .map(|(strategy, power)| StrategyPowerDto { strategy: strategy.name(), power: power.to_string() });
+    (total, strategies.collect())
+}

@@ -1,0 +1,155 @@
+//! The live tally as JSON: the same object in lists, proposals and event streams.
+
+use std::collections::BTreeMap;
+
+use pnyx_backbone::store::LaneCounters;
+use pnyx_core::{
+    choice::ChoiceNumber,
+    outcome::{Outcome, OutcomeDecision},
+    power::format_units,
+    proposal::ProposalParts,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::snapshots::Counted;
+
+/// The live tally: exact decimal texts, never floats.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TallyDto {
+    /// Standing ballots.
+    pub(super) ballots: u64,
+    /// Their power.
+    total_power: String,
+    /// One score a choice, the first choice first.
+    scores: Vec<String>,
+    /// Whether the quorum is reached; null where there is none. A rejection quorum that is reached stops the proposal.
+    quorum_reached: Option<bool>,
+    /// Whether the approval threshold is reached; null where there is none.
+    threshold_reached: Option<bool>,
+    /// What would follow if it ended now.
+    decision: DecisionDto,
+    /// The choice with the highest score; null where none has any or several share it.
+    pub(super) leading: Option<LeadingDto>,
+    /// Records that count, superseded ones included.
+    counting: u64,
+    /// Records that do not count, by reason.
+    rejected: BTreeMap<&'static str, u64>,
+    /// Verdicts that wait in the log to be counted; above 0 the figures are behind.
+    behind: u64,
+    /// Lane by lane.
+    lanes: Vec<LaneDto>,
+}
+
+/// What follows from the scores.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+enum DecisionDto {
+    /// No ballot stands.
+    NoBallots,
+    /// Basic: passes.
+    Passed,
+    /// Basic: fails.
+    Failed,
+    /// This choice wins.
+    Won {
+        /// Its number.
+        choice: ChoiceNumber,
+    },
+    /// These choices share the highest score.
+    Tied {
+        /// Their numbers.
+        choices: Vec<ChoiceNumber>,
+    },
+    /// Quorum or threshold is not reached.
+    ConditionsNotMet,
+}
+
+/// The choice with the highest score.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct LeadingDto {
+    /// Its number, from 1.
+    choice: ChoiceNumber,
+    /// Its text.
+    text: String,
+    /// Its score.
+    score: String,
+}
+
+/// How far a lane is.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct LaneDto {
+    /// The lane's number.
+    lane: usize,
+    /// Verdicts below this offset are counted.
+    next_offset: u64,
+    /// Where the lane ends in the log.
+    end_offset: u64,
+    /// Verdicts between the two.
+    behind: u64,
+}
+
+impl TallyDto {
+    /// What was counted, beside where the lanes end.
+    pub(super) fn new(parts: &ProposalParts, counted: &Counted, ends: &[u64]) -> Self {
+        let Counted { ballots, counters, outcome, next_offsets, .. } = counted;
+        let Outcome { scores, total_power, quorum_reached, threshold_reached, decision } = outcome;
+        let LaneCounters { counting, rejected } = counters;
+        let lanes: Vec<LaneDto> =
+            next_offsets.iter().enumerate().map(|(lane, next)| LaneDto::new(lane, *next, ends)).collect();
+        Self {
+            ballots: *ballots,
+            total_power: format_units(*total_power),
+            scores: scores.0.iter().map(|score| format_units(*score)).collect(),
+            quorum_reached: *quorum_reached,
+            threshold_reached: *threshold_reached,
+            decision: DecisionDto::of(decision),
+            leading: leading(parts, outcome),
+            counting: *counting,
+            rejected: rejected.iter().map(|(rejection, count)| (rejection.name(), *count)).collect(),
+            behind: lanes.iter().map(|lane| lane.behind).sum(),
+            lanes,
+        }
+    }
+
+    /// Verdicts that wait in the log to be counted.
+    pub(super) const fn behind(&self) -> u64 {
+        self.behind
+    }
+
+    /// Records that count, and those that do not by reason.
+    pub(super) const fn counters(&self) -> (u64, &BTreeMap<&'static str, u64>) {
+        (self.counting, &self.rejected)
+    }
+}
+
+impl LaneDto {
+    fn new(lane: usize, next_offset: u64, ends: &[u64]) -> Self {
+        // A lane read after its end was: it is at least as long as what is counted of it.
+        let end_offset = ends.get(lane).copied().unwrap_or(0).max(next_offset);
+        Self { lane, next_offset, end_offset, behind: end_offset - next_offset }
+    }
+}
+
+impl DecisionDto {
+    fn of(decision: &OutcomeDecision) -> Self {
+        match decision {
+            OutcomeDecision::NoBallots => Self::NoBallots,
+            OutcomeDecision::Passed => Self::Passed,
+            OutcomeDecision::Failed => Self::Failed,
+            OutcomeDecision::Won(choice) => Self::Won { choice: *choice },
+            OutcomeDecision::Tied(choices) => Self::Tied { choices: choices.clone() },
+            OutcomeDecision::ConditionsNotMet => Self::ConditionsNotMet,
+        }
+    }
+}
+
+fn leading(parts: &ProposalParts, outcome: &Outcome) -> Option<LeadingDto> {
+    let scores = &outcome.scores.0;
+    let highest = scores.iter().max().filter(|highest| !highest.is_zero())?;
+    let mut leaders = (1..).zip(scores).zip(&parts.choices).filter(|((_, score), _)| *score == highest);
+    let ((choice, score), text) = leaders.next()?;
+    leaders.next().is_none().then(|| LeadingDto { choice, text: text.clone(), score: format_units(*score) })
+}

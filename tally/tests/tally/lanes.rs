@@ -1,0 +1,284 @@
+//! Exactly once, whatever happens to the store, the owner or the verdicts.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use pnyx_backbone::{
+    log::{LogIdentity, Topic},
+    store::{LaneBatch, LaneCounters, LanePosition, LaneState, MemoryStore, ProposalView, Store},
+};
+use pnyx_core::{
+    choice::{Choice, Ranking, Weights},
+    counting::{CountingRules, Totals, TotalsDelta},
+    id::{Lane, ProposalId, Voter},
+    proposal::{Definition, VotingSystem},
+    rejection::Rejection,
+    tally::LaneTally,
+    verdict::{Ruling, Verdict},
+};
+
+use crate::rig::{Rig, counts, definition, eventually, place, rejects, totals, voter};
+
+/// Within this time an owner notices that the store lost its lane.
+const LOSS_NOTICED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Added for the rebuild itself and a busy machine.
+const REBUILD_MARGIN: Duration = Duration::from_secs(1);
+
+/// 200 voters with up to 3 ballots each and a few rejected records.
+fn verdicts(choice: impl Fn(u64) -> Choice) -> Vec<Verdict> {
+    (0..500)
+        .map(|number| match number % 50 {
+            49 => rejects(number, voter(1), Rejection::WrongSigner),
+            _ => counts(number, voter(u32::try_from(number % 201).unwrap()), choice(number), "1.25"),
+        })
+        .collect()
+}
+
+fn single(number: u64) -> Choice {
+    Choice::Single(u8::try_from(number % 3 + 1).unwrap())
+}
+
+/// What the verdicts must come to, folded as one lane without any log or store.
+fn expected(definition: &Definition, verdicts: &[Verdict]) -> (Totals, LaneCounters) {
+    let rules = CountingRules::of(definition.proposal());
+    let mut tally = LaneTally::new(rules);
+    let mut by_place: BTreeMap<_, _> = BTreeMap::new();
+    for verdict in verdicts {
+        by_place.insert(verdict.place, verdict.clone());
+    }
+    let mut counters = LaneCounters::default();
+    for verdict in by_place.into_values() {
+        match verdict.ruling {
+            Ruling::Counts(ballot) => {
+                counters.counting += 1;
+                tally.apply(verdict.place, ballot, &mut TotalsDelta::empty(rules));
+            }
+            Ruling::Rejected(rejected) => *counters.rejected.entry(rejected.rejection).or_default() += 1,
+        }
+    }
+    (tally.totals().clone(), counters)
+}
+
+async fn check(rig: &Rig, definition: &Definition, view: &ProposalView, verdicts: &[Verdict]) {
+    let (expected_totals, expected_counters) = expected(definition, verdicts);
+    assert_eq!(view.totals, expected_totals);
+    assert_eq!(view.counters, expected_counters);
+    let standing = rig.store.standing_after(definition.proposal().id(), None, usize::MAX).await.unwrap();
+    assert_eq!(totals(definition, &standing), expected_totals, "the standing ballots add up to the totals");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_are_exact_in_every_system() {
+    let weights = |number: u64| Choice::Weights(Weights::new(vec![(1, u128::from(number) + 1), (3, 7)]).unwrap());
+    let ranking = |number: u64| {
+        let orders = [[1, 2, 3], [3, 1, 2], [2, 3, 1]];
+        Choice::Ranking(Ranking::new(&orders[usize::try_from(number % 3).unwrap()]).unwrap())
+    };
+    let approval = |number: u64| Choice::Approval(pnyx_core::choice::ApprovalSet::from_bits(number % 8));
+    let rig = Rig::new().await;
+    for system in VotingSystem::ALL {
+        let verdicts = match system {
+            VotingSystem::Basic | VotingSystem::SingleChoice => verdicts(single),
+            VotingSystem::Approval => verdicts(approval),
+            VotingSystem::Weighted | VotingSystem::Quadratic => verdicts(weights),
+            VotingSystem::RankedChoice | VotingSystem::Copeland => verdicts(ranking),
+        };
+        let definition = definition(system.name(), system, &["For", "Against", "Abstain"]);
+        let id = rig.propose(&definition).await;
+        for batch in verdicts.chunks(33) {
+            rig.judge(id, batch).await;
+        }
+        let view = rig.counted(id).await;
+        check(&rig, &definition, &view, &verdicts).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verdicts_written_twice_count_once() {
+    let rig = Rig::new().await;
+    let definition = definition("twice", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    let verdicts = verdicts(single);
+    rig.judge(id, &verdicts).await;
+    rig.judge(id, &verdicts[100..300]).await;
+    rig.judge(id, &verdicts).await;
+    let view = rig.counted(id).await;
+    check(&rig, &definition, &view, &verdicts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_at_any_moment_changes_nothing() {
+    let definition = definition("restarts", VotingSystem::Weighted, &["A", "B", "C"]);
+    let verdicts = verdicts(|number| Choice::Weights(Weights::new(vec![(1, 1), (2, u128::from(number + 1))]).unwrap()));
+    let mut rig = Rig::new().await;
+    let id = rig.propose(&definition).await;
+    for (turn, batch) in verdicts.chunks(100).enumerate() {
+        rig.judge(id, batch).await;
+        // With the old store the new owners take up where the old ones were stopped; with an empty one they begin anew.
+        let store = if turn % 2 == 0 { rig.store.clone() } else { Store::Memory(MemoryStore::new()) };
+        rig = rig.restarted_with(store).await;
+    }
+    let view = rig.counted(id).await;
+    check(&rig, &definition, &view, &verdicts).await;
+}
+
+async fn rebuilt_in_time(rig: &Rig, id: ProposalId, before: &ProposalView) {
+    let deadline = LOSS_NOTICED_WITHIN + REBUILD_MARGIN;
+    let rebuilt = tokio::time::timeout(deadline, async {
+        while rig.store.view(id).await.unwrap().unwrap() != *before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    rebuilt.await.expect("a lost lane is rebuilt although nothing arrives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lost_lanes_is_rebuilt_although_nothing_arrives() {
+    let rig = Rig::new().await;
+    let definition = definition("lost", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    rig.judge(id, &verdicts(single)).await;
+    let before = rig.counted(id).await;
+
+    rig.store.drop_lane(id, Lane(2)).await.unwrap();
+    rebuilt_in_time(&rig, id, &before).await;
+    rig.store.flush().await;
+    rebuilt_in_time(&rig, id, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_left_over_from_another_log_is_replaced() {
+    let definition = definition("foreign", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let rules = CountingRules::of(definition.proposal());
+    let store = Store::Memory(MemoryStore::new());
+    let id = definition.proposal().id();
+    store.register(id, rules, definition.lanes()).await.unwrap();
+    let mut foreign = Totals::empty(rules);
+    foreign.add(&rules.contribution(&Choice::Single(1), pnyx_core::power::Power::ONE));
+    let state = LaneState {
+        position: LanePosition { log: LogIdentity([9; 16]), next_offset: 3 },
+        totals: foreign,
+        counters: LaneCounters::default(),
+        standing: Vec::new(),
+        rejected: Vec::new(),
+    };
+    store.replace(id, Lane(1), None, state).await.unwrap();
+
+    let rig = Rig::new().await.restarted_with(store).await;
+    rig.propose(&definition).await;
+    let verdicts = verdicts(single);
+    rig.judge(id, &verdicts).await;
+    let view = rig.counted(id).await;
+    check(&rig, &definition, &view, &verdicts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_another_owner_is_noticed_and_nothing_counts_twice() {
+    let rig = Rig::new().await;
+    let definition = definition("two-owners", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    let rules = CountingRules::of(definition.proposal());
+    let lane = Lane::of_voter(voter(1), definition.lanes());
+    let first = counts(0, voter(1), Choice::Single(1), "2");
+    // The other owner is faster: it applies the verdict that is about to be written.
+    let Ruling::Counts(ballot) = first.ruling.clone() else { unreachable!("made as counting") };
+    let (mut tally, mut delta) = (LaneTally::new(rules), TotalsDelta::empty(rules));
+    tally.apply(first.place, ballot, &mut delta);
+    let standing: Vec<(Voter, _)> = tally.standing().iter().map(|(voter, ballot)| (*voter, ballot.clone())).collect();
+    let counters = LaneCounters { counting: 1, ..LaneCounters::default() };
+    let log = rig.log.identity();
+    let batch = LaneBatch { log, from_offset: 0, next_offset: 1, delta, counters, standing, rejected: Vec::new() };
+    rig.store.register(id, rules, definition.lanes()).await.unwrap();
+    rig.store.apply(id, lane, batch).await.unwrap();
+    let verdicts = [first, counts(2, voter(1), Choice::Single(2), "2")];
+    rig.judge(id, &verdicts).await;
+    let view = rig.counted(id).await;
+    check(&rig, &definition, &view, &verdicts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_is_skipped_and_reported_once() {
+    let rig = Rig::new().await;
+    let definition = definition("poison", VotingSystem::SingleChoice, &["A", "B"]);
+    let id = rig.propose(&definition).await;
+    let good = counts(1, voter(1), Choice::Single(2), "3");
+    let lane = u32::from(good.lane(definition.lanes()).0);
+    let elsewhere = (lane + 1) % 4;
+    rig.write(id, lane, b"not a verdict".to_vec()).await;
+    rig.write(id, elsewhere, pnyx_core::wire::verdict::encode(&good)).await;
+    rig.judge(id, &[counts(3, voter(1), Choice::Single(3), "3"), good.clone()]).await;
+    let view = rig.counted(id).await;
+    check(&rig, &definition, &view, std::slice::from_ref(&good)).await;
+
+    rig.store.flush().await;
+    let before = view;
+    rebuilt_in_time(&rig, id, &before).await;
+    assert!(rig.metrics.encode().contains("pnyx_tally_verdicts_poison_total 3"), "{}", rig.metrics.encode());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verdicts_beyond_the_cut_are_taken_out_again() {
+    let rig = Rig::new().await;
+    let definition = definition("cut", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    let verdicts = verdicts(single);
+    rig.judge(id, &verdicts[..400]).await;
+    let past_the_cut = rig.counted(id).await;
+    let cut = rig.cut(id, &[150, 140]).await;
+    rig.judge(id, &verdicts[400..]).await;
+
+    let below: Vec<_> = verdicts
+        .iter()
+        .filter(|verdict| verdict.place.offset < [150, 140][usize::try_from(verdict.place.partition).unwrap()])
+        .cloned()
+        .collect();
+    let view = rig.counted(id).await;
+    assert_ne!(view.totals, past_the_cut.totals);
+    check(&rig, &definition, &view, &below).await;
+
+    // A restart with the cut known, over the store and over an empty one, comes to the same.
+    let store = rig.store.clone();
+    let rig = rig.restarted_with(store).await;
+    check(&rig, &definition, &rig.counted(id).await, &below).await;
+    let rig = rig.restarted_with(Store::Memory(MemoryStore::new())).await;
+    check(&rig, &definition, &rig.counted(id).await, &below).await;
+    assert_eq!(cut.partitions.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_proposal_is_served_and_rebuilt_and_takes_nothing_more() {
+    let rig = Rig::new().await;
+    let definition = definition("final", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    let verdicts = verdicts(single);
+    rig.judge(id, &verdicts).await;
+    rig.counted(id).await;
+    let cut = rig.cut(id, &[250, 250]).await;
+    rig.counted(id).await;
+    rig.publish(&definition, cut).await;
+    rig.judge(id, &verdicts[..50]).await;
+    rig.judge(id, &[counts(600, voter(1), Choice::Single(1), "1000")]).await;
+    let view = rig.counted(id).await;
+    check(&rig, &definition, &view, &verdicts).await;
+    rig.store.flush().await;
+    rebuilt_in_time(&rig, id, &view).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drained_means_verified_and_counted_up_to_the_cut() {
+    let rig = Rig::new().await;
+    let definition = definition("drain", VotingSystem::SingleChoice, &["A", "B"]);
+    let id = rig.propose(&definition).await;
+    let topic = Topic::ballots(id);
+    let records = (0..4).map(|number| (number % 2, vec![1])).collect();
+    rig.log.append_batch(&topic, records).await.unwrap();
+    let cut = rig.cut(id, &[2, 2]).await;
+    assert!(!rig.tally.is_drained(&cut).await.unwrap(), "nothing is verified yet");
+    let consumer = rig.log.subscribe(&topic, pnyx_tally::VERIFIER_GROUP).unwrap();
+    rig.judge(id, &[counts(0, voter(1), Choice::Single(1), "1")]).await;
+    consumer.commit(0, 2).await.unwrap();
+    assert!(!rig.tally.is_drained(&cut).await.unwrap(), "one partition is not verified");
+    consumer.commit(1, 2).await.unwrap();
+    eventually("the tally is drained", async || rig.tally.is_drained(&cut).await.unwrap()).await;
+    assert_eq!(place(3).offset, 1);
+}

@@ -1,0 +1,11 @@
+//! From a ballot record to its verdict: what verifier, recount and audit share.
+//!
+//! A record is judged by itself, in the order of [`pnyx_core::rejection::Rejection`]: version, envelope, proposal, time,
+//! signature, power. Nothing here knows of topics, offsets committed or HTTP, and nothing is remembered from record to
+//! record except hashes of repeated texts, which never change a verdict.
+
+mod power;
+mod verifier;
+
+pub use power::{ListedPower, PowerSource, PowerUnavailable, power_by_strategy};
+pub use verifier::{BallotRecord, JudgedRecord, ProposalVerifier};
