@@ -35,6 +35,7 @@ type Checks = BTreeMap<usize, (String, Option<String>)>;
 
 /// One component's part of readiness. It begins not ready.
 #[derive(Debug)]
+#[must_use = "a check that is dropped is no longer asked"]
 pub struct Check {
     checks: Arc<Mutex<Checks>>,
     number: usize,

@@ -89,6 +89,38 @@ async fn batches_end_at_their_bounds() {
     assert_eq!(numbers, (308..1_000).map(|number: u32| number.to_be_bytes().to_vec()).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn records_of_every_size_can_be_read_from_every_offset() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.ensure_topic(&ballots(), 2).await.unwrap();
+    // Small ones share an entry of the log's files, large ones fill one or more; both meet here.
+    let lengths = [0, 1, 600, 70_000, 5, 65_535, 65_536, 2, RECORD_BYTES_MAX, 3, 30_000, 30_000, 30_000, 0];
+    let all: Vec<_> = (0_u8..).zip(lengths).map(|(number, length)| vec![number; length]).collect();
+    for half in all.chunks(all.len() / 2) {
+        let records = half.iter().flat_map(|value| [(0, value.clone()), (1, b"other".to_vec())]).collect();
+        log.append_batch(&ballots(), records).await.unwrap();
+    }
+    assert_readable(&log, &all).await;
+    drop(log);
+    assert_readable(&open(dir.path()), &all).await;
+}
+
+/// Reads partition 0 from every offset, in batches of several sizes.
+async fn assert_readable(log: &Log, all: &[Vec<u8>]) {
+    for from in 0..all.len() {
+        for records_max in [1, 3, usize::MAX] {
+            let mut reader = log.reader(&ballots(), 0, from as u64).unwrap();
+            let mut read = Vec::new();
+            while read.len() < all.len() - from {
+                read.extend(reader.next_batch(records_max, usize::MAX).await.unwrap());
+            }
+            assert!(read.iter().map(|record| record.offset).eq(from as u64..all.len() as u64));
+            assert!(read.iter().map(|record| &record.value).eq(&all[from..]));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_appends_get_dense_offsets_and_times_that_never_fall() {
     const APPENDERS: usize = 32;

@@ -16,6 +16,9 @@ use pnyx_core::id::ProposalId;
 /// Tells the test binary that it is the process to be killed, and where its log is.
 const CHILD_DIR: &str = "PNYX_TEST_APPENDER_DIR";
 
+/// How long its records are at most, in bytes.
+const CHILD_RECORD_BYTES: &str = "PNYX_TEST_RECORD_BYTES";
+
 /// Partitions of the topic.
 const PARTITIONS: u32 = 2;
 
@@ -36,13 +39,14 @@ async fn the_process_to_be_killed() {
         // Run as a test it has nothing to do: the tests below start it as a process.
         return;
     };
+    let bytes_max: usize = std::env::var(CHILD_RECORD_BYTES).unwrap().parse().unwrap();
     let log = open(Path::new(&dir));
     log.ensure_topic(&topic(), PARTITIONS).await.unwrap();
     let appenders = (0..APPENDERS).map(|appender| {
         let log = log.clone();
         tokio::spawn(async move {
             for number in 0_usize.. {
-                let value = format!("{appender}:{number}:{}", "x".repeat(number % 900));
+                let value = format!("{appender}:{number}:{}", "x".repeat(number % bytes_max));
                 let appended = log.append(&topic(), AppendTo::Any, value.clone().into_bytes()).await.unwrap();
                 let place = appended.place;
                 let line = format!("ack {} {} {} {value}\n", place.partition, place.offset, appended.appended_at.0);
@@ -70,10 +74,13 @@ fn parse(line: &str) -> Option<Acknowledged> {
     Some(Acknowledged { partition, offset, appended_at, value: fields.next()?.to_owned() })
 }
 
+const CHILD_ARGUMENTS: [&str; 3] = ["--exact", "the_process_to_be_killed", "--nocapture"];
+
 fn start_appender(dir: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_process_to_be_killed", "--nocapture"])
+        .args(CHILD_ARGUMENTS)
         .env(CHILD_DIR, dir)
+        .env(CHILD_RECORD_BYTES, "900")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -114,6 +121,37 @@ async fn read_all(log: &Log) -> Vec<Vec<LogRecord>> {
     partitions
 }
 
+fn assert_holds(partitions: &[Vec<LogRecord>], acknowledged: &[Acknowledged]) {
+    for Acknowledged { partition, offset, appended_at, value } in acknowledged {
+        let record = &partitions[*partition as usize][usize::try_from(*offset).unwrap()];
+        assert_eq!(record.appended_at.0, *appended_at);
+        assert_eq!(record.value, value.as_bytes());
+    }
+}
+
+/// A limit on the size of files stands for a full disk: the engine's journal, which has this size from the start, cannot
+/// grow, nor can a table that is written from it.
+#[tokio::test]
+async fn a_full_disk_stops_acknowledging_and_loses_nothing_acknowledged() {
+    const LIMITED: &str = r#"trap '' XFSZ; ulimit -f 131072; exec "$0" "$@""#;
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", LIMITED])
+        .arg(std::env::current_exe().unwrap())
+        .args(CHILD_ARGUMENTS)
+        .env(CHILD_DIR, dir.path())
+        .env(CHILD_RECORD_BYTES, "60000")
+        .output()
+        .unwrap();
+    let (acks, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(!output.status.success() && errors.contains("Failed {"), "{errors}");
+    let acknowledged: Vec<_> = acks.lines().filter_map(parse).collect();
+    assert!(acknowledged.len() > 1_000, "{} acknowledged", acknowledged.len());
+    let log = open(dir.path());
+    assert_holds(&read_all(&log).await, &acknowledged);
+    log.append(&topic(), AppendTo::Partition(0), b"space again".to_vec()).await.unwrap();
+}
+
 #[tokio::test]
 async fn nothing_acknowledged_is_missing_after_kill_9() {
     let dir = tempfile::tempdir().unwrap();
@@ -126,11 +164,7 @@ async fn nothing_acknowledged_is_missing_after_kill_9() {
             assert!(records.iter().map(|record| record.offset).eq(0..records.len() as u64), "offsets have no gap");
             assert!(records.is_sorted_by_key(|record| record.appended_at), "times never fall, across restarts too");
         }
-        for Acknowledged { partition, offset, appended_at, value } in &acknowledged {
-            let record = &partitions[*partition as usize][usize::try_from(*offset).unwrap()];
-            assert_eq!(record.appended_at.0, *appended_at);
-            assert_eq!(record.value, value.as_bytes());
-        }
+        assert_holds(&partitions, &acknowledged);
         let next = log.append(&topic(), AppendTo::Partition(0), b"after".to_vec()).await.unwrap();
         assert_eq!(next.place.offset, partitions[0].len() as u64);
     }

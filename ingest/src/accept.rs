@@ -20,7 +20,7 @@ use pnyx_core::{
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::{Inner, answer::Refused, config::APPEND_WAIT_MAX};
+use crate::{Inner, answer::Refused};
 
 thread_local! {
     /// Hashes that ballots repeat, one memo a thread so that requests never wait for each other.
@@ -37,7 +37,7 @@ pub(crate) async fn accept(ingest: &Inner, body: Bytes) -> Result<SignedReceipt,
     let hash = RecordHash::of(&record);
     let topic = Topic::ballots(proposal.id());
     // Dropping the append does not take the record back, but without an answer it was never acknowledged.
-    let append = timeout(APPEND_WAIT_MAX, ingest.log.append(&topic, AppendTo::Any, record));
+    let append = timeout(ingest.config.append_wait_max, ingest.log.append(&topic, AppendTo::Any, record));
     let appended = match append.await {
         Ok(Ok(appended)) => appended,
         Ok(Err(error)) => return Err(append_refusal(&error)),
@@ -109,5 +109,64 @@ fn append_refusal(error: &AppendError) -> Refused {
             warn!(error = pnyx_backbone::telemetry::chain(error), "a ballot could not be appended");
             Refused::LogUnavailable
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+    use pnyx_core::{
+        ballot::compose,
+        power::Power,
+        proposal::{Abstentions, ProposalParts, Strategy, Voting, VotingSystem},
+        signing::SigningKey,
+        time::Window,
+    };
+
+    use super::*;
+
+    const OPENS_AT: TimestampMs = TimestampMs(1_796_000_000_000);
+    const CLOSES_AT: TimestampMs = TimestampMs(1_796_000_600_000);
+
+    fn proposal() -> Proposal {
+        Proposal::new(ProposalParts {
+            platform: "test".to_owned(),
+            namespace: "default".to_owned(),
+            name: "p".to_owned(),
+            space: "dao.example.eth".to_owned(),
+            title: "P".to_owned(),
+            body: String::new(),
+            discussion: String::new(),
+            author: String::new(),
+            choices: vec!["For".to_owned(), "Against".to_owned()],
+            voting: Voting {
+                system: VotingSystem::SingleChoice,
+                quorum: None,
+                approval_threshold: None,
+                abstentions: Abstentions::default(),
+            },
+            window: Window::new(OPENS_AT, CLOSES_AT).unwrap(),
+            strategies: vec![Strategy::Ticket(Power::ONE)],
+            clock_skew_s: 300,
+        })
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_append_time_has_the_last_word() {
+        let proposal = proposal();
+        let key = SigningKey::from_bytes([1; 32]).unwrap();
+        let signed_at_s = OPENS_AT.0 / 1_000;
+        let unsigned = compose(key.address(), "dao.example.eth", signed_at_s, proposal.id(), "1", "", "").unwrap();
+        let body = unsigned.body_with(&key.sign_digest(*unsigned.digest().as_bytes()));
+        let ballot = Envelope::parse(&body, &mut HashMemo::default()).unwrap().for_proposal(&proposal).unwrap();
+        let check = |appended_at| {
+            check_time(&proposal, &ballot, appended_at, |closes_at| Refused::AppendedLate { closes_at, appended_at })
+        };
+        assert_eq!(check(OPENS_AT), Ok(()));
+        assert_eq!(check(TimestampMs(CLOSES_AT.0 - 1)), Ok(()));
+        let late = check(CLOSES_AT.saturating_add_ms(3)).unwrap_err();
+        let body = axum::body::to_bytes(late.into_response().into_body(), 1_000).await.unwrap();
+        expect_test::expect![[r#"{"error":"client_error","error_description":"not in voting window","detail":"closed 2026-11-30T01:03:20Z, appended 2026-11-30T01:03:20.003Z"}"#]].assert_eq(str::from_utf8(&body).unwrap());
     }
 }

@@ -11,7 +11,7 @@ use pnyx_core::{
     wire::snapshot::{self, ErrorKind},
 };
 
-use crate::config::{APPEND_WAIT_MAX, BODY_WAIT_MAX, RETRY_AFTER_S};
+use crate::config::{BODY_WAIT_MAX, RETRY_AFTER_S};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -130,10 +130,9 @@ impl Refused {
                 client(Rejection::MalformedEnvelope.snapshot_text(), Some("the body broke off".to_owned()))
             }
             Self::Overloaded => server("too many requests in flight", "nothing was stored".to_owned()),
-            Self::AppendSlow => server(
-                "not acknowledged in time",
-                format!("the log took more than {} s; send the ballot again", APPEND_WAIT_MAX.as_secs()),
-            ),
+            Self::AppendSlow => {
+                server("not acknowledged in time", "the log took too long; send the ballot again".to_owned())
+            }
             Self::LogUnavailable => {
                 server("not acknowledged", "the log is unavailable; send the ballot again".to_owned())
             }

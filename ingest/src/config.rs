@@ -11,9 +11,9 @@ const IN_FLIGHT_MAX_DEFAULT: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,0
 /// How long a client may take to send a body: 100 kB at 160 kbit/s.
 pub(crate) const BODY_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// How long an append may take before the ballot is given up and never acknowledged. Below the grace between a close and
-/// its cut, so that whatever was acknowledged lies below the cut.
-pub(crate) const APPEND_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long an append may take unless told otherwise: hundreds of times the usual, and below half the usual grace between
+/// a close and its cut.
+const APPEND_WAIT_MAX_DEFAULT: Duration = Duration::from_secs(2);
 
 /// When a client should come back after an overload or a failure of ours: the shortest that `Retry-After` can say.
 pub(crate) const RETRY_AFTER_S: u64 = 1;
@@ -29,6 +29,9 @@ pub(crate) const CORS_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct IngestConfig {
     /// Most requests in flight; beyond it 503.
     pub in_flight_max: NonZeroUsize,
+    /// How long an append may take before the ballot is given up and never acknowledged. Must be below the grace between a
+    /// close and its cut, so that whatever was acknowledged lies below the cut.
+    pub append_wait_max: Duration,
     /// Which web pages may post ballots from a browser.
     pub cors: Cors,
 }
@@ -45,6 +48,6 @@ pub enum Cors {
 
 impl Default for IngestConfig {
     fn default() -> Self {
-        Self { in_flight_max: IN_FLIGHT_MAX_DEFAULT, cors: Cors::Any }
+        Self { in_flight_max: IN_FLIGHT_MAX_DEFAULT, append_wait_max: APPEND_WAIT_MAX_DEFAULT, cors: Cors::Any }
     }
 }

@@ -70,6 +70,9 @@ struct Ballot {
     signature: [u8; 65],
 }
 
+/// Something that takes a turn.
+type Candidate<'a> = &'a mut dyn FnMut(&[Ballot]);
+
 fn main() -> io::Result<()> {
     let keys: Vec<_> = (1..=BALLOTS).map(key).collect();
     let proposal = proposal(&keys);
@@ -162,7 +165,7 @@ fn tell(out: &mut impl Write, name: &str, a: Duration, b: Duration, bound: &str,
 }
 
 /// Runs the candidates in turns over all ballots, in every round again, and gives the median time of a round of each.
-fn compete<const N: usize>(ballots: &[Ballot], candidates: &mut [&mut dyn FnMut(&[Ballot]); N]) -> [Duration; N] {
+fn compete<const N: usize>(ballots: &[Ballot], candidates: &mut [Candidate<'_>; N]) -> [Duration; N] {
     let mut rounds = [const { Vec::new() }; N];
     for _ in 0..=ROUNDS {
         let mut round = [Duration::ZERO; N];

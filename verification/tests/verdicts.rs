@@ -1,4 +1,5 @@
 //! Records and the verdicts they get.
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -18,8 +18,8 @@ use pnyx_core::{
     ballot::compose,
     decisions::{Decision, Recorded},
     id::{Place, ProposalId},
-    proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
     power::Power,
+    proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
     signing::SigningKey,
     time::{TimestampMs, Window},
 };

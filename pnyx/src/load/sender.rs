@@ -137,15 +137,11 @@ fn start_pacer(shared: &Arc<Shared>) -> Option<std::thread::JoinHandle<()>> {
 
 async fn work(shared: Arc<Shared>) {
     loop {
+        let index = shared.next.fetch_add(1, Ordering::Relaxed);
+        let Some(shot) = shared.shots.get(index) else { return };
         if shared.pace.rate.is_some() {
             shared.released.acquire().await.expect("the semaphore is never closed").forget();
         }
-        let index = shared.next.fetch_add(1, Ordering::Relaxed);
-        let Some(shot) = shared.shots.get(index) else {
-            // Let the other workers see the end too.
-            shared.released.add_permits(1);
-            return;
-        };
         let intended = match shared.pace.rate {
             Some(rate) => {
                 let offset_us = u64::try_from(index).unwrap_or(u64::MAX).saturating_mul(1_000_000) / u64::from(rate);

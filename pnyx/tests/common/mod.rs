@@ -14,12 +14,12 @@ use std::{
 };
 
 /// The binary under test.
-pub fn pnyx() -> Command {
+pub(crate) fn pnyx() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pnyx"))
 }
 
 /// The repository's root.
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
@@ -27,16 +27,16 @@ pub fn repository() -> PathBuf {
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A running `pnyx dev`, killed when dropped.
-pub struct Dev {
+pub(crate) struct Dev {
     child: Child,
     /// Where it listens.
-    pub url: String,
+    pub(crate) url: String,
     lines: mpsc::Receiver<String>,
 }
 
 impl Dev {
     /// Starts `pnyx dev` on a free port, or on the one of `listen`, and waits until it is ready.
-    pub fn start(data: &Path, listen: Option<&str>, arguments: &[&str]) -> Self {
+    pub(crate) fn start(data: &Path, listen: Option<&str>, arguments: &[&str]) -> Self {
         let mut command = pnyx();
         command.arg("dev").args(arguments).arg("--data").arg(data);
         command.args(["--listen", listen.unwrap_or("127.0.0.1:0")]);
@@ -58,12 +58,12 @@ impl Dev {
     }
 
     /// The `127.0.0.1:port` it listens on.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.url.trim_start_matches("http://").to_owned()
     }
 
     /// Waits for a line of its output that contains `text`.
-    pub fn wait_for_line(&mut self, text: &str, limit: Duration) -> String {
+    pub(crate) fn wait_for_line(&mut self, text: &str, limit: Duration) -> String {
         let deadline = Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -76,13 +76,13 @@ impl Dev {
     }
 
     /// kill -9.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Ctrl-C, then waits for the end and says whether it was a clean one.
-    pub fn interrupt(mut self) -> bool {
+    pub(crate) fn interrupt(mut self) -> bool {
         let signalled = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
         assert!(signalled.success());
         self.child.wait().unwrap().success()
@@ -98,19 +98,19 @@ impl Drop for Dev {
 }
 
 /// Runs a command to its end and fails with its output unless it succeeds.
-pub fn succeed(command: &mut Command) -> String {
+pub(crate) fn succeed(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{command:?} failed:\n{}", everything(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Both outputs of a command, for messages.
-pub fn everything(output: &Output) -> String {
+pub(crate) fn everything(output: &Output) -> String {
     format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// `curl`-like: the body of a GET, through the binary's own HTTP library.
-pub fn get(url: &str) -> String {
+pub(crate) fn get(url: &str) -> String {
     let url = url.to_owned();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -124,7 +124,7 @@ pub fn get(url: &str) -> String {
 }
 
 /// The JSON of a GET.
-pub fn get_json(url: &str) -> serde_json::Value {
+pub(crate) fn get_json(url: &str) -> serde_json::Value {
     let text = get(url);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url}: {error}: {text}"))
 }

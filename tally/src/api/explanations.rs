@@ -45,10 +45,10 @@ pub(super) fn standing(ballot: &StandingBallot) -> String {
 }
 
 /// Why no ballot of a voter counts.
-pub(super) fn nothing_stands(power: Power, last_rejected: Option<Rejection>, waiting: u64) -> String {
-    let reason = match last_rejected {
-        Some(last) => {
-            format!("no ballot counts; the last record that claims this voter was rejected: {}", rejection(last))
+pub(super) fn nothing_stands(power: Power, rejected: Option<Rejection>, waiting: u64) -> String {
+    let reason = match rejected {
+        Some(reason) => {
+            format!("no ballot counts; a record that claims this voter was rejected: {}", rejection(reason))
         }
         None if power.is_zero() => {
             "no ballot counts, and none would: the voter has no power under the strategies".to_owned()

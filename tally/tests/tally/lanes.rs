@@ -16,7 +16,7 @@ use pnyx_core::{
     verdict::{Ruling, Verdict},
 };
 
-use crate::rig::{Rig, counts, definition, eventually, place, rejects, totals, voter};
+use crate::rig::{Rig, counts, definition, eventually, rejects, totals, voter};
 
 /// Within this time an owner notices that the store lost its lane.
 const LOSS_NOTICED_WITHIN: Duration = Duration::from_secs(2);
@@ -224,7 +224,7 @@ async fn verdicts_beyond_the_cut_are_taken_out_again() {
     let verdicts = verdicts(single);
     rig.judge(id, &verdicts[..400]).await;
     let past_the_cut = rig.counted(id).await;
-    let cut = rig.cut(id, &[150, 140]).await;
+    rig.cut(id, &[150, 140]).await;
     rig.judge(id, &verdicts[400..]).await;
 
     let below: Vec<_> = verdicts
@@ -242,7 +242,6 @@ async fn verdicts_beyond_the_cut_are_taken_out_again() {
     check(&rig, &definition, &rig.counted(id).await, &below).await;
     let rig = rig.restarted_with(Store::Memory(MemoryStore::new())).await;
     check(&rig, &definition, &rig.counted(id).await, &below).await;
-    assert_eq!(cut.partitions.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,5 +279,4 @@ async fn drained_means_verified_and_counted_up_to_the_cut() {
     assert!(!rig.tally.is_drained(&cut).await.unwrap(), "one partition is not verified");
     consumer.commit(1, 2).await.unwrap();
     eventually("the tally is drained", async || rig.tally.is_drained(&cut).await.unwrap()).await;
-    assert_eq!(place(3).offset, 1);
 }

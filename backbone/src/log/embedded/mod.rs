@@ -75,8 +75,8 @@ struct Handle {
 }
 
 impl EmbeddedLog {
-    /// Opens the log in `dir`, making both if they are not there. Blocks while it recovers: about 0.2 s for each
-    /// 100 MB written since the engine last moved its journal into tables.
+    /// Opens the log in `dir`, making both if they are not there. Blocks while it recovers what the last process left
+    /// in its journal.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let (shared, writer) = open::open(dir)?;
         Ok(Self { handle: Arc::new(Handle { shared, writer: Mutex::new(Some(writer)) }) })

@@ -35,11 +35,11 @@ const STORAGE_THREADS: usize = 1;
 /// and in order.
 const BLOCK_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The newest records, kept in memory until they fill this, then written as one table: about 40,000 ballots, far more
-/// than any reader that keeps up is behind. Four may wait before writes are held up.
+/// The newest records, kept in memory until they fill this, then written as one table: about 100,000 ballots, far more
+/// than any reader that keeps up is behind. While four wait to be written the engine holds up writes.
 const MEMTABLE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Journals above this make the engine flush whatever holds them: it bounds what a start must replay to about 0.5 s.
+/// Journals above this make the engine write whatever holds them as tables: it bounds what a start must replay.
 const JOURNAL_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Opens the log and starts its writer.
@@ -192,7 +192,7 @@ impl Opening {
 }
 
 /// Both keyspaces are read by range or nearly always hit, so filters would be built for nothing. Values stay in the
-/// tree: apart from it each record would cost a read of its own when a partition is read from the beginning.
+/// tree: apart from it every entry would cost a read of its own when a partition is read from its beginning.
 fn keyspace_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(MEMTABLE_BYTES)

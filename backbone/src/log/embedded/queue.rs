@@ -10,11 +10,11 @@ use tokio::sync::oneshot;
 use super::{keys::CommitKey, topics::TopicState};
 use crate::log::{AppendError, Appended};
 
-/// Most records that wait: about 0.2 s of what the writer can write, so that a full queue is shed while an answer
-/// is still in time.
+/// Most records that wait: less than 0.1 s of what the writer can write, so that what is accepted is also answered in
+/// time and the rest is shed.
 pub(super) const QUEUE_RECORDS_MAX: usize = 16_384;
 
-/// Most bytes that wait: a quarter of the memory that 100-kB ballots could otherwise take.
+/// Most bytes that wait: so many records of the largest size would take 16 GiB.
 pub(super) const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Most records of one write: above this a larger write is hardly cheaper a record, it only delays its first one.

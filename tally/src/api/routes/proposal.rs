@@ -36,7 +36,7 @@ pub(in crate::api) struct ProposalDto {
     opens_at: String,
     /// RFC 3339; ballots appended at this instant no longer count.
     closes_at: String,
-    /// The tally as it is counted; of a final proposal, the same as its result.
+    /// The tally as it is counted, also while a final proposal is counted again after a loss.
     tally: TallyDto,
     /// The signed result; null before the proposal is final.
     #[schema(value_type = Option<Object>)]

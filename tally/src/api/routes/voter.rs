@@ -19,7 +19,7 @@ use crate::api::{
     inclusion::InclusionDto,
 };
 
-/// Most rejected records shown of a voter, the newest: anybody can send records that claim anybody.
+/// Most rejected records shown of a voter: anybody can send records that claim anybody.
 const REJECTIONS_MAX: usize = 20;
 
 /// What is known of a voter, before and after a ballot.
@@ -38,7 +38,7 @@ pub(in crate::api) struct VoterDto {
     ballot: Option<BallotDto>,
     /// Why that ballot counts, or why none does.
     explanation: String,
-    /// The newest rejected records that claim this voter, the newest last. Anybody can send those; they displace nothing.
+    /// Rejected records that claim this voter, by place; the last of many. Anybody can send those; they displace nothing.
     rejections: Vec<RejectionDto>,
     /// Once the proposal is final: proof that the ballot is in the published result.
     inclusion: Option<InclusionDto>,
@@ -72,7 +72,9 @@ pub(in crate::api) async fn get_voter(
     let explanation = match &ballot {
         Some(ballot) => explanations::standing(ballot),
         None => {
-            let last = rejected.last().map(|entry| entry.rejection);
+            // What was proven to be the voter's own says more than what anybody may have sent.
+            let own = rejected.iter().rfind(|entry| entry.rejection.signer_is_proven()).or_else(|| rejected.last());
+            let last = own.map(|entry| entry.rejection);
             let verification = Verification::read(&state, &named).await?;
             let snapshot = state.snapshot(named.id, &named.decisions).await?;
             explanations::nothing_stands(power, last, verification.lag() + snapshot.tally.behind())
