@@ -168,12 +168,12 @@ impl Follower {
     async fn read_batch(&mut self) -> Result<(), FollowError> {
         let batch = self.reader.next_batch(BATCH_RECORDS_MAX, BATCH_BYTES_MAX).await.map_err(FollowError::Read)?;
         let mut book = DecisionBook::clone(&self.book.borrow());
-        for record in batch {
-            let outcome = self.take(&mut book, &record);
-            self.outcomes.push(outcome);
-        }
-        // After the outcomes, so that whoever this wakes finds them.
-        self.book.send_replace(Arc::new(book));
+        let outcomes: Vec<_> = batch.iter().map(|record| self.take(&mut book, record)).collect();
+        // Both while nobody can look at the book, so that whoever sees an outcome also sees what it led to.
+        self.book.send_modify(|standing| {
+            self.outcomes.extend(outcomes);
+            *standing = Arc::new(book);
+        });
         Ok(())
     }
 
@@ -208,8 +208,8 @@ impl Follower {
 }
 
 impl Outcomes {
-    fn push(&self, outcome: Option<Recorded>) {
-        self.lock().push(outcome);
+    fn extend(&self, outcomes: Vec<Option<Recorded>>) {
+        self.lock().extend(outcomes);
     }
 
     /// What became of the record; `None` if it has not been read yet.

@@ -152,3 +152,25 @@ async fn a_decision_after_the_end_is_an_error_not_a_hang() {
     let outcome = timeout(HANG, proposals.decide(key)).await.unwrap();
     assert!(matches!(outcome, Err(DecideError::Append(_))), "{outcome:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_heard_that_a_decision_stands_finds_it_in_the_book() {
+    let dir = tempfile::tempdir().unwrap();
+    let shutdown = Shutdown::new();
+    let proposals = Proposals::start(open(dir.path()), &shutdown).await.unwrap();
+    let mut deciding = tokio::task::JoinSet::new();
+    for decider in 0..8 {
+        let proposals = proposals.clone();
+        deciding.spawn(async move {
+            for number in 0..100 {
+                let definition = definition("default", &format!("proposal-{decider}-{number}"), "Title", 1);
+                assert_eq!(proposals.decide(define(&definition)).await.unwrap(), Recorded::Stands);
+                assert!(proposals.book().get(id(&definition)).is_some(), "decided, but not in the book");
+            }
+        });
+    }
+    while let Some(ended) = timeout(HANG, deciding.join_next()).await.unwrap() {
+        ended.unwrap();
+    }
+    shutdown.trigger();
+}

@@ -84,12 +84,13 @@ impl Owner {
         }
         self.counters.merge(&counters);
         let standing = touched.into_iter().collect();
-        LaneBatch { log: LOG, from_offset, next_offset: self.next_offset, delta, counters, standing, rejected }
+        let next_offset = self.next_offset;
+        LaneBatch { log: LOG, from_offset, next_offset, below_cut: false, delta, counters, standing, rejected }
     }
 
     fn state(&self) -> LaneState {
         LaneState {
-            position: LanePosition { log: LOG, next_offset: self.next_offset },
+            position: LanePosition { log: LOG, next_offset: self.next_offset, below_cut: false },
             totals: self.tally.totals().clone(),
             counters: self.counters.clone(),
             standing: self.tally.standing().iter().map(|(voter, ballot)| (*voter, ballot.clone())).collect(),
@@ -176,7 +177,7 @@ async fn run(verdicts: Verdicts, steps: Vec<Step>) {
             Step::OtherLog { lane } => {
                 let seen = store.lane_position(PROPOSAL, Lane(lane)).await.unwrap();
                 let mut state = Owner::new(Lane(lane)).state();
-                state.position = LanePosition { log: OTHER_LOG, next_offset: 3 };
+                state.position = LanePosition { log: OTHER_LOG, next_offset: 3, below_cut: false };
                 store.replace(PROPOSAL, Lane(lane), seen, state).await.unwrap();
             }
         }
@@ -190,7 +191,7 @@ async fn run(verdicts: Verdicts, steps: Vec<Step>) {
             last.work(&store, verdicts, usize::MAX).await;
         }
         let position = store.lane_position(PROPOSAL, owner.lane).await.unwrap();
-        assert_eq!(position, Some(LanePosition { log: LOG, next_offset: ends_at }));
+        assert_eq!(position, Some(LanePosition { log: LOG, next_offset: ends_at, below_cut: false }));
         owner.fold(verdicts, usize::MAX);
     }
     assert_same(&store, &expected).await;
@@ -252,7 +253,8 @@ fn rejection(voter: Voter, offset: u64) -> RejectedEntry {
 
 fn batch(from_offset: u64, next_offset: u64) -> LaneBatch {
     let (delta, counters) = (TotalsDelta::empty(RULES), LaneCounters::default());
-    LaneBatch { log: LOG, from_offset, next_offset, delta, counters, standing: Vec::new(), rejected: Vec::new() }
+    let (standing, rejected) = (Vec::new(), Vec::new());
+    LaneBatch { log: LOG, from_offset, next_offset, below_cut: false, delta, counters, standing, rejected }
 }
 
 async fn store_with_lanes(lanes: u16) -> Store {
@@ -277,10 +279,40 @@ async fn a_stale_owner_is_fenced() {
     let other_log = LaneBatch { log: OTHER_LOG, ..batch(10, 12) };
     assert_eq!(store.apply(PROPOSAL, lane, other_log).await.unwrap(), fenced(10));
     let state = Owner::new(lane).state();
-    let seen = LanePosition { log: LOG, next_offset: 9 };
+    let seen = LanePosition { log: LOG, next_offset: 9, below_cut: false };
     assert_eq!(store.replace(PROPOSAL, lane, Some(seen), state.clone()).await.unwrap(), fenced(10));
     assert_eq!(store.replace(PROPOSAL, lane, None, state).await.unwrap(), fenced(10));
     assert!(!changes.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn what_lies_below_the_cut_stays_there_until_the_lane_is_lost() {
+    let store = store_with_lanes(1).await;
+    let lane = Lane(0);
+    let position = async || store.lane_position(PROPOSAL, lane).await.unwrap();
+    let at = |next_offset, below_cut| Some(LanePosition { log: LOG, next_offset, below_cut });
+    let fenced = |stored_next_offset| ApplyOutcome::Fenced { stored_next_offset };
+    let mut changes = store.changes(PROPOSAL).unwrap();
+    let below_cut = LaneBatch { below_cut: true, ..batch(0, 0) };
+    assert_eq!(store.apply(PROPOSAL, lane, below_cut.clone()).await.unwrap(), ApplyOutcome::Applied);
+    assert_eq!(position().await, at(0, true), "a lane without verdicts can say it too");
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+
+    assert_eq!(store.apply(PROPOSAL, lane, batch(0, 5)).await.unwrap(), fenced(0), "it does not know the cut");
+    assert!(!changes.has_changed().unwrap(), "nothing was written");
+    let next = LaneBatch { below_cut: true, ..batch(0, 5) };
+    assert_eq!(store.apply(PROPOSAL, lane, next).await.unwrap(), ApplyOutcome::Applied);
+    assert_eq!(position().await, at(5, true));
+
+    let state = LaneState { position: at(5, true).unwrap(), ..Owner::new(lane).state() };
+    assert_eq!(store.replace(PROPOSAL, lane, at(5, false), state.clone()).await.unwrap(), fenced(5));
+    store.flush().await;
+    assert_eq!(position().await, None);
+    assert_eq!(store.apply(PROPOSAL, lane, batch(0, 5)).await.unwrap(), ApplyOutcome::Applied);
+    assert_eq!(position().await, at(5, false));
+    assert_eq!(store.replace(PROPOSAL, lane, at(5, false), state).await.unwrap(), ApplyOutcome::Applied);
+    assert_eq!(position().await, at(5, true));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
     fs,
     process::{Child, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::{Dev, get_json, pnyx, repository, succeed};
@@ -20,6 +20,8 @@ const BALLOTS: &str = "30000";
 const RATE: &str = "1000";
 /// The window: the load, the kills and a margin for a slow machine.
 const OPEN_FOR: &str = "80s";
+/// How long the load may take after the last kill: every ballot is sent again for at most 60 s.
+const LOAD_WAIT_MAX: Duration = Duration::from_secs(120);
 /// How long the result may take after the load is over.
 const RESULT_WAIT_MAX: Duration = Duration::from_secs(150);
 
@@ -79,7 +81,7 @@ fn audit_everything(dev: &mut Dev, receipts: &std::path::Path) {
 
 fn wait_until_final(dev: &Dev, id: &str) {
     let url = format!("{}/v1/proposals/{id}", dev.url);
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     loop {
         let phase = get_json(&url)["phase"].as_str().unwrap().to_owned();
         if phase == "final" {
@@ -91,7 +93,15 @@ fn wait_until_final(dev: &Dev, id: &str) {
     }
 }
 
-fn finish(load: Child) -> String {
+fn finish(mut load: Child) -> String {
+    let start = Instant::now();
+    while load.try_wait().unwrap().is_none() {
+        if start.elapsed() > LOAD_WAIT_MAX {
+            load.kill().unwrap();
+            panic!("the load did not end within {LOAD_WAIT_MAX:?}");
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
     let output = load.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", common::everything(&output));
     String::from_utf8(output.stdout).unwrap()

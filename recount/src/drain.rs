@@ -1,9 +1,10 @@
-//! The drain: verifiers reach the cut, then the lanes' ends are read, then the tally reaches those.
+//! The drain: verifiers reach the cut, then the lanes' ends are read, then the tally reaches those and says that it holds
+//! nothing at or above the cut.
 
 use std::time::Duration;
 
 use pnyx_backbone::{
-    log::{Log, LogError, Topic},
+    log::{Log, LogError, Topic, VERIFIER_GROUP},
     store::{Store, StoreError},
 };
 use pnyx_core::{
@@ -11,9 +12,6 @@ use pnyx_core::{
     result::Cut,
 };
 use thiserror::Error;
-
-/// The consumer group of the verifiers, whose committed offsets say how far verdicts are durable.
-const VERIFIER_GROUP: &str = "verifier";
 
 /// Why the drain could not be watched.
 #[derive(Debug, Error)]
@@ -39,7 +37,7 @@ pub(crate) async fn verifiers_reached(log: &Log, cut: &Cut, poll: Duration) -> R
     }
 }
 
-/// Waits until the store holds every lane up to its end, read from this log and no other.
+/// Waits until the store holds every lane up to its end and below the cut, read from this log and no other.
 pub(crate) async fn tally_reached(
     log: &Log,
     store: &Store,
@@ -53,7 +51,7 @@ pub(crate) async fn tally_reached(
     Ok(())
 }
 
-/// Whether the store holds every lane up to its end now.
+/// Whether the store holds every lane up to its end, and nothing at or above the cut, now.
 pub(crate) async fn has_tally_reached(
     log: &Log,
     store: &Store,
@@ -67,11 +65,11 @@ pub(crate) async fn has_tally_reached(
             Err(StoreError::UnknownProposal { .. }) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        let reached = match position {
-            Some(position) => position.log == log.identity() && position.next_offset >= *end,
-            None => *end == 0,
-        };
-        if !reached {
+        // A lane of which the store has nothing has not reached even the end 0: its owner does not know the cut yet.
+        let has_reached = position.is_some_and(|position| {
+            position.log == log.identity() && position.next_offset >= *end
+        });
+        if !has_reached {
             return Ok(false);
         }
     }

@@ -10,7 +10,7 @@ mod phase;
 use std::sync::Arc;
 
 use pnyx_backbone::{
-    log::{Log, LogError, Topic},
+    log::{Log, LogError, Topic, VERIFIER_GROUP},
     proposals::Proposals,
     shutdown::Shutdown,
     store::{Store, StoreError},
@@ -23,11 +23,7 @@ use pnyx_core::{
 
 pub use phase::{Evidence, phase};
 
-use lanes::LaneProgress;
 use metrics::TallyMetrics;
-
-/// The consumer group in which verifiers commit how far they have judged a ballots topic.
-pub const VERIFIER_GROUP: &str = "verifier";
 
 /// Most readers of event streams in one process unless configured otherwise: each costs a socket and a few kilobytes,
 /// so that many stay well below usual limits of open files and 100 MB.
@@ -49,7 +45,6 @@ pub struct Tally {
     proposals: Proposals,
     shutdown: Shutdown,
     metrics: TallyMetrics,
-    progress: LaneProgress,
 }
 
 impl Default for Config {
@@ -68,8 +63,7 @@ pub fn run(
     metrics: &Metrics,
 ) -> Tally {
     let metrics = metrics.register(TallyMetrics::register);
-    let progress = LaneProgress::default();
-    let tally = Tally { config, log, store, proposals, shutdown: shutdown.clone(), metrics, progress };
+    let tally = Tally { config, log, store, proposals, shutdown: shutdown.clone(), metrics };
     shutdown.spawn("tally", lanes::follow(tally.clone()));
     tally
 }
@@ -84,15 +78,11 @@ impl Tally {
         let has_cut = self.proposals.book().get(proposal).is_some_and(|decisions| decisions.cut.is_some());
         let identity = self.log.identity();
         for (lane, end) in (0_u16..).zip(ends) {
-            let lane = Lane(lane);
-            // First what the owner says, then what the store holds: a store that lost the lane since is not drained.
-            if has_cut && !self.progress.is_below_cut(proposal, lane) {
-                return Ok(false);
-            }
-            let position = self.store.lane_position(proposal, lane).await?;
-            let reached =
-                position.filter(|position| position.log == identity).map_or(0, |position| position.next_offset);
-            if reached < *end {
+            let position = self.store.lane_position(proposal, Lane(lane)).await?;
+            let position = position.filter(|position| position.log == identity);
+            let has_reached = position.map_or(0, |position| position.next_offset) >= *end;
+            let is_below_cut = position.is_some_and(|position| position.below_cut);
+            if !has_reached || (has_cut && !is_below_cut) {
                 return Ok(false);
             }
         }

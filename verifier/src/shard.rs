@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+pub use pnyx_backbone::log::VERIFIER_GROUP as GROUP;
 use pnyx_backbone::{
     clock,
     log::{AppendError, GroupBatch, GroupConsumer, Log, LogError, Topic},
@@ -19,9 +20,6 @@ use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{config::VerifierConfig, metrics::VerifierMetrics};
-
-/// The consumer group of the shards of a proposal; its committed offsets say how far verdicts are durable.
-pub const GROUP: &str = "verifier";
 
 /// Pause before verdicts are offered again to a log whose queue is full: a few of its writes.
 const OVERLOADED_PAUSE: Duration = Duration::from_millis(20);

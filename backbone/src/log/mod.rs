@@ -22,6 +22,9 @@ pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes after which a group's batch ends although more records are there: what a member holds in memory at once.
 pub const GROUP_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// The consumer group of the verifiers on a ballots topic; its committed offsets say how far verdicts are durable.
+pub const VERIFIER_GROUP: &str = "verifier";
+
 /// The log's backends. Cheap to clone; the log closes when the last clone goes.
 #[derive(Debug, Clone)]
 pub enum Log {

@@ -1,7 +1,9 @@
 //! The store: derived, disposable state that readers are served from, updated exactly once per lane and offset.
 //!
 //! A lane's position (which log, which next offset) and its totals are kept or lost together. A batch is applied only
-//! on top of the position it starts from, so a second owner, a repeat or a retry changes nothing.
+//! on top of the position it starts from, so a second owner, a repeat or a retry changes nothing. Once an owner has said
+//! that a lane lies below the cut, batches of owners that do not know the cut yet are refused, so whoever read that may
+//! rely on it for as long as the lane is there.
 
 mod memory;
 
@@ -40,9 +42,12 @@ pub struct LanePosition {
     pub log: LogIdentity,
     /// The first offset that is not in it.
     pub next_offset: u64,
+    /// Whether the proposal's cut is decided, everything in the lane lies below it, and nothing else will be added.
+    pub below_cut: bool,
 }
 
-/// One batch of a lane's verdicts, folded: applied whole or not at all, and only on top of the offset it starts from.
+/// One batch of a lane's verdicts, folded: applied whole or not at all, and only on top of the offset it starts from. It
+/// may be empty, to say only that the lane lies below the cut.
 #[derive(Debug, Clone)]
 pub struct LaneBatch {
     /// The log the verdicts were read from.
@@ -51,6 +56,8 @@ pub struct LaneBatch {
     pub from_offset: u64,
     /// The lane's next offset afterwards.
     pub next_offset: u64,
+    /// Whether its owner knows the cut and the lane, this batch included, lies below it.
+    pub below_cut: bool,
     /// Change of the totals.
     pub delta: TotalsDelta,
     /// How many verdicts of each kind.
@@ -103,7 +110,7 @@ pub struct RejectedEntry {
 pub enum ApplyOutcome {
     /// It is in the store.
     Applied,
-    /// The lane is not where the writer thought: nothing was changed.
+    /// The lane is not where the writer thought, or lies below a cut that the writer does not know: nothing was changed.
     Fenced {
         /// The lane's stored next offset, 0 if the store has nothing of it.
         stored_next_offset: u64,
@@ -164,8 +171,9 @@ impl Store {
         }
     }
 
-    /// Adds a batch and advances the lane, in one step, if the lane stands at the batch's log and first offset. A lane
-    /// of which the store has nothing stands at offset 0 of any log.
+    /// Adds a batch and advances the lane, in one step, if the lane stands at the batch's log and first offset and does
+    /// not lie below a cut that the batch's owner does not know. A lane of which the store has nothing stands at offset
+    /// 0 of any log and below no cut.
     pub async fn apply(&self, proposal: ProposalId, lane: Lane, batch: LaneBatch) -> Result<ApplyOutcome, StoreError> {
         match self {
             Self::Memory(store) => store.apply(proposal, lane, batch),

@@ -1,6 +1,6 @@
 //! What ballots repeat, remembered: a memo changes how fast a digest is computed, never what it is.
 
-use alloy_primitives::{KECCAK256_EMPTY, keccak256};
+use alloy_primitives::{KECCAK256_EMPTY, hex, keccak256};
 
 use super::domain::{Domain, DomainSeparator};
 use crate::wire::vote_types::VoteTypes;
@@ -17,6 +17,9 @@ const JSON_ENTRIES: usize = 8;
 
 /// Longest JSON of a domain or type set to remember: a type set of 8 fields written with generous spaces.
 const JSON_BYTES_MAX: usize = 2_048;
+
+/// keccak256 of `{}`, the current client's `metadata` when its user says nothing.
+const EMPTY_OBJECT_HASH: [u8; 32] = hex!("b48d38f93eaa084033fc5970bf96e559c33c4cdc07d889ab00b4d63f9590739d");
 
 /// Remembers keccak hashes of texts that ballots repeat, and the domains and type sets read last. Bounded.
 #[derive(Debug, Default)]
@@ -43,8 +46,10 @@ impl HashMemo {
 
     /// keccak256 of a text.
     pub(super) fn hash(&mut self, text: &[u8]) -> [u8; 32] {
-        if text.is_empty() {
-            return KECCAK256_EMPTY.0;
+        match text {
+            b"" => return KECCAK256_EMPTY.0,
+            b"{}" => return EMPTY_OBJECT_HASH,
+            _ => {}
         }
         if self.forgetful || text.len() > TEXT_BYTES_MAX {
             return keccak256(text).0;
@@ -115,5 +120,19 @@ impl<T: Copy> LastSeen<T> {
             self.next = self.next.saturating_add(1) & JSON_ENTRIES.saturating_sub(1);
         }
         Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memos_never_change_a_hash() {
+        for mut memo in [HashMemo::default(), HashMemo::forgetful()] {
+            for text in ["", "{}", "dao.example.eth", "dao.example.eth", &"long".repeat(100)] {
+                assert_eq!(memo.hash(text.as_bytes()), keccak256(text).0, "{text}");
+            }
+        }
     }
 }

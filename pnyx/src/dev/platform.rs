@@ -1,6 +1,6 @@
 //! The components of one process, wired together: log and store below, edge and read API on one listener above.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{Router, http::HeaderValue};
@@ -22,6 +22,9 @@ use crate::cli::DevArgs;
 
 /// Phase changes that may wait to be printed.
 const PHASE_CHANGES_QUEUED_MAX: usize = 256;
+
+/// How often readiness looks at the log: a balancer asks about as often.
+const LOG_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A running platform.
 pub(super) struct Platform {
@@ -73,6 +76,7 @@ impl Platform {
         let config = pnyx_recount::Config { grace_after_close: args.grace, ..pnyx_recount::Config::default() };
         shutdown.spawn("recount", pnyx_recount::run(config, closing, shutdown.clone()));
 
+        watch_log(&log, &health, shutdown);
         let listening = health.check("listener");
         let router = http::router(ingest, tally, archives, for_router, &health, shutdown);
         Ok(Self { proposals, phases: for_console, log, listening, router })
@@ -92,6 +96,24 @@ impl Platform {
     pub(super) async fn close(&self) {
         self.log.close().await;
     }
+}
+
+/// Readiness follows whether the log still takes writes: after a failed one it does not until a restart.
+fn watch_log(log: &Log, health: &Health, shutdown: &Shutdown) {
+    let (log, check, stop) = (log.clone(), health.check("log"), shutdown.clone());
+    shutdown.spawn("log-health", async move {
+        while !stop.is_requested() {
+            if log.is_writable() {
+                check.set_ready();
+            } else {
+                check.set_not_ready("a write failed: free space or mend the disk, then start again");
+            }
+            tokio::select! {
+                () = stop.requested() => {}
+                () = tokio::time::sleep(LOG_CHECK_INTERVAL) => {}
+            }
+        }
+    });
 }
 
 fn start_verifier(args: &DevArgs, log: &Log, proposals: &Proposals, shutdown: &Shutdown, metrics: &Metrics) {

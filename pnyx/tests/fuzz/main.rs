@@ -199,7 +199,7 @@ fn accepted_proposal(world: &World, case: &Case<'_>) -> Option<usize> {
 
 /// For a person who looks for the cause.
 fn describe(case: &Case<'_>, seed: u64, index: u64) -> String {
-    const SHOWN_BYTES_MAX: usize = 3_000;
+    const SHOWN_BYTES_MAX: usize = 1_500;
     let names: Vec<_> = case.operators.iter().map(|operator| operator.name).collect();
     let body = String::from_utf8_lossy(&case.body[..case.body.len().min(SHOWN_BYTES_MAX)]);
     format!("body {index} of seed {seed}, {names:?}, aim {:?}, {} bytes: {body}", case.aim, case.body.len())

@@ -18,7 +18,7 @@ use pnyx_core::{
 use pnyx_recount::{RecountError, offline, recount};
 
 use crate::{
-    pipeline::{Platform, window_closing_in},
+    pipeline::{PATIENCE, Platform, window_closing_in},
     sample::{ballot, choice_json, definition, garbage_copy},
 };
 
@@ -106,12 +106,13 @@ async fn a_difference_blocks_until_it_is_gone() {
     };
     let lane = Lane(0);
     let shift = async |platform: &Platform, amount| {
-        let next_offset =
-            platform.store.lane_position(proposal, lane).await.unwrap().map_or(0, |position| position.next_offset);
+        let position = platform.store.lane_position(proposal, lane).await.unwrap().unwrap();
+        let next_offset = position.next_offset;
         let batch = LaneBatch {
             log: platform.log.identity(),
             from_offset: next_offset,
             next_offset,
+            below_cut: position.below_cut,
             delta: wrong(amount),
             counters: LaneCounters::default(),
             standing: Vec::new(),
@@ -148,6 +149,32 @@ async fn anothers_cut_that_stands_is_the_one_that_counts() {
     assert_eq!(recounted, all.recounted);
     platform.close();
     assert_eq!(platform.phases_until(Phase::Draining).await, [Phase::Draining]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_tally_past_the_cut_is_awaited_not_disputed() {
+    let definition = definition(VotingSystem::Approval, window_closing_in(60_000), 1);
+    let proposal = definition.proposal().id();
+    let mut platform = Platform::start().await;
+    platform.propose(&definition).await;
+    vote(&platform, &definition).await;
+    let all = offline::compare(&platform.log, &platform.proposals, proposal, NonZeroUsize::MIN, |_| {}).await.unwrap();
+    let cut = all.recounted.provenance.cut;
+    let late = ballot(&definition, 9, "[1]", pnyx_backbone::clock::now().0 / 1_000);
+    platform.append(&definition, late).await;
+    platform.count(&definition).await;
+    let past_the_cut = async {
+        while platform.store.view(proposal).await.unwrap().unwrap().totals.ballots != 4 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, past_the_cut).await.expect("the late ballot is in the live tally");
+    platform.proposals.decide(Decision::Cut(cut)).await.unwrap();
+    platform.close();
+    let phases = platform.phases_until(Phase::Final).await;
+    assert_eq!(phases, [Phase::Draining, Phase::Recounting, Phase::Final]);
+    assert_eq!(platform.metrics.disputes(), 0);
+    assert_eq!(result(&platform, &definition).unwrap().core.ballots, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

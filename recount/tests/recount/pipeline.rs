@@ -1,24 +1,25 @@
 //! The smallest verifier and tally, enough to drain a log in one process.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pnyx_backbone::{
-    log::{AppendTo, EmbeddedLog, Log, Topic},
+    log::{AppendTo, EmbeddedLog, Log, LogRecord, Topic, VERIFIER_GROUP},
     proposals::Proposals,
     shutdown::Shutdown,
-    store::{LaneBatch, LaneCounters, MemoryStore, Store},
+    store::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, MemoryStore, Store},
     telemetry::Metrics,
 };
 use pnyx_core::{
     ballot::HashMemo,
     counting::{CountingRules, TotalsDelta},
     decisions::Decision,
-    id::{Lane, Place},
+    id::{Lane, Place, ProposalId, Voter},
     lifecycle::Phase,
     proposal::Definition,
-    tally::LaneTally,
+    result::Cut,
+    tally::{LaneTally, StandingBallot},
     time::{TimestampMs, Window},
-    verdict::Ruling,
+    verdict::{Ruling, Verdict},
     wire,
 };
 use pnyx_recount::{Archives, Closing, Config, PhaseChange, RecountMetrics};
@@ -30,6 +31,9 @@ use crate::sample::platform_key;
 
 /// No step of a test takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the tally takes to hear of a cut: longer than a recount, so that one that does not wait for it differs.
+const CUT_HEARD_AFTER: Duration = Duration::from_millis(200);
 
 /// A log in a directory of its own, and all that works on it.
 pub(crate) struct Platform {
@@ -93,8 +97,17 @@ impl Platform {
         self.store.register(proposal, rules, definition.lanes()).await.unwrap();
         self.shutdown.spawn("verifier", until(self.shutdown.clone(), verify(self.log.clone(), Arc::clone(definition))));
         for lane in (0..definition.lanes()).map(Lane) {
-            let tally = tally(self.log.clone(), self.store.clone(), Arc::clone(definition), lane);
-            self.shutdown.spawn("tally", until(self.shutdown.clone(), tally));
+            let tally = LiveLane {
+                log: self.log.clone(),
+                store: self.store.clone(),
+                proposal,
+                lane,
+                verdicts: Vec::new(),
+                tally: LaneTally::new(rules),
+                cut: None,
+                next_offset: 0,
+            };
+            self.shutdown.spawn("tally", until(self.shutdown.clone(), tally.run(self.proposals.clone())));
         }
     }
 
@@ -148,7 +161,7 @@ async fn until(shutdown: Shutdown, task: impl Future<Output = ()>) {
 async fn verify(log: Log, definition: Arc<Definition>) {
     let proposal = definition.proposal().id();
     let verifier = ProposalVerifier::new(Arc::clone(&definition));
-    let mut consumer = log.subscribe(&Topic::ballots(proposal), "verifier").unwrap();
+    let mut consumer = log.subscribe(&Topic::ballots(proposal), VERIFIER_GROUP).unwrap();
     let mut memo = HashMemo::default();
     loop {
         let batch = consumer.next_batch(16).await.unwrap();
@@ -168,31 +181,102 @@ async fn verify(log: Log, definition: Arc<Definition>) {
     }
 }
 
-async fn tally(log: Log, store: Store, definition: Arc<Definition>, lane: Lane) {
-    let (proposal, rules) = (definition.proposal().id(), CountingRules::of(definition.proposal()));
-    let mut reader = log.reader(&Topic::verdicts(proposal), lane.0.into(), 0).unwrap();
-    let mut state = LaneTally::new(rules);
-    loop {
-        let records = reader.next_batch(16, 1 << 20).await.unwrap();
-        let mut delta = TotalsDelta::empty(rules);
-        let mut voters = std::collections::BTreeSet::new();
-        for record in &records {
-            let verdict = wire::verdict::decode(&record.value).unwrap();
-            if let Ruling::Counts(ballot) = verdict.ruling {
-                voters.insert(ballot.voter);
-                state.apply(verdict.place, ballot, &mut delta);
+/// The live tally of one lane.
+struct LiveLane {
+    log: Log,
+    store: Store,
+    proposal: ProposalId,
+    lane: Lane,
+    /// All that were read, so that it can count them again.
+    verdicts: Vec<Verdict>,
+    tally: LaneTally,
+    cut: Option<Arc<Cut>>,
+    next_offset: u64,
+}
+
+impl LiveLane {
+    async fn run(mut self, proposals: Proposals) {
+        let mut reader = self.log.reader(&Topic::verdicts(self.proposal), self.lane.0.into(), 0).unwrap();
+        let cut = cut_heard(proposals, self.proposal);
+        tokio::pin!(cut);
+        loop {
+            tokio::select! {
+                records = reader.next_batch(16, 1 << 20) => self.take(&records.unwrap()).await,
+                cut = &mut cut, if self.cut.is_none() => self.end_at(cut).await,
             }
         }
-        let standing = voters.into_iter().map(|voter| (voter, state.standing()[&voter].clone())).collect();
-        let batch = LaneBatch {
-            log: log.identity(),
-            from_offset: records[0].offset,
-            next_offset: reader.position(),
-            delta,
+    }
+
+    async fn take(&mut self, records: &[LogRecord]) {
+        let verdicts: Vec<_> = records.iter().map(|record| wire::verdict::decode(&record.value).unwrap()).collect();
+        let (from_offset, rules) = (self.next_offset, self.tally.rules());
+        self.next_offset = records.last().unwrap().offset + 1;
+        let mut delta = TotalsDelta::empty(rules);
+        let mut voters = BTreeSet::new();
+        for verdict in &verdicts {
+            voters.extend(self.count(verdict, &mut delta));
+        }
+        self.verdicts.extend(verdicts);
+        let standing = voters.into_iter().map(|voter| (voter, self.tally.standing()[&voter].clone())).collect();
+        self.apply(from_offset, delta, standing).await;
+    }
+
+    /// Counts a verdict unless it is known to lie beyond the cut; the voter, if it counts.
+    fn count(&mut self, verdict: &Verdict, delta: &mut TotalsDelta) -> Option<Voter> {
+        let Ruling::Counts(ballot) = &verdict.ruling else { return None };
+        if self.cut.as_ref().is_some_and(|cut| is_beyond(cut, verdict.place)) {
+            return None;
+        }
+        self.tally.apply(verdict.place, ballot.clone(), delta);
+        Some(ballot.voter)
+    }
+
+    async fn apply(&self, from_offset: u64, delta: TotalsDelta, standing: Vec<(Voter, StandingBallot)>) {
+        let LanePosition { log, next_offset, below_cut } = self.position();
+        let (counters, rejected) = (LaneCounters::default(), Vec::new());
+        let batch = LaneBatch { log, from_offset, next_offset, below_cut, delta, counters, standing, rejected };
+        let outcome = self.store.apply(self.proposal, self.lane, batch).await.unwrap();
+        assert_eq!(outcome, ApplyOutcome::Applied);
+    }
+
+    /// Says that the lane lies below the cut, after it was counted again if it did not.
+    async fn end_at(&mut self, cut: Arc<Cut>) {
+        let went_past = self.verdicts.iter().any(|verdict| is_beyond(&cut, verdict.place));
+        self.cut = Some(cut);
+        let rules = self.tally.rules();
+        if !went_past {
+            return self.apply(self.next_offset, TotalsDelta::empty(rules), Vec::new()).await;
+        }
+        self.tally = LaneTally::new(rules);
+        for verdict in std::mem::take(&mut self.verdicts) {
+            self.count(&verdict, &mut TotalsDelta::empty(rules));
+        }
+        let state = LaneState {
+            position: self.position(),
+            totals: self.tally.totals().clone(),
             counters: LaneCounters::default(),
-            standing,
+            standing: self.tally.standing().iter().map(|(voter, ballot)| (*voter, ballot.clone())).collect(),
             rejected: Vec::new(),
         };
-        store.apply(proposal, lane, batch).await.unwrap();
+        let seen = self.store.lane_position(self.proposal, self.lane).await.unwrap();
+        let outcome = self.store.replace(self.proposal, self.lane, seen, state).await.unwrap();
+        assert_eq!(outcome, ApplyOutcome::Applied);
     }
+
+    fn position(&self) -> LanePosition {
+        LanePosition { log: self.log.identity(), next_offset: self.next_offset, below_cut: self.cut.is_some() }
+    }
+}
+
+fn is_beyond(cut: &Cut, place: Place) -> bool {
+    place.offset >= cut.partitions[usize::try_from(place.partition).unwrap()].end_offset
+}
+
+/// The proposal's cut, some time after it is decided.
+async fn cut_heard(proposals: Proposals, proposal: ProposalId) -> Arc<Cut> {
+    let mut book = proposals.watch();
+    let decided = book.wait_for(|book| book.get(proposal).is_some_and(|decisions| decisions.cut.is_some()));
+    let cut = decided.await.unwrap().get(proposal).unwrap().cut.clone().unwrap();
+    tokio::time::sleep(CUT_HEARD_AFTER).await;
+    cut
 }

@@ -31,7 +31,6 @@ pub(super) struct LaneFold {
     tally: LaneTally,
     taken: PlaceSet,
     cut: Option<Arc<Cut>>,
-    left_out: u64,
 }
 
 /// What a batch of verdicts changed.
@@ -72,7 +71,7 @@ impl LaneFold {
     /// A lane without verdicts that leaves out what lies at or above `cut`.
     pub(super) fn new(definition: &Definition, lane: Lane, cut: Option<Arc<Cut>>) -> Self {
         let tally = LaneTally::new(CountingRules::of(definition.proposal()));
-        Self { lane, lanes: definition.lanes(), tally, taken: PlaceSet::default(), cut, left_out: 0 }
+        Self { lane, lanes: definition.lanes(), tally, taken: PlaceSet::default(), cut }
     }
 
     /// Leaves out from now on what lies at or above the cut; `false` if such a verdict was taken before.
@@ -80,11 +79,6 @@ impl LaneFold {
         let is_below = !self.taken.reaches(&cut);
         self.cut = Some(cut);
         is_below
-    }
-
-    /// Whether verdicts were left out because of the cut.
-    pub(super) const fn has_left_out(&self) -> bool {
-        self.left_out > 0
     }
 
     /// Standing ballots by voter.
@@ -138,7 +132,6 @@ impl LaneFold {
     fn take_one(&mut self, verdict: Verdict, changes: &mut Changes) -> Option<Voter> {
         let Verdict { place, appended_at: _, ruling } = verdict;
         if self.cut.as_ref().is_some_and(|cut| is_beyond(cut, place)) {
-            self.left_out += 1;
             return None;
         }
         let is_new = self.taken.insert(place);

@@ -3,7 +3,6 @@
 mod fold;
 mod owner;
 mod places;
-mod progress;
 
 use std::collections::BTreeSet;
 
@@ -20,8 +19,6 @@ use thiserror::Error;
 
 use crate::Tally;
 use owner::LaneOwner;
-
-pub(crate) use progress::LaneProgress;
 
 /// Why lanes cannot be owned; the process ends with it.
 #[derive(Debug, Error)]

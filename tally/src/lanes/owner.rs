@@ -4,6 +4,9 @@
 //! by that offset. Whatever does not fit (another owner, a lost or foreign store, a failed call) ends in the one way back:
 //! fold the log again from offset 0 and, where the store does not hold that already, replace the lane as a whole.
 //!
+//! From the cut on nothing at or above it stays in the lane, and the store is told so with every write, at once even when
+//! no verdict arrives: the recount compares only lanes of which that is said.
+//!
 //! Once its proposal has a result and the lane is read to the end, the owner gives its memory back and only watches over
 //! the store: every record below the cut had its verdict before the result was published, so what is appended later are
 //! repeats and records above the cut, and its offset is noted without reading it.
@@ -135,8 +138,7 @@ impl LaneOwner {
         let changes = fold.take(&records);
         self.report(&changes);
         let Changes { delta, counters, standing, rejected, poison: _ } = changes;
-        let (log, from_offset) = (self.tally.log.identity(), self.next_offset);
-        let batch = LaneBatch { log, from_offset, next_offset, delta, counters, standing, rejected };
+        let batch = LaneBatch { delta, counters, standing, rejected, ..self.empty_batch(next_offset) };
         self.apply(batch).await?;
         self.settle().await
     }
@@ -186,17 +188,19 @@ impl LaneOwner {
                 );
             }
             let stored = stored.filter(|position| position.next_offset <= end);
+            if self.cut.is_none() && stored.is_some_and(|position| position.below_cut) {
+                // Another owner knows the cut already. The book here will have it soon.
+                time::sleep(RETRY_DELAY).await;
+                continue;
+            }
             let replayed = self.replay(stored.map_or(end, |position| position.next_offset)).await?;
-            let holds_offset = stored.is_some() || (seen.is_none() && replayed.next_offset == 0);
             // A store that holds the offset may still hold what lies above a cut that was made since.
-            let is_intact = holds_offset && !replayed.fold.has_left_out();
-            if !is_intact && !self.replace(seen, &replayed).await {
+            if !self.is_held(seen, replayed.next_offset) && !self.replace(seen, &replayed).await {
                 time::sleep(RETRY_DELAY).await;
                 continue;
             }
             self.next_offset = replayed.next_offset;
             self.fold = Some(replayed.fold);
-            self.note_below_cut();
             return self.settle().await;
         }
     }
@@ -255,33 +259,31 @@ impl LaneOwner {
     /// Notices within [`STORE_CHECK_INTERVAL`] that the store lost the lane, and keeps the lag's metric true.
     async fn check(&mut self) -> Result<(), LaneError> {
         let position = self.position().await?;
-        let is_there = position == Some(self.position_at(self.next_offset));
-        let is_unwritten = position.is_none() && self.next_offset == 0;
-        if !is_there && !is_unwritten {
+        if !self.is_held(position, self.next_offset) {
             warn!(proposal = %self.proposal, lane = self.lane.0, ?position, "the store lost the lane, rebuilding it");
             self.restore().await?;
         }
         let end = self.end().await?;
         if self.fold.is_none() && end > self.next_offset {
-            self.skip_to(end).await?;
+            // These verdicts can change nothing any more.
+            self.apply(self.empty_batch(end)).await?;
         }
         self.note_lag(end);
         Ok(())
     }
 
-    /// Notes the offset of verdicts that can change nothing any more.
-    async fn skip_to(&mut self, next_offset: u64) -> Result<(), LaneError> {
-        let rules = CountingRules::of(self.definition.proposal());
-        let batch = LaneBatch {
+    /// A batch that changes nothing but the position.
+    fn empty_batch(&self, next_offset: u64) -> LaneBatch {
+        LaneBatch {
             log: self.tally.log.identity(),
             from_offset: self.next_offset,
             next_offset,
-            delta: TotalsDelta::empty(rules),
+            below_cut: self.cut.is_some(),
+            delta: TotalsDelta::empty(CountingRules::of(self.definition.proposal())),
             counters: LaneCounters::default(),
             standing: Vec::new(),
             rejected: Vec::new(),
-        };
-        self.apply(batch).await
+        }
     }
 
     /// Follows what was decided since: nothing at or above the cut may stay in the lane.
@@ -295,7 +297,8 @@ impl LaneOwner {
                 info!(proposal = %self.proposal, lane = self.lane.0, "the lane went past the cut, rebuilding it");
                 return self.restore().await;
             }
-            self.note_below_cut();
+            // Whoever waits for it must not wait for the next verdict.
+            self.apply(self.empty_batch(self.next_offset)).await?;
         }
         self.settle().await
     }
@@ -309,12 +312,6 @@ impl LaneOwner {
             }
         }
         Ok(())
-    }
-
-    fn note_below_cut(&self) {
-        if self.cut.is_some() {
-            self.tally.progress.note_below_cut(self.proposal, self.lane);
-        }
     }
 
     /// Reports each poison verdict once, whatever is folded again later. The verdict itself stays in the log.
@@ -361,7 +358,14 @@ impl LaneOwner {
     }
 
     fn position_at(&self, next_offset: u64) -> LanePosition {
-        LanePosition { log: self.tally.log.identity(), next_offset }
+        LanePosition { log: self.tally.log.identity(), next_offset, below_cut: self.cut.is_some() }
+    }
+
+    /// Whether a lane at this position in the store holds what this owner would write at `next_offset`. Before the cut
+    /// nobody writes a lane without verdicts.
+    fn is_held(&self, position: Option<LanePosition>, next_offset: u64) -> bool {
+        let is_unwritten = position.is_none() && next_offset == 0 && self.cut.is_none();
+        is_unwritten || position == Some(self.position_at(next_offset))
     }
 
     async fn end(&self) -> Result<u64, LaneError> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use pnyx_backbone::{
-    log::{LogIdentity, Topic},
+    log::{LogIdentity, Topic, VERIFIER_GROUP},
     store::{LaneBatch, LaneCounters, LanePosition, LaneState, MemoryStore, ProposalView, Store},
 };
 use pnyx_core::{
@@ -156,7 +156,7 @@ async fn a_store_left_over_from_another_log_is_replaced() {
     let mut foreign = Totals::empty(rules);
     foreign.add(&rules.contribution(&Choice::Single(1), pnyx_core::power::Power::ONE));
     let state = LaneState {
-        position: LanePosition { log: LogIdentity([9; 16]), next_offset: 3 },
+        position: LanePosition { log: LogIdentity([9; 16]), next_offset: 3, below_cut: false },
         totals: foreign,
         counters: LaneCounters::default(),
         standing: Vec::new(),
@@ -187,7 +187,8 @@ async fn a_batch_of_another_owner_is_noticed_and_nothing_counts_twice() {
     let standing: Vec<(Voter, _)> = tally.standing().iter().map(|(voter, ballot)| (*voter, ballot.clone())).collect();
     let counters = LaneCounters { counting: 1, ..LaneCounters::default() };
     let log = rig.log.identity();
-    let batch = LaneBatch { log, from_offset: 0, next_offset: 1, delta, counters, standing, rejected: Vec::new() };
+    let (from_offset, next_offset, below_cut, rejected) = (0, 1, false, Vec::new());
+    let batch = LaneBatch { log, from_offset, next_offset, below_cut, delta, counters, standing, rejected };
     rig.store.register(id, rules, definition.lanes()).await.unwrap();
     rig.store.apply(id, lane, batch).await.unwrap();
     let verdicts = [first, counts(2, voter(1), Choice::Single(2), "2")];
@@ -244,6 +245,50 @@ async fn verdicts_beyond_the_cut_are_taken_out_again() {
     check(&rig, &definition, &rig.counted(id).await, &below).await;
 }
 
+/// Of each lane, what the store says of the cut.
+async fn below_cut(rig: &Rig, definition: &Definition) -> Vec<bool> {
+    let mut said = Vec::new();
+    for lane in (0..definition.lanes()).map(Lane) {
+        let position = rig.store.lane_position(definition.proposal().id(), lane).await.unwrap();
+        said.push(position.is_some_and(|position| position.below_cut));
+    }
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_lane_says_that_it_lies_below_the_cut_although_nothing_arrives() {
+    let rig = Rig::new().await;
+    let definition = definition("below", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    // One lane stays below the cut, one goes past it, two have no verdicts at all.
+    let in_lane =
+        |lane| (1..).map(voter).find(|voter| Lane::of_voter(*voter, definition.lanes()) == Lane(lane)).unwrap();
+    let below = counts(0, in_lane(0), Choice::Single(1), "1");
+    rig.judge(id, &[below.clone(), counts(8, in_lane(1), Choice::Single(2), "1")]).await;
+    rig.counted(id).await;
+    assert_eq!(below_cut(&rig, &definition).await, [false; 4], "there is no cut yet");
+
+    rig.cut(id, &[3, 3]).await;
+    let all = || async { below_cut(&rig, &definition).await == [true; 4] };
+    eventually("all lanes lie below the cut", all).await;
+    let view = rig.store.view(id).await.unwrap().unwrap();
+    check(&rig, &definition, &view, std::slice::from_ref(&below)).await;
+
+    rig.store.flush().await;
+    assert_eq!(below_cut(&rig, &definition).await, [false; 4], "lost with the lane");
+    eventually("all lanes say it again", all).await;
+    let view = rig.store.view(id).await.unwrap().unwrap();
+    check(&rig, &definition, &view, std::slice::from_ref(&below)).await;
+
+    // New owners find all of that in the store and have nothing to rebuild.
+    let store = rig.store.clone();
+    let rig = rig.restarted_with(store).await;
+    rig.judge(id, &[counts(10, in_lane(1), Choice::Single(2), "1")]).await;
+    check(&rig, &definition, &rig.counted(id).await, &[below]).await;
+    assert_eq!(below_cut(&rig, &definition).await, [true; 4]);
+    assert!(rig.metrics.encode().contains("pnyx_tally_lanes_rebuilt_total 0"), "{}", rig.metrics.encode());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_final_proposal_is_served_and_rebuilt_and_takes_nothing_more() {
     let rig = Rig::new().await;
@@ -273,7 +318,7 @@ async fn drained_means_verified_and_counted_up_to_the_cut() {
     rig.log.append_batch(&topic, records).await.unwrap();
     let cut = rig.cut(id, &[2, 2]).await;
     assert!(!rig.tally.is_drained(&cut).await.unwrap(), "nothing is verified yet");
-    let consumer = rig.log.subscribe(&topic, pnyx_tally::VERIFIER_GROUP).unwrap();
+    let consumer = rig.log.subscribe(&topic, VERIFIER_GROUP).unwrap();
     rig.judge(id, &[counts(0, voter(1), Choice::Single(1), "1")]).await;
     consumer.commit(0, 2).await.unwrap();
     assert!(!rig.tally.is_drained(&cut).await.unwrap(), "one partition is not verified");

@@ -63,20 +63,20 @@ impl LaneData {
         }
     }
 
-    /// Adds a batch if the lane stands where it starts.
+    /// Adds a batch if the lane stands where it starts and the batch does not take it past a cut.
     pub(super) fn apply(&mut self, batch: LaneBatch, rejected_max: usize) -> ApplyOutcome {
-        let expected = LanePosition { log: batch.log, next_offset: batch.from_offset };
-        let stored = self.position.unwrap_or(LanePosition { log: batch.log, next_offset: 0 });
-        if stored != expected {
+        let LaneBatch { log, from_offset, next_offset, below_cut, delta, counters, standing, rejected } = batch;
+        let stored = self.position.unwrap_or(LanePosition { log, next_offset: 0, below_cut: false });
+        if (stored.log, stored.next_offset) != (log, from_offset) || (stored.below_cut && !below_cut) {
             return self.fenced();
         }
-        self.totals.apply(&batch.delta);
-        self.counters.merge(&batch.counters);
-        for (voter, ballot) in batch.standing {
+        self.totals.apply(&delta);
+        self.counters.merge(&counters);
+        for (voter, ballot) in standing {
             self.stand(voter, ballot);
         }
-        self.rejections.extend(batch.rejected, rejected_max);
-        self.position = Some(LanePosition { log: batch.log, next_offset: batch.next_offset });
+        self.rejections.extend(rejected, rejected_max);
+        self.position = Some(LanePosition { log, next_offset, below_cut });
         ApplyOutcome::Applied
     }
 

@@ -108,7 +108,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         };
         Some(())
     }),
-    Operator::new("a choice of no type", CHOICE_WRONG, Phase::Json, |draft| {
+    Operator::new("a choice of no type", MALFORMED, Phase::Json, |draft| {
         let raw = [
             "1.0",
             "1e0",
@@ -136,7 +136,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         let value = Json::raw(draft.pick(&raw));
         draft.set(&["data", "message", "choice"], value)
     }),
-    Operator::new("a list longer than any", CHOICE_WRONG, Phase::Json, |draft| {
+    Operator::new("a list longer than any", MALFORMED, Phase::Json, |draft| {
         let length = 65 + draft.below(5_000);
         draft.set(&["data", "message", "choice"], Json::List(vec![Json::raw("1"); length]))
     }),

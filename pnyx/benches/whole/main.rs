@@ -1,0 +1,61 @@
+//! The whole way of a ballot, with the real binary: many ballots from `POST /` to audited results, beside the bare
+//! recovery of their signatures; and what a ballot costs where many are counted already, beside what it costs at first.
+//!
+//! `PNYX_BENCH_BALLOTS` sets how many ballots are counted already (1,000,000 unless it is set); a small number makes a
+//! quick run.
+
+mod client;
+mod dev;
+mod end_to_end;
+mod flatness;
+mod proposals;
+mod signed;
+
+use std::{
+    env, fs,
+    io::{self, Write as _},
+};
+
+use anyhow::Context as _;
+
+/// How many ballots are counted already when the cost of one more is measured.
+const COUNTED_BALLOTS: usize = 1_000_000;
+
+/// How many ballots go all the way to an audited result.
+const END_TO_END_BALLOTS: usize = 200_000;
+
+fn main() -> anyhow::Result<()> {
+    let counted = match env::var("PNYX_BENCH_BALLOTS") {
+        Ok(text) => text.parse().with_context(|| format!("PNYX_BENCH_BALLOTS={text:?}"))?,
+        Err(_) => COUNTED_BALLOTS,
+    };
+    say(&format!("{}, {} cores, load before the run {}", cpu_model()?, cores(), load_average()?))?;
+    end_to_end::measure(END_TO_END_BALLOTS.min(counted))?;
+    flatness::measure(counted)
+}
+
+fn cpu_model() -> anyhow::Result<String> {
+    let info = fs::read_to_string("/proc/cpuinfo")?;
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1));
+    Ok(model.unwrap_or("an unnamed processor").trim().to_owned())
+}
+
+fn load_average() -> anyhow::Result<String> {
+    let load = fs::read_to_string("/proc/loadavg")?;
+    Ok(load.split(' ').next().unwrap_or_default().to_owned())
+}
+
+/// Cores that this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Prints a line.
+fn say(line: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
