@@ -1,6 +1,8 @@
 //! A newcomer's first minute: `dev` with the examples open, a ballot that counts, the tally moving on the event stream,
 //! a receipt that verifies, a voter without power told so before signing.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod common;
 
 use std::{

@@ -1,6 +1,8 @@
 //! `pnyx dev` is killed with -9 at ten random moments under load and started again: nothing acknowledged is missing,
 //! totals are exact, the recount agrees, the audit passes and finds every receipt.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod common;
 
 use std::{
@@ -45,12 +47,12 @@ fn ten_kills_lose_nothing_that_was_acknowledged() {
     }
     let output = finish(load);
     assert!(output.contains("expected  = served, to the last unit"), "{output}");
-    println!("{output}");
-    audit_everything(&mut dev, &receipts);
+    let audited = audit_everything(&mut dev, &receipts);
+    println!("{output}\n{audited}");
 }
 
 /// Waits for the results, then audits every archive with the receipts that belong to it.
-fn audit_everything(dev: &mut Dev, receipts: &std::path::Path) {
+fn audit_everything(dev: &mut Dev, receipts: &std::path::Path) -> String {
     let keys = get_json(&format!("{}/v1/keys", dev.url));
     let key = keys["keys"][0]["address"].as_str().unwrap().to_owned();
     let verified = succeed(pnyx().args(["receipt", "verify", "--json", "--key", &key]).arg(receipts));
@@ -76,7 +78,7 @@ fn audit_everything(dev: &mut Dev, receipts: &std::path::Path) {
         audited += mine.lines().count();
     }
     assert_eq!(audited, all.lines().count());
-    println!("{} proposals audited, {audited} receipts found in their archives", proposals.len());
+    format!("{} proposals audited, {audited} receipts found in their archives", proposals.len())
 }
 
 fn wait_until_final(dev: &Dev, id: &str) {

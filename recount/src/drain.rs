@@ -67,7 +67,7 @@ pub(crate) async fn has_tally_reached(
         };
         // A lane of which the store has nothing has not reached even the end 0: its owner does not know the cut yet.
         let has_reached = position.is_some_and(|position| {
-            position.log == log.identity() && position.next_offset >= *end
+            position.log == log.identity() && position.next_offset >= *end && position.below_cut
         });
         if !has_reached {
             return Ok(false);

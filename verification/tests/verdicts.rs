@@ -18,7 +18,7 @@ use pnyx_core::{
     verdict::{CountingBallot, Ruling, Verdict},
     wire,
 };
-use pnyx_verification::{BallotRecord, ListedPower, PowerSource, ProposalVerifier};
+use pnyx_verification::{BallotRecord, ListedPower, PowerSource, ProposalVerifier, power_by_strategy};
 use proptest::prelude::*;
 
 const SPACE: &str = "dao.example.eth";
@@ -159,10 +159,15 @@ fn power_is_the_sum_over_the_strategies() {
         Strategy::Ticket(power("0.25")),
         Strategy::Ticket(power("3")),
     ];
-    let source = PowerSource::of(&proposal(strategies));
+    let proposal = proposal(strategies);
+    let source = PowerSource::of(&proposal);
     let voters = [voter(3), voter(1), voter(2), voter(4), voter(1)];
     let powers: Vec<_> = source.powers(&voters).unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(powers, ["3.250000000000000001", "4.25", "1254.75", "3.25", "4.25"]);
+    for (voter, power) in voters.into_iter().zip(source.powers(&voters).unwrap()) {
+        let by_strategy = power_by_strategy(&proposal, voter).into_iter();
+        assert_eq!(by_strategy.fold(Power::ZERO, |sum, (_, given)| sum.checked_add(given).unwrap()), power);
+    }
 }
 
 #[test]

@@ -17,10 +17,14 @@ struct Generated {
 }
 
 /// All files that a command writes.
-const GENERATED: &[Generated] = &[Generated {
-    path: "crds/yaml/governanceproposals.yaml",
-    command: &["cargo", "run", "--locked", "--quiet", "--package", "pnyx-crds", "--example", "print_crds"],
-}];
+const GENERATED: &[Generated] = &[
+    Generated { path: "crds/yaml/governanceproposals.yaml", command: &PNYX_CRDS },
+    Generated { path: "docs/openapi.json", command: &PNYX_OPENAPI },
+];
+
+/// Without `--package`, so that the same build serves as for the tests.
+const PNYX_CRDS: [&str; 7] = ["cargo", "run", "--locked", "--quiet", "--bin=pnyx", "--", "crds"];
+const PNYX_OPENAPI: [&str; 7] = ["cargo", "run", "--locked", "--quiet", "--bin=pnyx", "--", "openapi"];
 
 /// The page that describes the wire formats, and the sources it describes.
 const FORMATS_PAGE: &str = "docs/formats.md";

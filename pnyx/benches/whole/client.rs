@@ -9,13 +9,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use crate::signed::SignedBallot;
 
 /// Connections, which is also how many ballots can share a sync of the disk.
 const CONNECTIONS: usize = 64;
+
+/// How often a ballot is sent again that the platform did not take for a reason of its own (503): a proposal that was
+/// defined a moment ago may still be without its topic.
+const TRIES_MAX: u32 = 200;
+
+/// How long to wait before it is sent again; the whole is 2 s.
+const TRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// What one read takes: answers with their receipts are smaller.
 const READ_BYTES: usize = 16 * 1024;
@@ -25,6 +32,13 @@ pub(crate) struct Connection {
     stream: TcpStream,
     request: Vec<u8>,
     answer: Vec<u8>,
+}
+
+/// What became of a request; the bytes are the connection's.
+struct Answer {
+    status: u16,
+    /// Where its body begins.
+    body: usize,
 }
 
 impl Connection {
@@ -38,7 +52,8 @@ impl Connection {
     pub(crate) fn get(&mut self, path: &str) -> anyhow::Result<Value> {
         self.request.clear();
         write!(self.request, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
-        let body = self.exchange()?;
+        let Answer { status, body } = self.exchange()?;
+        ensure!(status == 200, "GET {path}: {}", String::from_utf8_lossy(&self.answer));
         serde_json::from_slice(&self.answer[body..]).with_context(|| format!("the answer to GET {path}"))
     }
 
@@ -51,11 +66,18 @@ impl Connection {
             body.len()
         )?;
         self.request.extend_from_slice(body);
-        self.exchange().map(|_| ())
+        for _ in 0..TRIES_MAX {
+            match self.exchange()?.status {
+                200 => return Ok(()),
+                503 => thread::sleep(TRY_PAUSE),
+                _ => break,
+            }
+        }
+        bail!("refused: {}", String::from_utf8_lossy(&self.answer))
     }
 
-    /// Sends the request and reads the answer whole; where the answer's body begins.
-    fn exchange(&mut self) -> anyhow::Result<usize> {
+    /// Sends the request and reads the answer whole.
+    fn exchange(&mut self) -> anyhow::Result<Answer> {
         self.stream.write_all(&self.request)?;
         self.answer.clear();
         let body = loop {
@@ -70,14 +92,11 @@ impl Connection {
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())
         });
         let length = length.context("an answer without content-length")??;
-        let success = head.starts_with("HTTP/1.1 200 ");
+        let status = head.split(' ').nth(1).context("an answer without status")?.parse()?;
         while self.answer.len() < body + length {
             self.read_more()?;
         }
-        if !success {
-            bail!("refused: {}", String::from_utf8_lossy(&self.answer));
-        }
-        Ok(body)
+        Ok(Answer { status, body })
     }
 
     fn read_more(&mut self) -> io::Result<()> {

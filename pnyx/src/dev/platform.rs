@@ -50,7 +50,9 @@ impl Platform {
         let proposals = Proposals::start(log.clone(), shutdown).await?;
         proposals.register_metrics(&metrics);
 
-        let config = IngestConfig { cors: cors(&args.cors_origin)?, ..IngestConfig::default() };
+        let mut config = IngestConfig { cors: cors(&args.cors_origin)?, ..IngestConfig::default() };
+        // Whatever is acknowledged must lie below the cut, however short the grace was chosen.
+        config.append_wait_max = config.append_wait_max.min(args.grace / 2);
         let ingest = Ingest::start(config, log.clone(), &proposals, key, shutdown, &metrics).await?;
         start_verifier(args, &log, &proposals, shutdown, &metrics);
         let tally = pnyx_tally::run(

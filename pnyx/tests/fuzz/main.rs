@@ -168,7 +168,7 @@ async fn post_one(
             Outcome::Refused(rejection) => {
                 let is_due = matches!(case.aim, Aim::Open) || case.aim == Aim::Rejected(rejection);
                 assert!(is_due, "refused as {}: {}", rejection.name(), describe(&case, seed, index));
-                if index % SMUGGLED_ONE_IN != 0 {
+                if !index.is_multiple_of(SMUGGLED_ONE_IN) {
                     return None;
                 }
                 let proposal = case.base.proposal;

@@ -106,13 +106,13 @@ async fn a_difference_blocks_until_it_is_gone() {
     };
     let lane = Lane(0);
     let shift = async |platform: &Platform, amount| {
-        let position = platform.store.lane_position(proposal, lane).await.unwrap().unwrap();
-        let next_offset = position.next_offset;
+        let position = platform.store.lane_position(proposal, lane).await.unwrap();
+        let next_offset = position.map_or(0, |position| position.next_offset);
         let batch = LaneBatch {
             log: platform.log.identity(),
             from_offset: next_offset,
             next_offset,
-            below_cut: position.below_cut,
+            below_cut: position.is_some_and(|position| position.below_cut),
             delta: wrong(amount),
             counters: LaneCounters::default(),
             standing: Vec::new(),
