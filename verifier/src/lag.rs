@@ -2,11 +2,9 @@
 
 use pnyx_backbone::{
     clock,
-    log::{Log, LogError, Topic},
+    log::{Log, LogError, Topic, VERIFIER_GROUP},
 };
 use pnyx_core::id::ProposalId;
-
-use crate::shard::GROUP;
 
 /// What waits for a verdict, over all live proposals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +20,7 @@ pub(crate) async fn measure(log: &Log, proposals: impl Iterator<Item = ProposalI
     for proposal in proposals {
         let topic = Topic::ballots(proposal);
         // First what is committed, then the ends: what arrives in between may be counted, never the other way round.
-        let committed = match log.committed(&topic, GROUP).await {
+        let committed = match log.committed(&topic, VERIFIER_GROUP).await {
             // Its shards have only just been started: nobody could append anything yet.
             Err(LogError::UnknownTopic { .. }) => continue,
             committed => committed?,

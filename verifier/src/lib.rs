@@ -10,7 +10,7 @@ mod metrics;
 mod shard;
 
 pub use config::VerifierConfig;
-pub use shard::{GROUP, ShardError};
+pub use shard::ShardError;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

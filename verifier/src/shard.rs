@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-pub use pnyx_backbone::log::VERIFIER_GROUP as GROUP;
 use pnyx_backbone::{
     clock,
-    log::{AppendError, GroupBatch, GroupConsumer, Log, LogError, Topic},
+    log::{AppendError, GroupBatch, GroupConsumer, Log, LogError, Topic, VERIFIER_GROUP},
 };
 use pnyx_core::{
     ballot::HashMemo,
@@ -108,7 +107,7 @@ impl Shard {
         let definition = self.verifier.definition();
         self.log.ensure_topic(&self.ballots, definition.ballots_partitions()).await?;
         self.log.ensure_topic(&self.verdicts, definition.lanes().into()).await?;
-        self.log.subscribe(&self.ballots, GROUP)
+        self.log.subscribe(&self.ballots, VERIFIER_GROUP)
     }
 
     /// Checks signatures on a thread where blocking is allowed, so that they never hold up what waits for the log.
@@ -130,7 +129,11 @@ impl Shard {
         });
         match work.await {
             Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down and drops this task at its next wait.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use pnyx_backbone::{
     clock,
-    log::{AppendTo, EmbeddedLog, Log, Topic},
+    log::{AppendTo, EmbeddedLog, Log, Topic, VERIFIER_GROUP},
     proposals::Proposals,
     shutdown::Shutdown,
     telemetry::Metrics,
@@ -25,7 +25,7 @@ use pnyx_core::{
     verdict::{Ruling, Verdict},
     wire,
 };
-use pnyx_verifier::{GROUP, VerifierConfig, VerifierError};
+use pnyx_verifier::{VerifierConfig, VerifierError};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -104,7 +104,7 @@ impl Bed {
         let ballots = Topic::ballots(id);
         tokio::time::timeout(PATIENCE, async {
             loop {
-                match (self.log.committed(&ballots, GROUP).await, self.log.ends(&ballots).await) {
+                match (self.log.committed(&ballots, VERIFIER_GROUP).await, self.log.ends(&ballots).await) {
                     (Ok(committed), Ok(ends)) if committed == ends && ends.iter().sum::<u64>() > 0 => return,
                     _ => tokio::time::sleep(Duration::from_millis(5)).await,
                 }

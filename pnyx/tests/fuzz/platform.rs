@@ -8,7 +8,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use pnyx_backbone::{
-    log::{AppendTo, EmbeddedLog, Log, Topic},
+    log::{AppendTo, EmbeddedLog, Log, Topic, VERIFIER_GROUP},
     proposals::Proposals,
     shutdown::Shutdown,
     store::{MemoryStore, ProposalView, Store},
@@ -142,7 +142,7 @@ impl Platform {
     pub(crate) async fn until_drained(&self, id: ProposalId) {
         let (ballots, verdicts) = (Topic::ballots(id), Topic::verdicts(id));
         until(DRAIN_PATIENCE, "all records are verified", async || {
-            let committed = self.log.committed(&ballots, pnyx_verifier::GROUP).await.expect("a log");
+            let committed = self.log.committed(&ballots, VERIFIER_GROUP).await.expect("a log");
             self.check();
             committed == self.log.ends(&ballots).await.expect("a log")
         })
