@@ -1,7 +1,5 @@
 //! What is sent: every shot follows from the seed and the proposals.
 
-use std::collections::BTreeMap;
-
 use anyhow::bail;
 use pnyx_core::{ballot, id::ProposalId, signing::SigningKey};
 use rand::{Rng as _, SeedableRng as _, seq::IndexedRandom as _};
@@ -21,6 +19,8 @@ const REVOTES_PERCENT: u32 = 5;
 const DUPLICATES_PERCENT: u32 = 5;
 /// Public demo wallets, which the examples list with unequal powers.
 const DEMO_WALLETS: u8 = 16;
+/// Signed times lie within this many seconds before the opening: never in the future, whatever the clocks say.
+const SIGNED_BEFORE_OPENING_S_MAX: u64 = 120;
 /// One in this many honest ballots comes from a listed voter, so that unequal powers are well represented.
 const LISTED_ONE_IN: u32 = 20;
 
@@ -82,7 +82,6 @@ pub(super) struct Planner<'a> {
     demo: Vec<Wallet>,
     /// Honest shots so far by target, for revotes and duplicates, with the index of their wallet.
     sent: Vec<Vec<(WalletRef, Vec<u8>, Honest)>>,
-    latest_signed_s: BTreeMap<(usize, String), u64>,
     next_voter: u64,
 }
 
@@ -99,7 +98,7 @@ impl<'a> Planner<'a> {
         let demo = (0..DEMO_WALLETS).map(|number| wallet_of(wallet::demo(number))).collect();
         let random = ChaCha8Rng::seed_from_u64(seed);
         let sent = vec![Vec::new(); targets.len()];
-        Self { targets, closed, seed, random, demo, sent, latest_signed_s: BTreeMap::new(), next_voter: 0 }
+        Self { targets, closed, seed, random, demo, sent, next_voter: 0 }
     }
 
     /// The next shot.
@@ -165,19 +164,15 @@ impl<'a> Planner<'a> {
         Shot { target, body, expected: Expected::Counts(honest) }
     }
 
-    /// Signs a ballot. Half of a voter's later ballots carry the same signed time, so that the digest decides.
+    /// Signs a ballot. Signed times are drawn anew for each, so that often an earlier ballot arrives later, and for
+    /// voters with many ballots often the digest decides.
     fn cast(&mut self, target: usize, wallet_ref: WalletRef) -> anyhow::Result<Shot> {
         let wallet = self.wallet(wallet_ref);
-        let latest = self.latest_signed_s.get(&(target, wallet.address.clone())).copied();
-        let signed_at_s = match latest {
-            None => self.targets[target].opens_at_s,
-            Some(latest) => latest + u64::from(self.random.random_bool(0.5)),
-        };
+        let signed_at_s = self.targets[target].opens_at_s - self.random.random_range(0..SIGNED_BEFORE_OPENING_S_MAX);
         let choice = random_choice(&self.targets[target], &mut self.random);
         let unsigned = unsigned(&self.targets[target], &wallet, signed_at_s, &choice);
         let digest = unsigned.digest();
         let body = unsigned.body_with(&wallet.key.sign_digest(*digest.as_bytes()));
-        self.latest_signed_s.insert((target, wallet.address.clone()), signed_at_s);
         let honest = Honest { voter: wallet.address, digest: digest.to_string(), signed_at_s, choice };
         self.sent[target].push((wallet_ref, body.clone(), honest.clone()));
         Ok(Shot { target, body, expected: Expected::Counts(honest) })
