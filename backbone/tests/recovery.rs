@@ -10,8 +10,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use pnyx_backbone::log::{AppendTo, EmbeddedLog, Log, LogRecord, OpenError, Topic};
-use pnyx_core::id::ProposalId;
+use pnyx_backbone::{
+    clock,
+    log::{AppendTo, EmbeddedLog, Log, LogRecord, OpenError, Topic},
+    telemetry::Metrics,
+};
+use pnyx_core::{id::ProposalId, time::TimestampMs};
 
 /// Tells the test binary that it is the process to be killed, and where its log is.
 const CHILD_DIR: &str = "PNYX_TEST_APPENDER_DIR";
@@ -284,6 +288,33 @@ async fn a_lost_tail_can_be_accepted_by_deleting_the_mark() {
     assert_eq!(error.to_string(), expected);
     fs::remove_file(dir.path().join("acknowledged")).unwrap();
     assert_goes_on(dir.path(), COUNT - 1).await;
+}
+
+/// The storage engine's view of a record's entry: its append time comes first, as 8 bytes.
+#[tokio::test]
+async fn a_log_that_is_ahead_of_the_clock_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    log_of(dir.path(), 1).await;
+    assert_eq!(open(dir.path()).clock_ahead(), None);
+    let ahead = TimestampMs(clock::now().0 + 3_600_000);
+    {
+        let db = fjall::Database::builder(dir.path().join("log")).open().unwrap();
+        let records = db.keyspace("records", fjall::KeyspaceCreateOptions::default).unwrap();
+        let (key, value) = records.iter().next().unwrap().into_inner().unwrap();
+        let mut value = value.to_vec();
+        value[..8].copy_from_slice(&ahead.0.to_be_bytes());
+        records.insert(key, value).unwrap();
+        db.persist(fjall::PersistMode::SyncAll).unwrap();
+    }
+
+    let log = open(dir.path());
+    let metrics = Metrics::new();
+    log.register_metrics(&metrics);
+    let found = log.clock_ahead().unwrap().as_secs();
+    assert!((3_500..=3_600).contains(&found), "{found} s");
+    assert!(metrics.encode().contains("pnyx_log_clock_ahead_seconds 35"), "{}", metrics.encode());
+    let appended = log.append(&topic(), AppendTo::Partition(0), b"dated ahead".to_vec()).await.unwrap();
+    assert_eq!(appended.appended_at, ahead);
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -55,7 +55,7 @@ pub(crate) async fn accept(ingest: &Inner, body: Bytes) -> Result<SignedReceipt,
         place: appended.place,
         appended_at: appended.appended_at,
     };
-    ingest.signer.sign(receipt).await.ok_or(Refused::ShuttingDown)
+    ingest.signer.sign(receipt).await.ok_or(Refused::ReceiptUnsigned)
 }
 
 /// The ballot and what is decided of its proposal.
@@ -150,6 +150,15 @@ mod tests {
             clock_skew_s: 300,
         })
         .unwrap()
+    }
+
+    /// After the append nobody may be told that nothing was stored.
+    #[tokio::test]
+    async fn a_missing_signature_does_not_deny_the_record() {
+        let answer = Refused::ReceiptUnsigned.into_response();
+        assert_eq!(answer.status(), axum::http::StatusCode::SERVICE_UNAVAILABLE);
+        let body = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+        expect_test::expect![[r#"{"error":"server_error","error_description":"shutting down","detail":"it may have been stored; sending it again is harmless"}"#]].assert_eq(str::from_utf8(&body).unwrap());
     }
 
     #[tokio::test]

@@ -53,7 +53,9 @@ pub(crate) enum Refused {
     AppendSlow,
     /// The log did not take the ballot.
     LogUnavailable,
-    /// The process is ending.
+    /// The record is durable and may count, but the process ended before its receipt was signed.
+    ReceiptUnsigned,
+    /// The process is ending; nothing was appended.
     ShuttingDown,
     /// Another path.
     NotFound,
@@ -83,6 +85,7 @@ impl Refused {
             Self::Overloaded => "overloaded",
             Self::AppendSlow => "appendSlow",
             Self::LogUnavailable => "logUnavailable",
+            Self::ReceiptUnsigned => "receiptUnsigned",
             Self::ShuttingDown => "shuttingDown",
             Self::NotFound => "notFound",
             Self::MethodNotAllowed => "methodNotAllowed",
@@ -102,6 +105,7 @@ impl Refused {
             Self::Overloaded,
             Self::AppendSlow,
             Self::LogUnavailable,
+            Self::ReceiptUnsigned,
             Self::ShuttingDown,
         ];
         Rejection::ALL.map(Self::Rejected).into_iter().chain(others).map(|refused| refused.outcome())
@@ -135,6 +139,9 @@ impl Refused {
             }
             Self::LogUnavailable => {
                 server("not acknowledged", "the log is unavailable; send the ballot again".to_owned())
+            }
+            Self::ReceiptUnsigned => {
+                server("shutting down", "it may have been stored; sending it again is harmless".to_owned())
             }
             Self::ShuttingDown => server("shutting down", "nothing was stored; send the ballot again".to_owned()),
             Self::NotFound => Answer { status: StatusCode::NOT_FOUND, ..client("not found", None) },

@@ -21,7 +21,7 @@ pub(crate) const RETRY_AFTER_S: u64 = 1;
 /// Most receipts under one signature: a tree of 8 levels, so that a receipt stays below 1.5 kB.
 pub(crate) const RECEIPTS_TOGETHER_MAX: usize = 256;
 
-/// How long a browser may remember what the edge allows: a preflight a day is as good as none.
+/// How long a browser may remember what is allowed: a preflight a day is as good as none.
 pub(crate) const CORS_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Settings of the edge.
@@ -32,11 +32,9 @@ pub struct IngestConfig {
     /// How long an append may take before the ballot is given up and never acknowledged. Must be below the grace between a
     /// close and its cut, so that whatever was acknowledged lies below the cut.
     pub append_wait_max: Duration,
-    /// Which web pages may post ballots from a browser.
-    pub cors: Cors,
 }
 
-/// Origins whose pages may use the edge.
+/// Origins whose pages may vote and read from a browser.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Cors {
     /// All: a ballot carries its own proof, no cookie is ever read.
@@ -48,6 +46,6 @@ pub enum Cors {
 
 impl Default for IngestConfig {
     fn default() -> Self {
-        Self { in_flight_max: IN_FLIGHT_MAX_DEFAULT, append_wait_max: APPEND_WAIT_MAX_DEFAULT, cors: Cors::Any }
+        Self { in_flight_max: IN_FLIGHT_MAX_DEFAULT, append_wait_max: APPEND_WAIT_MAX_DEFAULT }
     }
 }

@@ -17,7 +17,7 @@ pub use answer::not_found;
 pub use config::{Cors, IngestConfig};
 pub use key::{KeyError, PlatformKey};
 pub use openapi::{AcceptedBallot, BallotEnvelope, ErrorAnswer, PlatformKeyEntry, PlatformKeys};
-pub use routes::{openapi, router};
+pub use routes::{cors, openapi, router};
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest as _, Request, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderName, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use pnyx_core::{ballot::BODY_BYTES_MAX, receipt::SignedReceipt, rejection::Rejection, wire::snapshot};
@@ -20,12 +20,14 @@ use crate::{
     openapi::{AcceptedBallot, BallotEnvelope, ErrorAnswer, PlatformKeyEntry, PlatformKeys},
 };
 
+/// The header with which a browser resumes an event stream.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// Serves `POST /` and `GET /v1/keys`; other methods there are refused in Snapshot's form. For other paths see
-/// [`crate::not_found`].
+/// [`crate::not_found`], for web pages of other origins [`cors`].
 pub fn router(ingest: Ingest) -> Router {
     let (router, _) = documented().split_for_parts();
-    let cors = cors(&ingest.inner.config.cors);
-    router.method_not_allowed_fallback(method_not_allowed).layer(cors).with_state(ingest)
+    router.method_not_allowed_fallback(method_not_allowed).with_state(ingest)
 }
 
 /// What [`router`] serves, as OpenAPI.
@@ -38,11 +40,13 @@ fn documented() -> OpenApiRouter<Ingest> {
     ballots.routes(routes!(get_keys))
 }
 
-fn cors(allowed: &Cors) -> CorsLayer {
+/// Lets web pages of the allowed origins vote and read. A layer over everything the process serves, so that a page that
+/// may vote can also see what came of it.
+pub fn cors(allowed: &Cors) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE])
-        .expose_headers([header::RETRY_AFTER])
+        .allow_headers([header::CONTENT_TYPE, header::IF_NONE_MATCH, LAST_EVENT_ID])
+        .expose_headers([header::ETAG, header::RETRY_AFTER])
         .max_age(CORS_MAX_AGE);
     match allowed {
         Cors::Any => layer.allow_origin(Any),

@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures_util::TryStreamExt as _;
 use pnyx_core::{id::Voter, power::format_units, receipt::SignedReceipt};
 use pnyx_recount::audit::{AuditFailure, AuditOptions, AuditReport, PowerEvidence, ReceiptFinding, audit};
 use serde_json::json;
@@ -82,7 +81,7 @@ async fn open(archive: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
     if archive.starts_with("http://") || archive.starts_with("https://") {
         let platform = Platform::new(archive, 1)?;
         let url = archive.parse().with_context(|| format!("{archive:?} is not a URL"))?;
-        let stream = platform.stream(url).await?.bytes_stream().map_err(io::Error::other);
+        let stream = platform.stream(url).await?;
         let bridge = SyncIoBridge::new(Box::pin(StreamReader::new(stream)));
         return Ok(Box::new(BufReader::with_capacity(READ_AHEAD_BYTES, bridge)));
     }

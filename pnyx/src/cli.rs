@@ -1,6 +1,6 @@
 //! The command line: what each command takes, with help that teaches.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use pnyx_backbone::telemetry::LogFormat;
@@ -13,10 +13,25 @@ pub const URL_DEFAULT: &str = "http://127.0.0.1:8080";
 #[command(name = "pnyx", version, max_term_width = 110)]
 pub struct Cli {
     /// How log lines on standard error are written.
-    #[arg(long, global = true, env = "PNYX_LOG_FORMAT", default_value = "text", value_parser = parse_log_format)]
+    #[arg(
+        long,
+        global = true,
+        env = "PNYX_LOG_FORMAT",
+        default_value = "text",
+        value_name = "text|json",
+        value_parser = parse_log_format,
+        help_heading = "Logging"
+    )]
     pub log_format: LogFormat,
     /// What is logged: a level, or directives such as `info,pnyx_tally=debug`.
-    #[arg(long, global = true, env = "PNYX_LOG", default_value = "warn")]
+    #[arg(
+        long,
+        global = true,
+        env = "PNYX_LOG",
+        default_value = "warn",
+        value_name = "LEVEL",
+        help_heading = "Logging"
+    )]
     pub log_filter: String,
     /// What to do.
     #[command(subcommand)]
@@ -55,7 +70,7 @@ pub enum Command {
 /// Arguments of `pnyx dev`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  pnyx dev examples/ --open-for 10m\n  pnyx vote grants-round --choice 1 --demo-wallet 3 --wait"
+    after_help = "Example:\n  pnyx dev examples/ --open-for 10m\n\nThen, in another terminal:\n  pnyx vote grants-round --choice 1 --demo-wallet 3 --wait"
 )]
 pub struct DevArgs {
     /// GovernanceProposal files, or directories of them (*.yaml, *.yml).
@@ -73,17 +88,18 @@ pub struct DevArgs {
     /// The platform's domain; part of every proposal's id.
     #[arg(long, env = "PNYX_DOMAIN", default_value = "dev")]
     pub domain: String,
-    /// Verifier shards; 0 means one a core.
-    #[arg(long, default_value_t = 0)]
-    pub shards: u16,
-    /// Partitions of each ballots topic.
+    /// Verifier shards of each proposal [default: 2].
+    #[arg(long)]
+    pub shards: Option<NonZeroU16>,
+    /// Partitions of each ballots topic; at most 1024.
     #[arg(long, default_value_t = 4)]
     pub partitions: u32,
     /// Verdict lanes of each proposal made now; fixed for its life.
     #[arg(long, default_value_t = 4)]
     pub lanes: u16,
-    /// How long after a close acknowledgements may still be in flight before the cut is read.
-    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
+    /// How long after a close acknowledgements may still be in flight before the cut is read; at least 1s. A ballot whose
+    /// append takes longer than half of it is answered 503 instead.
+    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = parse_grace)]
     pub grace: Duration,
     /// Browser origins that may call the API; repeat for several; `*` for any.
     #[arg(long, default_value = "*", value_name = "ORIGIN")]
@@ -102,11 +118,12 @@ pub struct PlatformArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Choices are numbers or texts. One choice: 1 or For. Several (approval, rankings): 1,3 or a JSON list. \
-Weights: For=2,Against=1 or a JSON object.\n\nExamples:\n  pnyx vote grants-round --choice 1 --demo-wallet 3 --wait\n  \
+Weights: For=2,Against=1 or a JSON object.\n\nExit code 0: acknowledged (with --wait: counted). 1: refused, rejected, or no \
+power.\n\nExamples:\n  pnyx vote grants-round --choice 1 --demo-wallet 3 --wait\n  \
 pnyx vote council-seats --choice 3,1,2 --key-file alice.key"
 )]
 pub struct VoteArgs {
-    /// The proposal: its name or its id.
+    /// The proposal: its name, namespace/name, or id.
     pub proposal: String,
     /// What to vote for.
     #[arg(long)]
@@ -136,10 +153,10 @@ pub struct VoteArgs {
 
 /// The wallet that signs.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct WalletArgs {
-    /// A file with a private key as 64 hexadecimal digits.
-    #[arg(long, value_name = "FILE", env = "PNYX_KEY_FILE")]
+    /// A file with a private key as 64 hexadecimal digits; without any wallet option the file that `PNYX_KEY_FILE` names.
+    #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
     /// An encrypted keystore (Web3 Secret Storage); the password comes from `PNYX_KEYSTORE_PASSWORD` or a prompt.
     #[arg(long, value_name = "FILE")]
@@ -214,6 +231,7 @@ pub enum ReceiptCommand {
 
 /// Arguments of `pnyx receipt verify`.
 #[derive(Debug, Args)]
+#[command(after_help = "Exit code 0: all are valid. 1: one is not.")]
 pub struct ReceiptVerifyArgs {
     /// Files of one receipt, or of one JSON receipt a line.
     #[arg(required = true)]
@@ -228,6 +246,7 @@ pub struct ReceiptVerifyArgs {
 
 /// Arguments of `pnyx recount`.
 #[derive(Debug, Args)]
+#[command(after_help = "Exit code 0: agrees with the published result, or nothing is published yet. 1: differs.")]
 pub struct RecountArgs {
     /// The proposal: its name or its id.
     pub proposal: String,
@@ -283,6 +302,18 @@ fn parse_log_format(text: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         other => Err(format!("{other:?} is not text or json")),
+    }
+}
+
+/// Shortest grace: half of it bounds an append, and a busy disk needs some hundred milliseconds now and then.
+const GRACE_MIN: Duration = Duration::from_secs(1);
+
+fn parse_grace(text: &str) -> Result<Duration, String> {
+    let grace = parse_duration(text)?;
+    if grace < GRACE_MIN {
+        Err("must be at least 1s: half of it is how long an append may take".to_owned())
+    } else {
+        Ok(grace)
     }
 }
 

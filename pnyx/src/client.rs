@@ -1,16 +1,23 @@
 //! The HTTP client that the commands share: JSON in and out, bounded waits, errors that say what to do.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use anyhow::{Context as _, bail};
+use axum::body::Bytes;
+use futures_util::{Stream, stream};
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
+use tokio::time::timeout;
 
 /// How long one request may take: far above any answer of a healthy platform, below a person's patience.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a stream's beginning may take: an archive may wait for a recount of tens of millions of ballots, and for
+/// others before it.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A platform, as a client sees it.
 #[derive(Debug, Clone)]
@@ -78,12 +85,21 @@ impl Platform {
     }
 
     /// The answer to `GET url` as a stream of bytes; a refusal is an error.
-    pub(crate) async fn stream(&self, url: Url) -> anyhow::Result<reqwest::Response> {
-        // An archive may stream for long: only the silence between two pieces is bounded.
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(REQUEST_TIMEOUT).build()?;
-        let answer = http.get(url.clone()).send().await.with_context(|| unreachable_platform(&url))?;
+    pub(crate) async fn stream(
+        &self,
+        url: Url,
+    ) -> anyhow::Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
+        // An archive may stream for long: only its beginning and the silence between two pieces are bounded.
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build()?;
+        let sent = timeout(FIRST_BYTE_TIMEOUT, http.get(url.clone()).send()).await;
+        let sent = sent.with_context(|| format!("{url} did not answer in {} s", FIRST_BYTE_TIMEOUT.as_secs()))?;
+        let answer = sent.with_context(|| unreachable_platform(&url))?;
         if answer.status().is_success() {
-            return Ok(answer);
+            return Ok(stream::try_unfold(answer, async |mut answer| {
+                let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "the platform fell silent");
+                let chunk = timeout(REQUEST_TIMEOUT, answer.chunk()).await.map_err(silent)?;
+                Ok(chunk.map_err(io::Error::other)?.map(|chunk| (chunk, answer)))
+            }));
         }
         match read(answer).await? {
             Ok(_) => bail!("{url}: a redirect or an answer without content"),
@@ -97,6 +113,11 @@ impl Platform {
         let answer = request.send().await.with_context(|| unreachable_platform(&self.base))?;
         read(answer).await
     }
+}
+
+/// Text as one segment of a path: `namespace/name` stays one.
+pub(crate) fn path_segment(text: &str) -> String {
+    text.replace('%', "%25").replace('/', "%2F").replace('?', "%3F").replace('#', "%23")
 }
 
 fn unreachable_platform(url: &Url) -> String {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     cli::{ExplainBallotArgs, ExplainCommand},
-    client::Platform,
+    client::{Platform, path_segment},
     screen,
 };
 
@@ -20,7 +20,9 @@ pub(crate) async fn run(command: ExplainCommand) -> anyhow::Result<ExitCode> {
 
 async fn ballot(args: &ExplainBallotArgs) -> anyhow::Result<ExitCode> {
     let platform = Platform::new(&args.platform.url, 1)?;
-    let voter = platform.get(&format!("v1/proposals/{}/voters/{}", args.proposal, args.voter)).await?;
+    let voter = platform
+        .get(&format!("v1/proposals/{}/voters/{}", path_segment(&args.proposal), path_segment(&args.voter)))
+        .await?;
     if args.json {
         screen::line(&voter.to_string());
         return Ok(ExitCode::SUCCESS);

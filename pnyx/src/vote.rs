@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     EXIT_FOUND_WRONG,
     cli::VoteArgs,
-    client::{Platform, Refused},
+    client::{Platform, Refused, path_segment},
     receipt::time_text,
     screen, wallet,
 };
@@ -42,7 +42,7 @@ struct Cast {
 pub(crate) async fn run(args: VoteArgs) -> anyhow::Result<ExitCode> {
     let key = wallet::open(&args.wallet)?;
     let platform = Platform::new(&args.platform.url, 1)?;
-    let proposal = platform.get(&format!("v1/proposals/{}", args.proposal)).await?;
+    let proposal = platform.get(&format!("v1/proposals/{}", path_segment(&args.proposal))).await?;
     let definition = proposal.get("definition").context("the platform's answer has no definition")?;
     let choice = choice_json(definition, &args.choice)?;
     let voter = key.address();
@@ -102,7 +102,8 @@ fn save_receipt(args: &VoteArgs, digest: &str, answer: &Value) -> anyhow::Result
     let signed = wire::receipt::decode(&receipt.to_string()).context("the platform's receipt")?;
     signed.verify().context("the platform's receipt proves nothing")?;
     anyhow::ensure!(signed.receipt.digest.to_string() == digest, "the platform's receipt is for another ballot");
-    let file = args.receipt.clone().unwrap_or_else(|| format!("receipt-{}.json", screen::short(digest)).into());
+    let file =
+        args.receipt.clone().unwrap_or_else(|| format!("receipt-{}.json", digest.trim_start_matches("0x")).into());
     fs::write(&file, format!("{receipt}\n")).with_context(|| format!("saving the receipt as {}", file.display()))?;
     Ok(file)
 }
@@ -137,7 +138,7 @@ async fn wait(args: &VoteArgs, platform: &Platform, voter_path: &str, cast: &Cas
             .flatten()
             .find(|entry| entry.get("digest").and_then(Value::as_str) == Some(&cast.digest));
         if standing == Some(&cast.digest) {
-            let proposal = platform.get(&format!("v1/proposals/{}", args.proposal)).await?;
+            let proposal = platform.get(&format!("v1/proposals/{}", path_segment(&args.proposal))).await?;
             return finish(args, cast, Some((&proposal, cast.acknowledged.elapsed())));
         }
         if let Some(rejected) = rejected {

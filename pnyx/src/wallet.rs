@@ -1,6 +1,6 @@
 //! Wallets of the command line: a key file, a keystore, or one of the public demo wallets.
 
-use std::{env, fs, io, path::Path};
+use std::{env, fs, path::Path};
 
 use anyhow::{Context as _, bail};
 use pnyx_core::signing::SigningKey;
@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{cli::WalletArgs, screen};
 
+/// The variable that names a key file where no wallet option is given.
+const KEY_FILE_VARIABLE: &str = "PNYX_KEY_FILE";
 /// The variable that holds a keystore's password, so that it never stands on a command line.
 const PASSWORD_VARIABLE: &str = "PNYX_KEYSTORE_PASSWORD";
 
@@ -20,6 +22,8 @@ pub(crate) fn open(args: &WalletArgs) -> anyhow::Result<SigningKey> {
         from_keystore(path)
     } else if let Some(number) = demo_wallet {
         Ok(demo(*number))
+    } else if let Some(path) = env::var_os(KEY_FILE_VARIABLE) {
+        from_key_file(Path::new(&path))
     } else {
         bail!("name a wallet: --key-file, --keystore or --demo-wallet")
     }
@@ -65,7 +69,5 @@ fn key_from(bytes: &[u8; 32], path: &Path) -> anyhow::Result<SigningKey> {
 
 fn ask_password(path: &Path) -> anyhow::Result<String> {
     screen::error_line(&format!("password of {} (or set {PASSWORD_VARIABLE}):", path.display()));
-    let mut password = String::new();
-    io::stdin().read_line(&mut password).context("reading the password")?;
-    Ok(password.trim_end_matches(['\r', '\n']).to_owned())
+    console::Term::stderr().read_secure_line().context("reading the password")
 }

@@ -3,13 +3,16 @@
 //! Records are read from the log as they are sent, so memory does not grow with them. Standing ballots are no part of
 //! the log; they are derived again by a recount, whose signature checks cost far more than sending the file. So the
 //! ballots of the last few archives are remembered (the closing hands over those it has just counted), and one recount
-//! runs at a time, whoever asks: a crowd of auditors costs one.
+//! runs at a time, whoever asks: a crowd of auditors costs one. How many archives are under way at once and how long
+//! one waits for its reader are bounded, and all end with the process.
 
-use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc};
+use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use pnyx_backbone::{
     log::{Log, LogError},
     proposals::Proposals,
+    shutdown::Shutdown,
+    telemetry,
 };
 use pnyx_core::{
     id::ProposalId,
@@ -18,8 +21,12 @@ use pnyx_core::{
     wire::archive::{self, ArchiveLine, ArchivedBallot},
 };
 use thiserror::Error;
-use tokio::sync::{Mutex, mpsc};
+use tokio::{
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc},
+    time::timeout,
+};
 use tokio_stream::wrappers::ReceiverStream;
+use tracing::{error, info, warn};
 
 use crate::recounting::{RecordsBelow, RecountError, recount};
 
@@ -28,6 +35,13 @@ pub const CHUNK_BYTES_MIN: usize = 64 * 1024;
 
 /// Chunks that may wait for a slow reader.
 const CHUNKS_QUEUED_MAX: usize = 2;
+
+/// Archives under way at once: each holds a few chunks and a reader of the log, and keeps its proposal's ballots in
+/// memory even where they are no longer remembered.
+pub const STREAMS_AT_ONCE_MAX: usize = 32;
+
+/// How long a chunk may wait for its reader: as long as a client of ours waits for a chunk.
+const READER_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Proposals whose ballots are remembered: what is audited just after a close.
 const REMEMBERED_PROPOSALS_MAX: usize = 4;
@@ -61,6 +75,15 @@ pub enum ArchiveError {
         /// The proposal.
         proposal: ProposalId,
     },
+    /// As many archives as may be at once are under way.
+    #[error("{STREAMS_AT_ONCE_MAX} archives are being sent already")]
+    Busy,
+    /// The process ends; a stream under way ends without its end line.
+    #[error("the process is shutting down")]
+    ShuttingDown,
+    /// The stream was given up: its reader took nothing for too long.
+    #[error("the reader took nothing for {} s", READER_WAIT_MAX.as_secs())]
+    ReaderStalled,
     /// The records could not be read; the stream ends without its end line.
     #[error("the archive's records could not be read")]
     Log(#[from] LogError),
@@ -77,12 +100,16 @@ pub struct Archives {
     threads: NonZeroUsize,
     remembered: Mutex<VecDeque<(ProposalId, Arc<Vec<ArchivedBallot>>)>>,
     recounting: Mutex<()>,
+    places: Arc<Semaphore>,
+    shutdown: Shutdown,
 }
 
 impl Archives {
-    /// Archives of what is in this log; a recount that is needed uses `threads` cores.
-    pub fn new(log: Log, proposals: Proposals, threads: NonZeroUsize) -> Self {
-        Self { log, proposals, threads, remembered: Mutex::default(), recounting: Mutex::default() }
+    /// Archives of what is in this log; a recount that is needed uses `threads` cores. All end with the shutdown.
+    pub fn new(log: Log, proposals: Proposals, threads: NonZeroUsize, shutdown: Shutdown) -> Self {
+        let places = Arc::new(Semaphore::new(STREAMS_AT_ONCE_MAX));
+        let (remembered, recounting) = (Mutex::default(), Mutex::default());
+        Self { log, proposals, threads, remembered, recounting, places, shutdown }
     }
 
     /// The archive of a final proposal. Waits for a recount where its ballots are not remembered.
@@ -91,10 +118,18 @@ impl Archives {
         let decisions = book.get(proposal).ok_or(ArchiveError::UnknownProposal { proposal })?;
         let result = decisions.result.clone().ok_or(ArchiveError::NotFinal { proposal })?;
         let definition = Arc::clone(&decisions.definition);
-        let ballots = self.ballots(&definition, &result).await?;
-        let (sender, receiver) = mpsc::channel(CHUNKS_QUEUED_MAX);
-        let sending = Sending { log: self.log.clone(), sender, writer: ArchiveWriter::default() };
-        tokio::spawn(sending.send(definition, result, ballots));
+        // Taken before the recount, so that those who wait for it are bounded, too.
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ArchiveError::Busy)?;
+        let ballots = tokio::select! {
+            () = self.shutdown.requested() => return Err(ArchiveError::ShuttingDown),
+            ballots = self.ballots(&definition, &result) => ballots?,
+        };
+        // One more, which is kept for the error: a reader who takes nothing must not mistake the end for a good one.
+        let (sender, receiver) = mpsc::channel(CHUNKS_QUEUED_MAX + 1);
+        let for_error = sender.clone().try_reserve_owned().expect("a new channel is empty and open");
+        let chunks = Chunks { sender, writer: ArchiveWriter::default() };
+        let sending = Sending { log: self.log.clone(), chunks, for_error, shutdown: self.shutdown.clone() };
+        self.shutdown.spawn("archive", sending.run(place, definition, result, ballots));
         Ok(ReceiverStream::new(receiver))
     }
 
@@ -185,47 +220,90 @@ impl ArchiveWriter {
     }
 }
 
-/// The reader went away.
-struct Gone;
+/// Why an archive under way ends before its end.
+#[derive(Debug)]
+enum Stopped {
+    /// The reader went away and needs nothing more.
+    Gone,
+    /// What the reader is told.
+    Failed(ArchiveError),
+}
+
+impl From<LogError> for Stopped {
+    fn from(error: LogError) -> Self {
+        Self::Failed(error.into())
+    }
+}
 
 /// One archive under way.
 struct Sending {
     log: Log,
-    sender: mpsc::Sender<Result<Vec<u8>, ArchiveError>>,
-    writer: ArchiveWriter,
+    chunks: Chunks,
+    for_error: mpsc::OwnedPermit<Result<Vec<u8>, ArchiveError>>,
+    shutdown: Shutdown,
 }
 
 impl Sending {
-    async fn send(
-        mut self,
+    async fn run(
+        self,
+        _place: OwnedSemaphorePermit,
         definition: Arc<Definition>,
         result: Arc<PublishedResult>,
         ballots: Arc<Vec<ArchivedBallot>>,
     ) {
-        self.writer.open(&definition, &result);
-        // A reader that went away needs nothing more.
-        let Ok(()) = self.send_records(&result).await else { return };
-        for ballot in ballots.iter() {
-            self.writer.push(&ArchiveLine::Ballot(ballot.clone()));
-            let Ok(()) = self.send_if_full().await else { return };
+        let Self { log, mut chunks, for_error, shutdown } = self;
+        let sent = tokio::select! {
+            () = shutdown.requested() => Err(Stopped::Failed(ArchiveError::ShuttingDown)),
+            sent = chunks.send_archive(&log, &definition, &result, &ballots) => sent,
+        };
+        if let Err(Stopped::Failed(problem)) = sent {
+            let proposal = result.core.proposal;
+            let text = telemetry::chain(&problem);
+            match problem {
+                ArchiveError::ShuttingDown => info!(%proposal, reason = text, "an archive was not sent to its end"),
+                ArchiveError::ReaderStalled => warn!(%proposal, reason = text, "an archive was not sent to its end"),
+                ArchiveError::UnknownProposal { .. }
+                | ArchiveError::NotFinal { .. }
+                | ArchiveError::Recount(_)
+                | ArchiveError::Differs { .. }
+                | ArchiveError::Busy
+                | ArchiveError::Log(_) => error!(%proposal, error = text, "an archive was not sent to its end"),
+            }
+            for_error.send(Err(problem));
         }
-        self.writer.close(&result);
-        let _ = self.sender.send(Ok(self.writer.take())).await;
+    }
+}
+
+/// Lines on their way to a reader.
+struct Chunks {
+    sender: mpsc::Sender<Result<Vec<u8>, ArchiveError>>,
+    writer: ArchiveWriter,
+}
+
+impl Chunks {
+    async fn send_archive(
+        &mut self,
+        log: &Log,
+        definition: &Definition,
+        result: &PublishedResult,
+        ballots: &[ArchivedBallot],
+    ) -> Result<(), Stopped> {
+        self.writer.open(definition, result);
+        self.send_records(log, result).await?;
+        for ballot in ballots {
+            self.writer.push(&ArchiveLine::Ballot(ballot.clone()));
+            self.send_if_full().await?;
+        }
+        self.writer.close(result);
+        self.send().await
     }
 
-    async fn send_records(&mut self, result: &PublishedResult) -> Result<(), Gone> {
+    async fn send_records(&mut self, log: &Log, result: &PublishedResult) -> Result<(), Stopped> {
         let cut = &result.provenance.cut;
         for (partition, cut_partition) in (0..).zip(&cut.partitions) {
-            let records = RecordsBelow::new(&self.log, cut.proposal, partition, cut_partition.end_offset);
-            let mut records = match records {
-                Ok(records) => records,
-                Err(error) => return self.fail(error).await,
-            };
+            let mut records = RecordsBelow::new(log, cut.proposal, partition, cut_partition.end_offset)?;
             loop {
-                let batch = match records.next_batch().await {
-                    Ok(batch) => batch,
-                    Err(error) => return self.fail(error).await,
-                };
+                let batch = records.next_batch().await?;
                 if batch.is_empty() {
                     break;
                 }
@@ -238,15 +316,14 @@ impl Sending {
         Ok(())
     }
 
-    async fn fail(&mut self, error: LogError) -> Result<(), Gone> {
-        let _ = self.sender.send(Err(error.into())).await;
-        Err(Gone)
+    async fn send_if_full(&mut self) -> Result<(), Stopped> {
+        if self.writer.is_full() { self.send().await } else { Ok(()) }
     }
 
-    async fn send_if_full(&mut self) -> Result<(), Gone> {
-        if self.writer.is_full() {
-            return self.sender.send(Ok(self.writer.take())).await.map_err(|_| Gone);
+    async fn send(&mut self) -> Result<(), Stopped> {
+        match timeout(READER_WAIT_MAX, self.sender.send(Ok(self.writer.take()))).await {
+            Ok(sent) => sent.map_err(|_| Stopped::Gone),
+            Err(_) => Err(Stopped::Failed(ArchiveError::ReaderStalled)),
         }
-        Ok(())
     }
 }

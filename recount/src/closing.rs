@@ -38,6 +38,7 @@ use crate::{
     archive::Archives,
     config::Config,
     cut::read_cut,
+    disputes::Disputes,
     drain::{DrainError, has_tally_reached, tally_reached, verifiers_reached},
     live::LiveTally,
     metrics::RecountMetrics,
@@ -71,6 +72,8 @@ pub struct Closing {
     pub archives: Arc<Archives>,
     /// Where numbers go.
     pub metrics: RecountMetrics,
+    /// Which proposals are disputed at this moment.
+    pub disputes: Disputes,
     /// Where phase changes go; nobody has to listen.
     pub phases: broadcast::Sender<PhaseChange>,
 }
@@ -177,6 +180,7 @@ impl Life {
         }
         self.closing.metrics.moved(self.phase.replace(phase), phase);
         info!(proposal = %self.id, phase = phase.name(), "phase entered");
+        self.closing.disputes.set(self.id, phase == Phase::Disputed);
         // An error means that nobody listens, which is allowed.
         let _ = self.closing.phases.send(PhaseChange { proposal: self.id, phase });
     }

@@ -9,6 +9,7 @@ pub mod metrics;
 
 mod closing;
 mod cut;
+mod disputes;
 mod drain;
 mod live;
 
@@ -22,5 +23,6 @@ pub use archive::{ArchiveError, Archives};
 pub use audit::{AuditFailure, AuditOptions, AuditReport, audit};
 pub use closing::{Closing, PhaseChange, run};
 pub use config::Config;
+pub use disputes::Disputes;
 pub use metrics::RecountMetrics;
 pub use recounting::{RecountError, Recounted, recount};

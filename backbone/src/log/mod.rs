@@ -8,6 +8,8 @@ mod embedded;
 mod error;
 mod topic;
 
+use std::time::Duration;
+
 use pnyx_core::{id::Place, time::TimestampMs};
 
 use crate::telemetry::Metrics;
@@ -153,6 +155,14 @@ impl Log {
     pub fn is_writable(&self) -> bool {
         match self {
             Self::Embedded(log) => log.is_writable(),
+        }
+    }
+
+    /// How far the newest append time is ahead of the clock, if by more than 10 s: the clock was once read wrong, and
+    /// because append times never decrease, ballots are dated that far ahead until the clock has caught up.
+    pub fn clock_ahead(&self) -> Option<Duration> {
+        match self {
+            Self::Embedded(log) => log.clock_ahead(),
         }
     }
 

@@ -157,6 +157,15 @@ impl Problems {
         if strategies.len() > STRATEGIES_MAX {
             self.add(path, format!("must be at most {STRATEGIES_MAX} strategies; there are {}", strategies.len()));
         }
+        let listed_count = strategies.iter().map(Strategy::listed_count).fold(0, usize::saturating_add);
+        if listed_count > LISTED_VOTERS_MAX {
+            self.add(
+                path,
+                format!(
+                    "must list at most {LISTED_VOTERS_MAX} addresses in all lists together; there are {listed_count}"
+                ),
+            );
+        }
         let mut highest_sum = Some(Power::ZERO);
         for (index, strategy) in strategies.iter().enumerate() {
             let highest = self.check_strategy(&format!("{path}[{index}]"), strategy);
@@ -171,12 +180,12 @@ impl Problems {
     fn check_strategy(&mut self, path: &str, strategy: &Strategy) -> Power {
         match strategy {
             Strategy::Whitelist(voters) => {
-                self.check_listed(&format!("{path}.whitelist.addresses"), voters.len());
+                self.check_not_empty(&format!("{path}.whitelist.addresses"), voters.len());
                 Power::from_units(alloy_primitives::U256::from(UNITS_PER_ONE)).expect("10^18 is below 2^192")
             }
             Strategy::WhitelistWeighted(powers) => {
                 let path = format!("{path}.whitelistWeighted.addresses");
-                self.check_listed(&path, powers.len());
+                self.check_not_empty(&path, powers.len());
                 for (voter, _) in powers.iter().filter(|(_, power)| power.is_zero()) {
                     self.add(format!("{path}.{voter}"), "must be above 0; leave the address out to give it no power");
                 }
@@ -191,12 +200,9 @@ impl Problems {
         }
     }
 
-    fn check_listed(&mut self, path: &str, count: usize) {
+    fn check_not_empty(&mut self, path: &str, count: usize) {
         if count == 0 {
             self.add(path, "must name at least one address; leave the strategy out if it gives nobody power");
-        }
-        if count > LISTED_VOTERS_MAX {
-            self.add(path, format!("must be at most {LISTED_VOTERS_MAX} addresses; there are {count}"));
         }
     }
 }

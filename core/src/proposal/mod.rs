@@ -29,8 +29,9 @@ pub const BODY_BYTES_MAX: usize = 40_000;
 pub const DISCUSSION_BYTES_MAX: usize = 1_000;
 /// Most strategies of a proposal: as Snapshot allows.
 pub const STRATEGIES_MAX: usize = 8;
-/// Most addresses one list may name: 10,000 entries are about 700 kB of YAML, which a Kubernetes object still holds.
-pub const LISTED_VOTERS_MAX: usize = 10_000;
+/// Most addresses that all lists of a proposal name together: at up to 107 bytes an entry the definition's record stays
+/// below 1 MiB, the log's largest, with every text at its longest; and a Kubernetes object holds them.
+pub const LISTED_VOTERS_MAX: usize = 8_000;
 /// How far a ballot's signed time may lie after its append time unless the proposal says otherwise, in seconds.
 pub const CLOCK_SKEW_S_DEFAULT: u64 = 300;
 /// Most that a proposal may allow, in seconds: a clock wrong by an hour is set to another time zone, not askew.

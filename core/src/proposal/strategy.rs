@@ -24,4 +24,13 @@ impl Strategy {
             Self::Ticket(_) => "ticket",
         }
     }
+
+    /// How many addresses it names.
+    pub(super) fn listed_count(&self) -> usize {
+        match self {
+            Self::Whitelist(voters) => voters.len(),
+            Self::WhitelistWeighted(powers) => powers.len(),
+            Self::Ticket(_) => 0,
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect};
 use pnyx_core::{
+    id::Voter,
     power::Power,
     proposal::{
         Abstentions, BODY_BYTES_MAX, CLOCK_SKEW_S_MAX, LISTED_VOTERS_MAX, NAME_BYTES_MAX, Proposal, ProposalParts,
@@ -210,15 +211,17 @@ fn strategies() {
             "spec.power.strategies: the strategies' highest powers must add up to less than 2^192 units of 10^-18; lower them"
         ],
     );
+    let listed = |count| {
+        let voters = (0..count).map(|number: usize| {
+            let mut address = [0; 20];
+            address[12..].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
+            Voter::new(address)
+        });
+        Strategy::Whitelist(voters.collect())
+    };
+    check(|parts| parts.strategies = vec![listed(LISTED_VOTERS_MAX - 2), whitelist(&[1, 2])], &expect![[""]]);
     check(
-        |parts| {
-            let voters = (0..=LISTED_VOTERS_MAX).map(|number| {
-                let mut address = [0; 20];
-                address[12..].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
-                pnyx_core::id::Voter::new(address)
-            });
-            parts.strategies = vec![Strategy::Whitelist(voters.collect())];
-        },
-        &expect!["spec.power.strategies[0].whitelist.addresses: must be at most 10000 addresses; there are 10001"],
+        |parts| parts.strategies = vec![listed(LISTED_VOTERS_MAX - 2), whitelist(&[1, 2]), whitelist(&[1])],
+        &expect!["spec.power.strategies: must list at most 8000 addresses in all lists together; there are 8001"],
     );
 }

@@ -5,4 +5,5 @@ mod golden;
 mod properties;
 mod samples;
 mod signatures;
+mod sizes;
 mod strictness;

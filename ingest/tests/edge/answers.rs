@@ -15,7 +15,7 @@ use pnyx_core::{
     result::{Cut, CutPartition},
     time::TimestampMs,
 };
-use pnyx_ingest::{Cors, IngestConfig};
+use pnyx_ingest::Cors;
 use tower::ServiceExt as _;
 
 use crate::support::{Answer, Bed, SPACE, ballot, ballot_at, ballot_for};
@@ -202,21 +202,22 @@ async fn requests_are_counted_by_outcome() {
 
 #[tokio::test]
 async fn browsers_of_allowed_origins_may_post() {
-    async fn allowed(bed: &Bed, origin: &str) -> Option<String> {
+    async fn allowed(bed: &Bed, cors: &Cors, origin: &str) -> Option<String> {
         let preflight = Request::builder()
             .method(Method::OPTIONS)
             .uri("/")
             .header("origin", origin)
             .header("access-control-request-method", "POST")
             .header("access-control-request-headers", "content-type");
-        let answer: Response<Body> = bed.router.clone().oneshot(preflight.body(Body::empty()).unwrap()).await.unwrap();
+        let router = bed.router.clone().layer(pnyx_ingest::cors(cors));
+        let answer: Response<Body> = router.oneshot(preflight.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap().to_owned())
     }
-    let any = Bed::new().await;
-    assert_eq!(allowed(&any, "https://somewhere.example").await.as_deref(), Some("*"));
-    let cors = Cors::Origins(vec!["https://vote.example.org".parse().unwrap()]);
-    let one = Bed::with(IngestConfig { cors, ..IngestConfig::default() }).await;
-    assert_eq!(allowed(&one, "https://vote.example.org").await.as_deref(), Some("https://vote.example.org"));
-    assert_eq!(allowed(&one, "https://somewhere.example").await, None);
+    let bed = Bed::new().await;
+    assert_eq!(allowed(&bed, &Cors::Any, "https://somewhere.example").await.as_deref(), Some("*"));
+    let one = Cors::Origins(vec!["https://vote.example.org".parse().unwrap()]);
+    let origin = "https://vote.example.org";
+    assert_eq!(allowed(&bed, &one, origin).await.as_deref(), Some(origin));
+    assert_eq!(allowed(&bed, &one, "https://somewhere.example").await, None);
 }

@@ -37,12 +37,18 @@ impl Console {
     }
 
     /// A line a proposal.
-    pub(super) fn proposals(&self, proposals: &Proposals, ids: &[ProposalId]) {
+    pub(super) fn proposals(&self, args: &DevArgs, proposals: &Proposals, ids: &[ProposalId]) {
         let book = proposals.book();
         for id in ids {
             if let Some(decisions) = book.get(*id) {
                 screen::line(&self.proposal_line(decisions, clock::now()));
             }
+        }
+        let over = ids.iter().filter_map(|id| book.get(*id)).filter(|decisions| is_over(decisions)).count();
+        if args.open_for.is_some() && over > 0 {
+            screen::line(&format!(
+                "  {over} of them were opened before and are over: a window is given once; another --data directory starts afresh"
+            ));
         }
         let others = book.proposals().len().saturating_sub(ids.len());
         if others > 0 {
@@ -87,7 +93,7 @@ impl Console {
         let name = &decisions.definition.proposal().parts().name;
         let more = match change.phase {
             Phase::Pending | Phase::Open | Phase::Closed | Phase::Draining | Phase::Recounting => String::new(),
-            Phase::Final => final_words(decisions, &self.proposal_url(decisions.definition.proposal())),
+            Phase::Final => final_words(decisions, &format!("{}/v1/proposals/{}", self.url, change.proposal)),
             Phase::Disputed => "the recount differs from the live tally: see the log; nothing is published".to_owned(),
         };
         let time = time_text(clock::now().0);
@@ -114,6 +120,10 @@ impl Console {
     fn proposal_url(&self, proposal: &Proposal) -> String {
         format!("{}/v1/proposals/{}", self.url, proposal.parts().name)
     }
+}
+
+fn is_over(decisions: &ProposalDecisions) -> bool {
+    decisions.definition.proposal().window().closes_at() <= clock::now()
 }
 
 fn final_words(decisions: &ProposalDecisions, url: &str) -> String {

@@ -1,40 +1,32 @@
 //! One listener for everything: the edge, the read API, keys, health and metrics, and the document that describes them.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{io, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{Json, Router, body::Bytes, routing::get};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use pnyx_backbone::{health::Health, shutdown::Shutdown};
-use pnyx_core::{id::ProposalId, lifecycle::Phase};
-use pnyx_ingest::Ingest;
-use pnyx_recount::{Archives, PhaseChange};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use pnyx_backbone::health::Health;
+use pnyx_core::id::ProposalId;
+use pnyx_ingest::{Cors, Ingest};
+use pnyx_recount::{ArchiveError, Archives, Disputes, RecountError};
 use pnyx_tally::{
     Tally,
-    api::{self, ApiState, ArchiveBytes, RecountSource},
+    api::{self, ApiState, ArchiveBytes, ArchiveProblem, RecountSource},
 };
-use tokio::sync::broadcast::{self, error::RecvError};
 use utoipa::openapi::OpenApi;
 
-/// Everything the process serves.
+/// Everything the process serves, to web pages of the origins in `cors` too.
 pub(super) fn router(
     ingest: Ingest,
+    cors: &Cors,
     tally: Tally,
     archives: Arc<Archives>,
-    phases: broadcast::Receiver<PhaseChange>,
+    disputes: Disputes,
     health: &Health,
-    shutdown: &Shutdown,
 ) -> Router {
-    let disputed = follow_disputes(phases, shutdown);
     let recount = RecountSource {
-        archive: Box::new(move |proposal| archive(Arc::clone(&archives), proposal)),
-        is_disputed: Box::new(move |proposal| {
-            disputed.lock().unwrap_or_else(PoisonError::into_inner).contains(&proposal)
-        }),
+        archive: Box::new(move |proposal| archive(Arc::clone(&archives), proposal).boxed()),
+        is_disputed: Box::new(move |proposal| disputes.contains(proposal)),
     };
     let (read_api, _) = api::router(ApiState::new(tally, recount));
     let document = openapi();
@@ -44,6 +36,7 @@ pub(super) fn router(
         .merge(health.router())
         .route("/v1/openapi.json", get(async move || Json(document)))
         .fallback(pnyx_ingest::not_found)
+        .layer(pnyx_ingest::cors(cors))
 }
 
 /// The OpenAPI document of the whole process as pretty JSON.
@@ -63,38 +56,23 @@ fn openapi() -> OpenApi {
     document
 }
 
-fn archive(archives: Arc<Archives>, proposal: ProposalId) -> ArchiveBytes {
-    let opened = async move { archives.stream(proposal).await.map_err(io::Error::other) };
-    let chunks = stream::once(opened).map_ok(|chunks| chunks.map_ok(Bytes::from).map_err(io::Error::other));
-    chunks.try_flatten().boxed()
+async fn archive(archives: Arc<Archives>, proposal: ProposalId) -> Result<ArchiveBytes, ArchiveProblem> {
+    let chunks = archives.stream(proposal).await.map_err(archive_problem)?;
+    Ok(chunks.map_ok(Bytes::from).map_err(io::Error::other).boxed())
 }
 
-/// Proposals whose recount differs from the live tally, kept up to date until shutdown.
-fn follow_disputes(
-    mut phases: broadcast::Receiver<PhaseChange>,
-    shutdown: &Shutdown,
-) -> Arc<Mutex<BTreeSet<ProposalId>>> {
-    let disputed = Arc::new(Mutex::new(BTreeSet::new()));
-    let (followed, stop) = (Arc::clone(&disputed), shutdown.clone());
-    shutdown.spawn("disputes", async move {
-        loop {
-            let change = tokio::select! {
-                () = stop.requested() => return,
-                change = phases.recv() => change,
-            };
-            match change {
-                Ok(PhaseChange { proposal, phase }) => {
-                    let mut disputed = followed.lock().unwrap_or_else(PoisonError::into_inner);
-                    if phase == Phase::Disputed {
-                        disputed.insert(proposal)
-                    } else {
-                        disputed.remove(&proposal)
-                    };
-                }
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            }
-        }
-    });
-    disputed
+fn archive_problem(error: ArchiveError) -> ArchiveProblem {
+    let kind = match &error {
+        ArchiveError::UnknownProposal { .. } | ArchiveError::NotFinal { .. } => ArchiveProblem::Missing,
+        ArchiveError::Busy
+        | ArchiveError::ShuttingDown
+        | ArchiveError::ReaderStalled
+        | ArchiveError::Log(_)
+        | ArchiveError::Recount(RecountError::Log(_) | RecountError::Interrupted) => ArchiveProblem::Unavailable,
+        ArchiveError::Differs { .. }
+        | ArchiveError::Recount(
+            RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. } | RecountError::Thread(_),
+        ) => ArchiveProblem::Failed,
+    };
+    kind(Box::new(error))
 }

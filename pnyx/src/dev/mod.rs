@@ -36,7 +36,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let ids = proposals::propose(&args.paths, &layout, &platform.proposals, clock::now()).await?;
     let console = Console::new(url.clone());
     console.banner(&args);
-    console.proposals(&platform.proposals, &ids);
+    console.proposals(&args, &platform.proposals, &ids);
     console.follow(&platform, &shutdown);
     platform.serve(listener, &shutdown);
     console.ready();

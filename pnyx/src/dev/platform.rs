@@ -13,7 +13,7 @@ use pnyx_backbone::{
     telemetry::Metrics,
 };
 use pnyx_ingest::{Cors, Ingest, IngestConfig, PlatformKey};
-use pnyx_recount::{Archives, Closing, PhaseChange, RecountMetrics, count::all_cores};
+use pnyx_recount::{Archives, Closing, Disputes, PhaseChange, RecountMetrics, count::all_cores};
 use pnyx_verifier::VerifierConfig;
 use tokio::{net::TcpListener, sync::broadcast};
 
@@ -22,6 +22,10 @@ use crate::cli::DevArgs;
 
 /// Phase changes that may wait to be printed.
 const PHASE_CHANGES_QUEUED_MAX: usize = 256;
+
+/// How long requests may go on after a shutdown was requested: a slow body (5 s) and its append (2 s) fit. Streams end by
+/// themselves, but a reader that takes nothing would keep its connection open.
+const REQUESTS_END_WITHIN: Duration = Duration::from_secs(8);
 
 /// How often readiness looks at the log: a balancer asks about as often.
 const LOG_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,7 +54,8 @@ impl Platform {
         let proposals = Proposals::start(log.clone(), shutdown).await?;
         proposals.register_metrics(&metrics);
 
-        let mut config = IngestConfig { cors: cors(&args.cors_origin)?, ..IngestConfig::default() };
+        let cors = cors(&args.cors_origin)?;
+        let mut config = IngestConfig::default();
         // Whatever is acknowledged must lie below the cut, however short the grace was chosen.
         config.append_wait_max = config.append_wait_max.min(args.grace / 2);
         let ingest = Ingest::start(config, log.clone(), &proposals, key, shutdown, &metrics).await?;
@@ -63,9 +68,9 @@ impl Platform {
             shutdown,
             &metrics,
         );
-        let archives = Arc::new(Archives::new(log.clone(), proposals.clone(), all_cores()));
+        let archives = Arc::new(Archives::new(log.clone(), proposals.clone(), all_cores(), shutdown.clone()));
         let (phases, for_console) = broadcast::channel(PHASE_CHANGES_QUEUED_MAX);
-        let for_router = phases.subscribe();
+        let disputes = Disputes::default();
         let closing = Closing {
             log: log.clone(),
             store,
@@ -73,6 +78,7 @@ impl Platform {
             key: signing_key,
             archives: Arc::clone(&archives),
             metrics: RecountMetrics::register(&metrics),
+            disputes: disputes.clone(),
             phases,
         };
         let config = pnyx_recount::Config { grace_after_close: args.grace, ..pnyx_recount::Config::default() };
@@ -80,7 +86,7 @@ impl Platform {
 
         watch_log(&log, &health, shutdown);
         let listening = health.check("listener");
-        let router = http::router(ingest, tally, archives, for_router, &health, shutdown);
+        let router = http::router(ingest, &cors, tally, archives, disputes, &health);
         Ok(Self { proposals, phases: for_console, log, listening, router })
     }
 
@@ -89,7 +95,18 @@ impl Platform {
         let router = self.router.clone();
         let stop = shutdown.clone();
         shutdown.spawn("http", async move {
-            axum::serve(listener, router).with_graceful_shutdown(async move { stop.requested().await }).await
+            let graceful = {
+                let stop = stop.clone();
+                async move { stop.requested().await }
+            };
+            let given_up = async {
+                stop.requested().await;
+                tokio::time::sleep(REQUESTS_END_WITHIN).await;
+            };
+            tokio::select! {
+                served = axum::serve(listener, router).with_graceful_shutdown(graceful) => served,
+                () = given_up => Ok(()),
+            }
         });
         self.listening.set_ready();
     }
@@ -100,15 +117,22 @@ impl Platform {
     }
 }
 
-/// Readiness follows whether the log still takes writes: after a failed one it does not until a restart.
+/// Readiness follows whether the log still takes writes, which after a failed one it does not until a restart, and
+/// whether it dates them rightly.
 fn watch_log(log: &Log, health: &Health, shutdown: &Shutdown) {
     let (log, check, stop) = (log.clone(), health.check("log"), shutdown.clone());
     shutdown.spawn("log-health", async move {
         while !stop.is_requested() {
-            if log.is_writable() {
-                check.set_ready();
-            } else {
+            if !log.is_writable() {
                 check.set_not_ready("a write failed: free space or mend the disk, then start again");
+            } else if let Some(ahead) = log.clock_ahead() {
+                check.set_not_ready(format!(
+                    "append times are {} s ahead of the clock, so ballots may count as late: set the clock if it is \
+                     behind; if it was ahead, wait until it has caught up or restore the data from a copy made before",
+                    ahead.as_secs()
+                ));
+            } else {
+                check.set_ready();
             }
             tokio::select! {
                 () = stop.requested() => {}
@@ -120,8 +144,8 @@ fn watch_log(log: &Log, health: &Health, shutdown: &Shutdown) {
 
 fn start_verifier(args: &DevArgs, log: &Log, proposals: &Proposals, shutdown: &Shutdown, metrics: &Metrics) {
     let mut config = VerifierConfig::default();
-    if let Some(shards) = NonZeroUsize::new(args.shards.into()) {
-        config.shards = shards;
+    if let Some(shards) = args.shards {
+        config.shards = NonZeroUsize::from(shards);
     }
     let (log, proposals, stop, metrics) = (log.clone(), proposals.clone(), shutdown.clone(), metrics.clone());
     shutdown.spawn("verifier", async move { pnyx_verifier::run(config, log, proposals, stop, &metrics).await });

@@ -31,17 +31,22 @@ pub(super) async fn propose(
     proposals: &Proposals,
     now: TimestampMs,
 ) -> anyhow::Result<Vec<ProposalId>> {
-    let mut ids = Vec::new();
+    // Everything is read before anything is recorded: what the log has once it has for ever.
+    let mut resolved: Vec<(Resource, Proposal)> = Vec::new();
     for path in paths {
         for resource in read_resources(path)? {
             let proposal = resolve(&resource, layout, &proposals.book(), now)?;
             let id = proposal.id();
-            if ids.contains(&id) {
+            if resolved.iter().any(|(_, earlier)| earlier.id() == id) {
                 bail!("{}: this proposal is given twice: a duplicate of id {id}", resource.file().display());
             }
-            record(&resource, proposal, layout, proposals, now).await?;
-            ids.push(id);
+            refuse_past(&resource, &proposal, proposals, now)?;
+            resolved.push((resource, proposal));
         }
+    }
+    let ids = resolved.iter().map(|(_, proposal)| proposal.id()).collect();
+    for (resource, proposal) in resolved {
+        record(&resource, proposal, layout, proposals).await?;
     }
     Ok(ids)
 }
@@ -64,22 +69,9 @@ fn is_same_but_for_window(known: &ProposalParts, fresh: &ProposalParts) -> bool 
     moved == *fresh
 }
 
-async fn record(
-    resource: &Resource,
-    proposal: Proposal,
-    layout: &Layout,
-    proposals: &Proposals,
-    now: TimestampMs,
-) -> anyhow::Result<()> {
+async fn record(resource: &Resource, proposal: Proposal, layout: &Layout, proposals: &Proposals) -> anyhow::Result<()> {
     if proposals.book().get(proposal.id()).is_some() {
         return Ok(());
-    }
-    if proposal.window().closes_at() <= now {
-        bail!(
-            "{}: spec.window.closesAt: is in the past, so the proposal could never take a ballot; choose a later time, or \
-             open it now with --open-for 10m",
-            resource.file().display()
-        );
     }
     let id = proposal.id();
     let definition = Definition::new(proposal, layout.lanes, layout.ballots_partitions)?;
@@ -89,4 +81,22 @@ async fn record(
             bail!("{}: proposal {id} could not be recorded: {recorded:?}", resource.file().display())
         }
     }
+}
+
+/// Refuses a new proposal whose window is over; one that the log has is only listed.
+fn refuse_past(
+    resource: &Resource,
+    proposal: &Proposal,
+    proposals: &Proposals,
+    now: TimestampMs,
+) -> anyhow::Result<()> {
+    let is_new = proposals.book().get(proposal.id()).is_none();
+    if is_new && proposal.window().closes_at() <= now {
+        bail!(
+            "{}: spec.window.closesAt: is in the past, so the proposal could never take a ballot; choose a later time, or \
+             open it now with --open-for 10m",
+            resource.file().display()
+        );
+    }
+    Ok(())
 }

@@ -124,10 +124,12 @@ async fn a_difference_blocks_until_it_is_gone() {
     shift(&platform, 1).await;
     platform.close();
     platform.phases_until(Phase::Disputed).await;
+    assert!(platform.disputes.contains(definition.proposal().id()));
     assert_eq!(result(&platform, &definition), None);
     assert!(platform.metrics.disputes() >= 1);
     shift(&platform, 0).await;
     platform.phases_until(Phase::Final).await;
+    assert!(!platform.disputes.contains(definition.proposal().id()));
     assert!(result(&platform, &definition).is_some());
 }
 

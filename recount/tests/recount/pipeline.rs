@@ -22,7 +22,7 @@ use pnyx_core::{
     verdict::{Ruling, Verdict},
     wire,
 };
-use pnyx_recount::{Archives, Closing, Config, PhaseChange, RecountMetrics};
+use pnyx_recount::{Archives, Closing, Config, Disputes, PhaseChange, RecountMetrics};
 use pnyx_verification::{BallotRecord, ProposalVerifier};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
@@ -43,6 +43,7 @@ pub(crate) struct Platform {
     pub(crate) proposals: Proposals,
     pub(crate) archives: Arc<Archives>,
     pub(crate) metrics: RecountMetrics,
+    pub(crate) disputes: Disputes,
     pub(crate) shutdown: Shutdown,
     pub(crate) phases: broadcast::Receiver<PhaseChange>,
     phases_sender: broadcast::Sender<PhaseChange>,
@@ -63,15 +64,17 @@ impl Platform {
         let log = Log::Embedded(EmbeddedLog::open(dir.path()).unwrap());
         let shutdown = Shutdown::new();
         let proposals = Proposals::start(log.clone(), &shutdown).await.unwrap();
-        let archives = Arc::new(Archives::new(log.clone(), proposals.clone(), Config::default().threads));
+        let archives =
+            Arc::new(Archives::new(log.clone(), proposals.clone(), Config::default().threads, shutdown.clone()));
         let (phases_sender, phases) = broadcast::channel(64);
         let (store, metrics) = (Store::Memory(MemoryStore::new()), RecountMetrics::register(&Metrics::new()));
-        Self { dir, log, store, proposals, archives, metrics, shutdown, phases, phases_sender }
+        let disputes = Disputes::default();
+        Self { dir, log, store, proposals, archives, metrics, disputes, shutdown, phases, phases_sender }
     }
 
     /// The same directory after everything in the process is gone.
     pub(crate) async fn restart(self) -> Self {
-        let Self { dir, log, store, proposals, archives, metrics, shutdown, phases, phases_sender } = self;
+        let Self { dir, log, store, proposals, archives, metrics, disputes: _, shutdown, phases, phases_sender } = self;
         shutdown.trigger();
         shutdown.drained(PATIENCE).await.unwrap();
         log.close().await;
@@ -126,6 +129,7 @@ impl Platform {
             key: platform_key(),
             archives: Arc::clone(&self.archives),
             metrics: self.metrics.clone(),
+            disputes: self.disputes.clone(),
             phases: self.phases_sender.clone(),
         };
         self.shutdown.spawn("closing", pnyx_recount::run(config, closing, self.shutdown.clone()));

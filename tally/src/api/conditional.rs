@@ -67,7 +67,7 @@ pub(super) fn to_json(document: &impl Serialize) -> String {
 }
 
 /// RFC 9110 §13.1.2: weak comparison with any of the listed tags.
-fn has(request: &HeaderMap, tag: &str) -> bool {
+pub(super) fn has(request: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let lists = request.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).any(|listed| listed.trim() == "*" || opaque(listed) == opaque(tag))

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use super::ArchiveProblem;
 use crate::ReadError;
 
 /// When to come back after a 503: the cause is short (a rebuild, many readers) or being looked at.
@@ -42,8 +43,8 @@ pub(super) enum ApiError {
         /// What there is too much of.
         what: &'static str,
     },
-    /// The store does not hold what the result was made of, at this moment.
-    Behind,
+    /// The recount gives no archive.
+    Archive(ArchiveProblem),
     /// Log or store could not answer.
     Read(ReadError),
 }
@@ -63,6 +64,12 @@ pub(super) struct ErrorBody {
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         Self::Read(error)
+    }
+}
+
+impl From<ArchiveProblem> for ApiError {
+    fn from(problem: ArchiveProblem) -> Self {
+        Self::Archive(problem)
     }
 }
 
@@ -97,11 +104,16 @@ impl IntoResponse for ApiError {
             Self::Busy { what } => {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("too many {what}"), "try again in a few seconds".to_owned())
             }
-            Self::Behind => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the tally is being rebuilt".to_owned(),
-                "the result stands; what was asked for is served again once all lanes are counted".to_owned(),
-            ),
+            Self::Archive(problem) => {
+                error!(error = telemetry::chain(&problem), "an archive could not be opened");
+                let description = problem.to_string();
+                let (status, source) = match problem {
+                    ArchiveProblem::Missing(source) => (StatusCode::NOT_FOUND, source),
+                    ArchiveProblem::Unavailable(source) => (StatusCode::SERVICE_UNAVAILABLE, source),
+                    ArchiveProblem::Failed(source) => (StatusCode::INTERNAL_SERVER_ERROR, source),
+                };
+                (status, description, telemetry::chain(&*source))
+            }
             Self::Read(source) => {
                 error!(error = telemetry::chain(&source), "a read could not be answered");
                 (StatusCode::SERVICE_UNAVAILABLE, "temporarily unavailable".to_owned(), source.to_string())

@@ -13,17 +13,36 @@ use serde::Serialize;
 use tokio::{runtime::Handle, task, time};
 use utoipa::ToSchema;
 
-use super::{ApiState, error::ApiError};
+use super::ApiState;
 use crate::Tally;
 
 /// Most paths computed at the same time: each reads and hashes every standing ballot, on a core of its own.
 pub(super) const PATHS_AT_ONCE_MAX: usize = 1;
 
-/// How long a request waits for its turn before it is answered 503: less than clients wait for an answer.
+/// How long a request waits for its turn before it is answered without a path: less than clients wait for an answer.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Standing ballots read from the store at once: about a megabyte.
 const READ_BALLOTS_MAX: usize = 4096;
+
+/// Why there is no path at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoInclusion {
+    /// Others are asking for one.
+    Busy,
+    /// The store does not hold what the result was made of.
+    Behind,
+}
+
+impl NoInclusion {
+    /// What a reader is told.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Busy => "too many requests for inclusion paths; try again in a few seconds",
+            Self::Behind => "the tally is being rebuilt; the result stands, and its proofs are served again afterwards",
+        }
+    }
+}
 
 /// Proof that a standing ballot is in the published result: hash the leaf, then up to the root (RFC 6962).
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,23 +67,25 @@ impl ApiState {
         voter: Voter,
         ballot: &StandingBallot,
         root: Root,
-    ) -> Result<InclusionDto, ApiError> {
-        let busy = || ApiError::Busy { what: "requests for inclusion paths" };
-        let turn = time::timeout(TURN_WAIT_MAX, self.0.inclusion_paths.acquire()).await;
-        let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
+    ) -> Result<Result<InclusionDto, NoInclusion>, StoreError> {
+        let Ok(Ok(_turn)) = time::timeout(TURN_WAIT_MAX, self.0.inclusion_paths.acquire()).await else {
+            return Ok(Err(NoInclusion::Busy));
+        };
         let (tally, runtime) = (self.0.tally.clone(), Handle::current());
         let found = match task::spawn_blocking(move || find_path(&tally, &runtime, id, voter)).await {
             Ok(found) => found?,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return Err(busy()),
+                Err(_) => return Ok(Err(NoInclusion::Busy)),
             },
         };
         let leaf = ballot_leaf(voter, ballot);
-        let path = found.filter(|path| path.root_from(&leaf) == Some(root)).ok_or(ApiError::Behind)?;
+        let Some(path) = found.filter(|path| path.root_from(&leaf) == Some(root)) else {
+            return Ok(Err(NoInclusion::Behind));
+        };
         let hashes = path.hashes.iter().map(hex::encode_prefixed).collect();
         let leaf = hex::encode_prefixed(leaf);
-        Ok(InclusionDto { leaf, index: path.index, size: path.size, hashes, root: root.to_string() })
+        Ok(Ok(InclusionDto { leaf, index: path.index, size: path.size, hashes, root: root.to_string() }))
     }
 }
 

@@ -15,12 +15,13 @@ mod watched;
 
 use std::{
     collections::BTreeMap,
+    error::Error,
     fmt, io,
     sync::{Arc, Mutex},
 };
 
 use axum::body::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::{future::BoxFuture, stream::BoxStream};
 use pnyx_core::{decisions::ProposalDecisions, id::ProposalId, wire::definition::definition_json};
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
@@ -35,10 +36,27 @@ use watched::Watched;
 /// An archive's bytes, piece by piece.
 pub type ArchiveBytes = BoxStream<'static, io::Result<Bytes>>;
 
+/// Why an archive cannot be had. The text of what lies behind it is shown to the reader.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveProblem {
+    /// There is none: no such proposal, or no result yet.
+    #[error("there is no such archive")]
+    Missing(#[source] Box<dyn Error + Send + Sync>),
+    /// Not at present: too many are being sent, the process ends, or the log cannot be read.
+    #[error("the archive cannot be had at present")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The log does not give the published result: a person has to look.
+    #[error("the archive cannot be made")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// An archive that is being opened: its beginning may wait for a whole recount.
+pub type ArchiveOpening = BoxFuture<'static, Result<ArchiveBytes, ArchiveProblem>>;
+
 /// What readers get from the recount, which is another component: whoever composes them fills this in.
 pub struct RecountSource {
     /// The archive of a proposal that has a result.
-    pub archive: Box<dyn Fn(ProposalId) -> ArchiveBytes + Send + Sync>,
+    pub archive: Box<dyn Fn(ProposalId) -> ArchiveOpening + Send + Sync>,
     /// Whether the recount of a proposal differs from its live tally.
     pub is_disputed: Box<dyn Fn(ProposalId) -> bool + Send + Sync>,
 }

@@ -1,15 +1,17 @@
 //! What readers get.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, error::Error};
 
 use axum::http::StatusCode;
 use expect_test::{Expect, expect, expect_file};
+use futures_util::{FutureExt as _, future};
 use pnyx_core::{
     choice::{Choice, Ranking},
-    id::{ProposalId, Voter},
+    id::{ProposalId, Root, Voter},
     proposal::VotingSystem,
     rejection::Rejection,
 };
+use pnyx_tally::api::{ApiState, ArchiveProblem, RecountSource};
 use serde_json::Value;
 
 use crate::rig::{Rig, counts, definition, definition_open, rejects, voter};
@@ -245,6 +247,50 @@ async fn a_final_proposal_has_result_archive_and_proofs() {
         assert_eq!(proven_root(inclusion), result.core.ballots_root.to_string(), "voter {number}");
     }
     assert!(rig.get(&format!("/v1/proposals/final/voters/{}", voter(30))).await.body["inclusion"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_a_voter_is_served_while_there_is_no_proof() {
+    let rig = Rig::new().await;
+    let definition = definition("final", VotingSystem::Basic, &["For", "Against", "Abstain"]);
+    let id = rig.propose(&definition).await;
+    rig.judge(id, &[counts(0, voter(1), Choice::Single(1), "2")]).await;
+    rig.counted(id).await;
+    let cut = rig.cut(id, &[100, 100]).await;
+    // The tally holds other ballots than the result was made of, as one that is being rebuilt.
+    rig.publish_with_root(&definition, cut, Root::new([9; 32])).await;
+
+    let answer = rig.get(&format!("/v1/proposals/final/voters/{}", voter(1))).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.body["ballot"]["power"], "2");
+    assert!(answer.body["inclusion"].is_null());
+    expect!["the tally is being rebuilt; the result stands, and its proofs are served again afterwards"]
+        .assert_eq(answer.body["inclusionMissing"].as_str().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_cannot_be_opened_is_answered_with_its_status() {
+    async fn check(make: fn(Box<dyn Error + Send + Sync>) -> ArchiveProblem, status: StatusCode) {
+        let mut rig = Rig::new().await;
+        let definition = definition("final", VotingSystem::Basic, &["For", "Against", "Abstain"]);
+        let id = rig.propose(&definition).await;
+        let cut = rig.cut(id, &[0, 0]).await;
+        rig.counted(id).await;
+        rig.publish(&definition, cut).await;
+        let recount = RecountSource {
+            archive: Box::new(move |_| future::err(make("the reason".into())).boxed()),
+            is_disputed: Box::new(|_| false),
+        };
+        (rig.router, _) = pnyx_tally::api::router(ApiState::new(rig.tally.clone(), recount));
+        let answer = rig.get("/v1/proposals/final/archive").await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.body["detail"], "the reason");
+        assert_eq!(answer.headers.contains_key("retry-after"), status == StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!answer.headers.contains_key("etag"), "nobody may keep it");
+    }
+    check(ArchiveProblem::Missing, StatusCode::NOT_FOUND).await;
+    check(ArchiveProblem::Unavailable, StatusCode::SERVICE_UNAVAILABLE).await;
+    check(ArchiveProblem::Failed, StatusCode::INTERNAL_SERVER_ERROR).await;
 }
 
 /// The root that an inclusion path leads to, from its JSON alone as a stranger would compute it (RFC 9162 §2.1.3.2).

@@ -7,7 +7,7 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use pnyx_backbone::{
     clock,
     log::{AppendTo, EmbeddedLog, Log, Topic},
@@ -83,7 +83,9 @@ impl Rig {
         let proposals = Proposals::start(log.clone(), &shutdown).await.unwrap();
         let tally = pnyx_tally::run(config, log.clone(), store.clone(), proposals.clone(), &shutdown, &metrics);
         let recount = api::RecountSource {
-            archive: Box::new(|id| stream::iter([Ok(Bytes::from(format!("archive of {id}\n")))]).boxed()),
+            archive: Box::new(|id| {
+                future::ok(stream::iter([Ok(Bytes::from(format!("archive of {id}\n")))]).boxed()).boxed()
+            }),
             is_disputed: Box::new(|_| false),
         };
         let (router, _) = api::router(api::ApiState::new(tally.clone(), recount));
@@ -143,12 +145,18 @@ impl Rig {
         let standing = self.store.standing_after(proposal.id(), None, usize::MAX).await.unwrap();
         let mut root = RootBuilder::default();
         standing.iter().for_each(|(voter, ballot)| root.push(&ballot_leaf(*voter, ballot)));
+        self.publish_with_root(definition, cut, root.root()).await
+    }
+
+    /// Publishes a result of ballots with this root.
+    pub(crate) async fn publish_with_root(&self, definition: &Definition, cut: Cut, root: Root) -> PublishedResult {
+        let proposal = definition.proposal();
         let view = self.store.view(proposal.id()).await.unwrap().unwrap();
         let core = ResultCore {
             proposal: proposal.id(),
             ballots: view.totals.ballots,
             outcome: outcome(&proposal.parts().voting, CountingRules::of(proposal), &view.totals),
-            ballots_root: root.root(),
+            ballots_root: root,
         };
         let provenance = Provenance { cut, records: 0, rejected: view.counters.rejected };
         let key = SigningKey::from_bytes([1; 32]).unwrap();

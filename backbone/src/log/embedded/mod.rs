@@ -2,6 +2,7 @@
 //!
 //! The storage engine is fjall, an LSM tree behind a journal (docs/decisions/0003-embedded-log.md).
 
+mod append_times;
 mod entry;
 mod group;
 mod keys;
@@ -22,12 +23,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use fjall::{Database, Keyspace, PersistMode};
 use tokio::{sync::oneshot, task};
 
 use self::{
+    append_times::AppendTimes,
     group::Groups,
     lock::DirectoryLock,
     metrics::LogMetrics,
@@ -35,7 +38,7 @@ use self::{
     topics::{TopicState, Topics},
 };
 use super::{AppendError, AppendTo, Appended, LogError, LogIdentity, OpenError, RECORD_BYTES_MAX, Topic};
-use crate::telemetry::Metrics;
+use crate::{clock, telemetry::Metrics};
 
 pub use group::EmbeddedConsumer;
 pub use reader::EmbeddedReader;
@@ -55,6 +58,7 @@ struct Shared {
     /// Held while topics change, so that two changes do not cross.
     changing_topics: Mutex<()>,
     failed: AtomicBool,
+    append_times: AppendTimes,
     metrics: LogMetrics,
     records: Keyspace,
     meta: Keyspace,
@@ -167,9 +171,21 @@ impl EmbeddedLog {
         !self.shared().failed.load(Ordering::Relaxed) && !self.shared().queue.is_closed()
     }
 
+    /// See [`super::Log::clock_ahead`].
+    pub fn clock_ahead(&self) -> Option<Duration> {
+        self.shared().append_times.ahead(clock::now())
+    }
+
     /// See [`super::Log::register_metrics`].
     pub fn register_metrics(&self, metrics: &Metrics) {
-        metrics.register(|registry| self.shared().metrics.register(registry));
+        metrics.register(|registry| {
+            self.shared().metrics.register(registry);
+            registry.register(
+                "log_clock_ahead_seconds",
+                "How far the log's newest append time is ahead of the clock",
+                self.shared().append_times.ahead_seconds.clone(),
+            );
+        });
     }
 
     /// See [`super::Log::close`].

@@ -12,6 +12,7 @@ use pnyx_core::time::TimestampMs;
 
 use super::{
     Shared,
+    append_times::AppendTimes,
     entry::Entry,
     group::Groups,
     keys::{self, CommitKey},
@@ -22,7 +23,10 @@ use super::{
     topics::{TopicState, Topics},
     writer::Writer,
 };
-use crate::log::{LogIdentity, OpenError, Topic};
+use crate::{
+    clock,
+    log::{LogIdentity, OpenError, Topic},
+};
 
 /// The engine's folder in the data directory.
 const STORAGE_FOLDER: &str = "log";
@@ -58,6 +62,7 @@ pub(super) fn open(dir: &Path) -> Result<(Arc<Shared>, JoinHandle<()>), OpenErro
         groups,
         changing_topics: Mutex::new(()),
         failed: AtomicBool::new(false),
+        append_times: AppendTimes::continuing(next.newest, clock::now()),
         metrics: LogMetrics::new(),
         records: storage.records,
         meta: storage.meta,

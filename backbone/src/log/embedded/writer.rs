@@ -62,7 +62,7 @@ impl Writer {
 
     fn write(&mut self, work: Work) {
         let started = Instant::now();
-        self.newest = self.newest.max(clock::now());
+        self.newest = self.shared.append_times.next(clock::now());
         let mode = if work.appends.is_empty() { PersistMode::Buffer } else { PersistMode::SyncData };
         let mut batch = self.shared.db.batch().durability(Some(mode));
         let mut touched = TouchedPartitions::new();

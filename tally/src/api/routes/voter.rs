@@ -42,6 +42,8 @@ pub(in crate::api) struct VoterDto {
     rejections: Vec<RejectionDto>,
     /// Once the proposal is final: proof that the ballot is in the published result.
     inclusion: Option<InclusionDto>,
+    /// Why a ballot of a final proposal is without proof at this moment; else null.
+    inclusion_missing: Option<&'static str>,
 }
 
 /// What one strategy gives a voter.
@@ -80,9 +82,14 @@ pub(in crate::api) async fn get_voter(
             explanations::nothing_stands(power, last, verification.lag() + snapshot.tally.behind())
         }
     };
-    let inclusion = match (&ballot, &named.decisions.result) {
-        (Some(ballot), Some(result)) => Some(state.inclusion(named.id, voter, ballot, result.core.ballots_root).await?),
-        (Some(_), None) | (None, _) => None,
+    let (inclusion, missing) = match (&ballot, &named.decisions.result) {
+        (Some(ballot), Some(result)) => {
+            match state.inclusion(named.id, voter, ballot, result.core.ballots_root).await? {
+                Ok(inclusion) => (Some(inclusion), None),
+                Err(missing) => (None, Some(missing.text())),
+            }
+        }
+        (Some(_), None) | (None, _) => (None, None),
     };
     let newest = rejected.len().saturating_sub(REJECTIONS_MAX);
     let rejections = rejected[newest..].iter().map(|entry| {
@@ -98,6 +105,7 @@ pub(in crate::api) async fn get_voter(
         explanation,
         rejections: rejections.collect(),
         inclusion,
+        inclusion_missing: missing,
     };
     Ok(json(&headers, &document, Cache::Live))
 }
