@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 
 use super::{
-    plan::{Wallet, unsigned},
     proposal::Target,
+    signing::{Wallet, unsigned},
 };
 
 /// A fault, named as the platform names the rejection it leads to.

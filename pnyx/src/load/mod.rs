@@ -9,6 +9,7 @@ mod plan;
 mod proposal;
 mod report;
 mod sender;
+mod signing;
 
 use std::{fs, io::Write as _, process::ExitCode, time::Instant};
 

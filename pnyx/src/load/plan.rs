@@ -1,7 +1,7 @@
 //! What is sent: every shot follows from the seed and the proposals.
 
 use anyhow::bail;
-use pnyx_core::{ballot, id::ProposalId, signing::SigningKey};
+use pnyx_core::signing::SigningKey;
 use rand::{Rng as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
@@ -10,6 +10,7 @@ use super::{
     choices::random_choice,
     faults::{self, Fault},
     proposal::Target,
+    signing::{Wallet, unsigned, wallet_of},
 };
 use crate::wallet;
 
@@ -63,14 +64,6 @@ pub(super) struct Honest {
     pub(super) signed_at_s: u64,
     /// The choice as signed.
     pub(super) choice: String,
-}
-
-/// A wallet and its addresses.
-pub(super) struct Wallet {
-    /// The key.
-    pub(super) key: SigningKey,
-    /// Lower-case address.
-    pub(super) address: String,
 }
 
 /// The state from which shots are drawn.
@@ -227,21 +220,4 @@ impl<'a> Planner<'a> {
             }
         }
     }
-}
-
-fn wallet_of(key: SigningKey) -> Wallet {
-    let address = key.address().to_string().to_lowercase();
-    Wallet { key, address }
-}
-
-/// The ballot that a Snapshot client would ask this wallet to sign.
-pub(super) fn unsigned<'a>(
-    target: &'a Target,
-    wallet: &Wallet,
-    signed_at_s: u64,
-    choice: &'a str,
-) -> ballot::UnsignedBallot<'a> {
-    let proposal: ProposalId = target.id.parse().expect("the platform's own id was read before");
-    ballot::compose(wallet.key.address(), &target.space, signed_at_s, proposal, choice, "", "pnyx-load")
-        .expect("the generator writes choices as JSON")
 }
