@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Turns of each of the two, of which the medians are told.
-const TURNS: usize = 5;
+const TURNS: usize = 9;
 
 /// Ballots a second in a turn: about half of what two cores can take, so that the batches of both are alike.
 const RATE: u32 = 4_000;
