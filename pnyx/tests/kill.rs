@@ -17,11 +17,11 @@ use common::{Dev, get_json, pnyx, repository, succeed};
 /// How often the process is killed.
 const KILLS: u32 = 10;
 /// Ballots sent meanwhile; unacknowledged ones are sent again.
-const BALLOTS: &str = "30000";
+const BALLOTS: &str = "100000";
 /// Ballots a second: slow enough for all kills to happen while ballots are being sent.
-const RATE: &str = "1000";
+const RATE: &str = "3000";
 /// The window: the load, the kills and a margin for a slow machine.
-const OPEN_FOR: &str = "80s";
+const OPEN_FOR: &str = "110s";
 /// How long the load may take after the last kill: every ballot is sent again for at most 60 s.
 const LOAD_WAIT_MAX: Duration = Duration::from_secs(120);
 /// How long the result may take after the load is over.
@@ -40,6 +40,7 @@ fn ten_kills_lose_nothing_that_was_acknowledged() {
     load.args(["load", "--url", &dev.url, "--ballots", BALLOTS, "--rate", RATE, "--seed", "11", "--resend-for", "60s"]);
     load.arg("--receipts").arg(&receipts).stdout(Stdio::piped()).stderr(Stdio::piped());
     let load = load.spawn().unwrap();
+    wait_until_ballots_arrive(&dev);
     for kill in 0..KILLS {
         thread::sleep(pseudo_random_pause(kill));
         dev.kill();
@@ -47,8 +48,19 @@ fn ten_kills_lose_nothing_that_was_acknowledged() {
     }
     let output = finish(load);
     assert!(output.contains("expected  = served, to the last unit"), "{output}");
+    assert!(output.contains("sent again"), "no kill fell into the sending: {output}");
     let audited = audit_everything(&mut dev, &receipts);
     println!("{output}\n{audited}");
+}
+
+/// The load signs all ballots first; kills before the first is sent would show nothing.
+fn wait_until_ballots_arrive(dev: &Dev) {
+    let start = Instant::now();
+    let url = format!("{}/v1/proposals/grants-round/progress", dev.url);
+    while get_json(&url)["accepted"] == 0 {
+        assert!(start.elapsed() < LOAD_WAIT_MAX, "the load sent nothing");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Waits for the results, then audits every archive with the receipts that belong to it.
