@@ -75,7 +75,7 @@ fn batch(first: u64, from_offset: u64) -> LaneBatch {
     let next_offset = from_offset + standing.len() as u64;
     let counters = LaneCounters { counting: standing.len() as u64, ..LaneCounters::default() };
     let log = LogIdentity([0; 16]);
-    LaneBatch { log, from_offset, next_offset, below_cut: false, delta, counters, standing, rejected: Vec::new() }
+    LaneBatch { log, from_offset, next_offset, below_cut: false, delta, counters, standing, places: Vec::new() }
 }
 
 /// A voter whose address and power look random and differ from every other's.

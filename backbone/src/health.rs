@@ -22,7 +22,7 @@ const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0;
 /// Why a check that nobody has touched yet is not ready.
 const NOT_STARTED: &str = "starting";
 
-/// The process's health: ready when every check is and no shutdown was requested. Clones share it.
+/// The process's health: ready when every check is and no shutdown was announced. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Health {
     checks: Arc<Mutex<Checks>>,
@@ -42,7 +42,7 @@ pub struct Check {
 }
 
 impl Health {
-    /// Without checks a process is ready until its shutdown.
+    /// Without checks a process is ready until its shutdown is announced.
     pub fn new(shutdown: Shutdown, metrics: Metrics) -> Self {
         Self { checks: Arc::default(), shutdown, metrics }
     }
@@ -57,7 +57,7 @@ impl Health {
 
     /// What is not ready and why, one `name: reason` each; empty when ready.
     pub fn not_ready(&self) -> Vec<String> {
-        let shutdown = self.shutdown.is_requested().then(|| "shutdown: requested".to_owned());
+        let shutdown = self.shutdown.is_announced().then(|| "shutdown: requested".to_owned());
         let checks = lock(&self.checks);
         let failing = checks.values().filter_map(|(name, reason)| reason.as_ref().map(|r| format!("{name}: {r}")));
         shutdown.into_iter().chain(failing).collect()

@@ -2,6 +2,7 @@
 //! `pnyx.proposals`, telemetry, health and shutdown. No rule of counting lives here.
 
 pub mod clock;
+pub mod drain;
 pub mod log;
 pub mod proposals;
 pub mod store;

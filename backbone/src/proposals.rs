@@ -1,6 +1,9 @@
 //! Follows `pnyx.proposals` and writes decisions: whoever writes one acts only on what it then reads back.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use pnyx_core::{
     decisions::{Decision, DecisionBook, Recorded},
@@ -9,13 +12,13 @@ use pnyx_core::{
 };
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use thiserror::Error;
-use tokio::sync::watch;
-use tracing::error;
+use tokio::{sync::watch, time::timeout};
+use tracing::{error, warn};
 
 use crate::{
     log::{AppendError, AppendTo, Log, LogError, LogRecord, PartitionReader, Topic},
     shutdown::Shutdown,
-    telemetry::Metrics,
+    telemetry::{self, Metrics},
 };
 
 /// Most decisions read at once.
@@ -23,6 +26,12 @@ const BATCH_RECORDS_MAX: usize = 256;
 
 /// Most bytes of decisions read at once: a few of the largest definitions.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long to wait after the log could not be read.
+const READ_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a decision that is durable may take to be read back: far above the usual milliseconds.
+const READ_BACK_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What is decided, kept current. Clones share one follower.
 #[derive(Debug, Clone)]
@@ -53,6 +62,12 @@ pub enum DecideError {
     /// The decision was written, but this build cannot read it back.
     #[error("the decision was written at offset {offset} but cannot be read back")]
     Unreadable {
+        /// Its offset.
+        offset: u64,
+    },
+    /// The decision is in the log, but this process has not come to it.
+    #[error("the decision was written at offset {offset} but not read back within {} s", READ_BACK_WAIT_MAX.as_secs())]
+    Slow {
         /// Its offset.
         offset: u64,
     },
@@ -120,7 +135,8 @@ impl Proposals {
         let appended = self.log.append(&Topic::proposals(), AppendTo::Partition(0), value).await;
         let offset = appended.map_err(DecideError::Append)?.place.offset;
         let mut book = self.book.clone();
-        let read_back = book.wait_for(|_| self.outcomes.get(offset).is_some()).await.is_ok();
+        let waiting = timeout(READ_BACK_WAIT_MAX, book.wait_for(|_| self.outcomes.get(offset).is_some()));
+        let Ok(read_back) = waiting.await.map(|seen| seen.is_ok()) else { return Err(DecideError::Slow { offset }) };
         match self.outcomes.get(offset) {
             Some(Some(recorded)) => Ok(recorded),
             Some(None) => Err(DecideError::Unreadable { offset }),
@@ -154,12 +170,17 @@ impl Proposals {
 }
 
 impl Follower {
+    /// Reads on. A log that is out of reach delays; one that is damaged ends the process.
     async fn follow(&mut self) -> Result<(), FollowError> {
         loop {
             match self.read_batch().await {
                 Ok(()) => {}
                 // Whoever closed the log wanted this to end.
                 Err(FollowError::Read(LogError::Closed)) => return Ok(()),
+                Err(FollowError::Read(error @ (LogError::Read { .. } | LogError::Unavailable { .. }))) => {
+                    warn!(error = telemetry::chain(&error), "decisions cannot be read at present, trying again");
+                    tokio::time::sleep(READ_PAUSE).await;
+                }
                 Err(error) => return Err(error),
             }
         }

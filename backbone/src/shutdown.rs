@@ -1,4 +1,5 @@
-//! Shutdown: one signal that every task hears, and a bounded drain.
+//! Shutdown: one signal that every task hears, and a bounded drain. It may be announced a while before, so that whoever
+//! sends requests here learns to send them elsewhere while they are still answered.
 //!
 //! A task that fails or panics brings the whole process down, loudly: half a pipeline is worse than none.
 
@@ -73,6 +74,7 @@ pub struct Shutdown {
 
 #[derive(Debug, Default)]
 struct Inner {
+    announced: CancellationToken,
     signal: CancellationToken,
     tracker: TaskTracker,
     tasks: Mutex<Tasks>,
@@ -115,6 +117,16 @@ impl Shutdown {
         self.inner.signal.cancelled().await;
     }
 
+    /// Whether the process will end soon: from here on it is not ready.
+    pub fn is_announced(&self) -> bool {
+        self.inner.announced.is_cancelled() || self.is_requested()
+    }
+
+    /// Says that the process will end soon; everything goes on until [`Self::trigger`].
+    pub fn announce(&self) {
+        self.inner.announced.cancel();
+    }
+
     /// Whether shutdown was requested.
     pub fn is_requested(&self) -> bool {
         self.inner.signal.is_cancelled()
@@ -130,11 +142,11 @@ impl Shutdown {
         self.inner.signal.cancel();
     }
 
-    /// Requests shutdown at the first Ctrl-C or SIGTERM.
+    /// Announces the shutdown at the first Ctrl-C or SIGTERM and requests it `notice` later, or at a second signal.
     ///
     /// # Errors
     /// If the operating system refuses the signal handlers.
-    pub fn listen_for_signals(&self) -> std::io::Result<()> {
+    pub fn listen_for_signals(&self, notice: Duration) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
 
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -144,6 +156,13 @@ impl Shutdown {
             tokio::select! {
                 _ = interrupt.recv() => info!("interrupted, shutting down"),
                 _ = terminate.recv() => info!("asked to terminate, shutting down"),
+                () = shutdown.requested() => return,
+            }
+            shutdown.announce();
+            tokio::select! {
+                () = tokio::time::sleep(notice) => {}
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
                 () = shutdown.requested() => {}
             }
             shutdown.trigger();

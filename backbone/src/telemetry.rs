@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     fmt::{self, Write as _},
-    io,
+    io::{self, IsTerminal as _},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -53,7 +53,11 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
         EnvFilter::try_new(filter).map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
     let registry = tracing_subscriber::registry().with(parsed);
     let started = match format {
-        LogFormat::Text => registry.with(subscriber::layer().with_writer(io::stderr)).try_init(),
+        // Colours are for terminals; in a file they would be in the way of whoever searches it.
+        LogFormat::Text => {
+            let layer = subscriber::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+            registry.with(layer).try_init()
+        }
         LogFormat::Json => registry.with(subscriber::layer().json().with_writer(io::stderr)).try_init(),
     };
     started.map_err(|source| TelemetryError::Started { source })

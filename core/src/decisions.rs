@@ -4,20 +4,24 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    id::{ProposalId, Voter},
+    id::{LogIdentity, ProposalId, Voter},
     proposal::Definition,
-    result::{Cut, PublishedResult},
+    result::{Cut, Dispute, PublishedResult},
 };
 
 /// A record of the `pnyx.proposals` topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
+    /// Which log this is, where the log itself has no place for it.
+    Log(LogIdentity),
     /// A key that signs receipts and results from here on.
     PlatformKey(Voter),
     /// A proposal exists.
     Definition(Box<Definition>),
     /// Where counting ends.
     Cut(Cut),
+    /// The recount differs from the live tally: a person has to look. A result that is published later ends it.
+    Dispute(Dispute),
     /// What came out.
     Result(Box<PublishedResult>),
 }
@@ -44,6 +48,8 @@ pub struct ProposalDecisions {
     pub definition: Arc<Definition>,
     /// The cut, once made.
     pub cut: Option<Arc<Cut>>,
+    /// How the first recount differed, if one did.
+    pub dispute: Option<Arc<Dispute>>,
     /// The result, once published.
     pub result: Option<Arc<PublishedResult>>,
 }
@@ -53,12 +59,19 @@ pub struct ProposalDecisions {
 pub struct DecisionBook {
     proposals: BTreeMap<ProposalId, ProposalDecisions>,
     keys: Vec<Voter>,
+    log: Option<LogIdentity>,
 }
 
 impl DecisionBook {
     /// Takes the record at `offset`.
     pub fn record(&mut self, offset: u64, decision: Decision) -> Recorded {
         match decision {
+            // Processes that find the topic empty at the same time all write one; which of them stands is all that matters.
+            Decision::Log(_) if self.log.is_some() => Recorded::Repeated,
+            Decision::Log(identity) => {
+                self.log = Some(identity);
+                Recorded::Stands
+            }
             Decision::PlatformKey(key) if self.keys.contains(&key) => Recorded::Repeated,
             Decision::PlatformKey(key) => {
                 self.keys.push(key);
@@ -67,6 +80,12 @@ impl DecisionBook {
             Decision::Definition(definition) => self.record_definition(offset, *definition),
             Decision::Cut(cut) => match self.proposals.get_mut(&cut.proposal) {
                 Some(decisions) => record_once(&mut decisions.cut, cut),
+                None => Recorded::Unknown,
+            },
+            Decision::Dispute(dispute) => match self.proposals.get_mut(&dispute.proposal) {
+                // Each recount may find something else; the first finding is kept.
+                Some(ProposalDecisions { dispute: Some(_), .. }) => Recorded::Repeated,
+                Some(decisions) => record_once(&mut decisions.dispute, dispute),
                 None => Recorded::Unknown,
             },
             Decision::Result(result) => match self.proposals.get_mut(&result.core.proposal) {
@@ -81,8 +100,10 @@ impl DecisionBook {
         if let Some(standing) = self.proposals.get(&id) {
             return if *standing.definition == definition { Recorded::Repeated } else { Recorded::Conflicts };
         }
-        self.proposals
-            .insert(id, ProposalDecisions { offset, definition: Arc::new(definition), cut: None, result: None });
+        self.proposals.insert(
+            id,
+            ProposalDecisions { offset, definition: Arc::new(definition), cut: None, dispute: None, result: None },
+        );
         Recorded::Stands
     }
 
@@ -94,6 +115,16 @@ impl DecisionBook {
     /// All proposals, by id.
     pub const fn proposals(&self) -> &BTreeMap<ProposalId, ProposalDecisions> {
         &self.proposals
+    }
+
+    /// Which log these were read from, if it says so.
+    pub const fn log(&self) -> Option<LogIdentity> {
+        self.log
+    }
+
+    /// Whether the recount of this proposal differs from its live tally and nothing was published since.
+    pub fn is_disputed(&self, id: ProposalId) -> bool {
+        self.get(id).is_some_and(|decisions| decisions.dispute.is_some() && decisions.result.is_none())
     }
 
     /// The platform's keys, the oldest first.

@@ -20,6 +20,10 @@ pub enum IdError {
     Checksum,
 }
 
+/// Which log this is: a random id made with it, so that derived state from another log is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LogIdentity(pub [u8; 16]);
+
 macro_rules! hash_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

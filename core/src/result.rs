@@ -32,6 +32,40 @@ pub struct Cut {
     pub partitions: Vec<CutPartition>,
 }
 
+/// Most differences that a [`Dispute`] keeps: enough to see what kind of defect it is, and one small log record.
+pub const DISPUTE_DIFFERENCES_MAX: usize = 32;
+
+/// Most characters of one of them: two figures of any size and their names.
+const DIFFERENCE_CHARS_MAX: usize = 1_000;
+
+/// A recount that did not reach the live tally.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispute {
+    /// The proposal.
+    pub proposal: ProposalId,
+    /// What differs, a sentence each; the first of many.
+    differences: Vec<String>,
+}
+
+impl Dispute {
+    /// Keeps the first differences, each cut to a bounded length.
+    pub fn new(proposal: ProposalId, differences: impl IntoIterator<Item = String>) -> Self {
+        let clipped = differences.into_iter().take(DISPUTE_DIFFERENCES_MAX).map(|text| {
+            if text.chars().nth(DIFFERENCE_CHARS_MAX).is_none() {
+                text
+            } else {
+                text.chars().take(DIFFERENCE_CHARS_MAX).collect()
+            }
+        });
+        Self { proposal, differences: clipped.collect() }
+    }
+
+    /// What differs, a sentence each.
+    pub fn differences(&self) -> &[String] {
+        &self.differences
+    }
+}
+
 /// The part of a result that any order, repetition or partitioning of the same ballots gives, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultCore {

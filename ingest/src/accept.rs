@@ -18,7 +18,7 @@ use pnyx_core::{
     wire,
 };
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{Inner, answer::Refused};
 
@@ -48,6 +48,13 @@ pub(crate) async fn accept(ingest: &Inner, body: Bytes) -> Result<SignedReceipt,
         appended_at: appended.appended_at,
     })?;
 
+    debug!(
+        digest = %ballot.digest(),
+        proposal = %proposal.id(),
+        partition = appended.place.partition,
+        offset = appended.place.offset,
+        "ballot durable",
+    );
     let receipt = Receipt {
         proposal: proposal.id(),
         digest: ballot.digest(),

@@ -47,6 +47,11 @@ pub(crate) enum Refused {
     BodySlow,
     /// The connection broke off within the body.
     BodyBroken,
+    /// The source address has sent more than its share; nothing was read.
+    RateLimited {
+        /// After how long it may come again.
+        retry_after_s: u64,
+    },
     /// As many requests are in flight as may be, or the log's queue is full.
     Overloaded,
     /// The log took too long. The record may be there and count, but nobody has a receipt for it.
@@ -82,6 +87,7 @@ impl Refused {
             Self::CutDecided => "cutDecided",
             Self::BodySlow => "bodySlow",
             Self::BodyBroken => "bodyBroken",
+            Self::RateLimited { .. } => "rateLimited",
             Self::Overloaded => "overloaded",
             Self::AppendSlow => "appendSlow",
             Self::LogUnavailable => "logUnavailable",
@@ -102,6 +108,7 @@ impl Refused {
             Self::CutDecided,
             Self::BodySlow,
             Self::BodyBroken,
+            Self::RateLimited { retry_after_s: RETRY_AFTER_S },
             Self::Overloaded,
             Self::AppendSlow,
             Self::LogUnavailable,
@@ -133,6 +140,11 @@ impl Refused {
             Self::BodyBroken => {
                 client(Rejection::MalformedEnvelope.snapshot_text(), Some("the body broke off".to_owned()))
             }
+            Self::RateLimited { retry_after_s } => Answer {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after_s: Some(retry_after_s),
+                ..client("too many requests", Some("from this address; nothing was stored".to_owned()))
+            },
             Self::Overloaded => server("too many requests in flight", "nothing was stored".to_owned()),
             Self::AppendSlow => {
                 server("not acknowledged in time", "the log took too long; send the ballot again".to_owned())

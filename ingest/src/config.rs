@@ -4,6 +4,8 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use axum::http::HeaderValue;
 
+use crate::limit::RateLimit;
+
 /// Requests in flight unless told otherwise: with bodies of the largest size they hold 100 MB, and a log that writes
 /// 20,000 records a second answers the last of them within 50 ms.
 const IN_FLIGHT_MAX_DEFAULT: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is above 0");
@@ -32,6 +34,9 @@ pub struct IngestConfig {
     /// How long an append may take before the ballot is given up and never acknowledged. Must be below the grace between a
     /// close and its cut, so that whatever was acknowledged lies below the cut.
     pub append_wait_max: Duration,
+    /// How much one source address may send; without it as much as there is room for. There is no default, because
+    /// behind a proxy that is not named as trusted everybody would share one address.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// Origins whose pages may vote and read from a browser.
@@ -46,6 +51,6 @@ pub enum Cors {
 
 impl Default for IngestConfig {
     fn default() -> Self {
-        Self { in_flight_max: IN_FLIGHT_MAX_DEFAULT, append_wait_max: APPEND_WAIT_MAX_DEFAULT }
+        Self { in_flight_max: IN_FLIGHT_MAX_DEFAULT, append_wait_max: APPEND_WAIT_MAX_DEFAULT, rate_limit: None }
     }
 }

@@ -91,6 +91,15 @@ impl PlatformKey {
         }
     }
 
+    /// The key of a file that was made before, in the form of [`Self::load_or_create`]: all processes of a platform that
+    /// sign have the same one.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        match File::open(path) {
+            Ok(file) => load(file, path.to_owned()),
+            Err(source) => Err(KeyError::Read { path: path.to_owned(), source }),
+        }
+    }
+
     /// The key's id.
     pub const fn address(&self) -> Voter {
         self.0.address()

@@ -8,16 +8,20 @@ mod accept;
 mod answer;
 mod config;
 mod key;
+mod limit;
 mod metrics;
 mod openapi;
 mod receipts;
 mod routes;
+mod source;
 
 pub use answer::not_found;
 pub use config::{Cors, IngestConfig};
 pub use key::{KeyError, PlatformKey};
+pub use limit::RateLimit;
 pub use openapi::{AcceptedBallot, BallotEnvelope, ErrorAnswer, PlatformKeyEntry, PlatformKeys};
 pub use routes::{cors, openapi, router};
+pub use source::{Network, NetworkError};
 
 use std::sync::Arc;
 
@@ -34,7 +38,7 @@ use pnyx_core::{
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{metrics::IngestMetrics, receipts::ReceiptSigner};
+use crate::{limit::Limiter, metrics::IngestMetrics, receipts::ReceiptSigner};
 
 /// Why the edge could not start.
 #[derive(Debug, Error)]
@@ -58,6 +62,7 @@ struct Inner {
     key: Voter,
     signer: ReceiptSigner,
     in_flight: Arc<Semaphore>,
+    limiter: Option<Limiter>,
     metrics: IngestMetrics,
     shutdown: Shutdown,
 }
@@ -82,7 +87,9 @@ impl Ingest {
         let in_flight = Arc::new(Semaphore::new(in_flight_max));
         let metrics = metrics.register(IngestMetrics::register);
         let signer = ReceiptSigner::start(key, in_flight_max, &in_flight, &metrics, shutdown);
+        let limiter = config.rate_limit.clone().map(Limiter::new);
         let shutdown = shutdown.clone();
-        Ok(Self { inner: Arc::new(Inner { config, log, book, key: address, signer, in_flight, metrics, shutdown }) })
+        let inner = Inner { config, log, book, key: address, signer, in_flight, limiter, metrics, shutdown };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }

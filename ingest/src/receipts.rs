@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use pnyx_backbone::shutdown::Shutdown;
 use pnyx_core::receipt::{Receipt, SignedReceipt, sign_receipts};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task,
+};
 
 use crate::{config::RECEIPTS_TOGETHER_MAX, key::PlatformKey, metrics::IngestMetrics};
 
@@ -53,7 +56,16 @@ impl ReceiptSigner {
 
 async fn sign_all(key: &PlatformKey, mut requests: mpsc::Receiver<Request>, metrics: &IngestMetrics) {
     let mut together = Vec::with_capacity(RECEIPTS_TOGETHER_MAX);
-    while requests.recv_many(&mut together, RECEIPTS_TOGETHER_MAX).await > 0 {
+    while let Some(first) = requests.recv().await {
+        together.push(first);
+        // The log acknowledges many records at once and wakes their requests one after the other: those that are awake
+        // get here first, or nearly each would have a signature of its own, which costs more than all else done for it.
+        task::yield_now().await;
+        while together.len() < RECEIPTS_TOGETHER_MAX
+            && let Ok(next) = requests.try_recv()
+        {
+            together.push(next);
+        }
         let (receipts, waiting): (Vec<_>, Vec<_>) = together.drain(..).unzip();
         metrics.receipts_per_signature.observe(f64::from(u32::try_from(receipts.len()).unwrap_or(u32::MAX)));
         for (signed, waiting) in sign_receipts(&receipts, key.signing_key()).into_iter().zip(waiting) {

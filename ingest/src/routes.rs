@@ -1,9 +1,11 @@
 //! The routes of the edge.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest as _, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Request, State},
     http::{HeaderName, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -16,8 +18,9 @@ use crate::{
     Ingest, Inner,
     accept::accept,
     answer::{Refused, json},
-    config::{BODY_WAIT_MAX, CORS_MAX_AGE, Cors},
+    config::{BODY_WAIT_MAX, CORS_MAX_AGE, Cors, RETRY_AFTER_S},
     openapi::{AcceptedBallot, BallotEnvelope, ErrorAnswer, PlatformKeyEntry, PlatformKeys},
+    source::Source,
 };
 
 /// The header with which a browser resumes an event stream.
@@ -68,6 +71,12 @@ pub fn cors(allowed: &Cors) -> CorsLayer {
         (status = 400, description = "Refused for what it is, or too late", body = ErrorAnswer),
         (status = 408, description = "The body did not arrive in time", body = ErrorAnswer),
         (
+            status = 429,
+            description = "More from this address than its share",
+            body = ErrorAnswer,
+            headers(("retry-after" = u64, description = "Seconds")),
+        ),
+        (
             status = 503,
             description = "Too early, or not possible at present",
             body = ErrorAnswer,
@@ -89,8 +98,9 @@ async fn post_ballot(State(ingest): State<Ingest>, request: Request) -> Response
     }
 }
 
-/// Keeps within what may be in flight and reads the body.
+/// Keeps within the source's share and what may be in flight, and reads the body.
 async fn admit(ingest: &Inner, request: Request) -> Result<SignedReceipt, Refused> {
+    check_rate(ingest, &request)?;
     let _in_flight = ingest.in_flight.try_acquire().map_err(|_| Refused::Overloaded)?;
     // Asked after a place was taken, so that the task that signs outlives whoever passes here.
     if ingest.shutdown.is_requested() {
@@ -105,6 +115,17 @@ async fn admit(ingest: &Inner, request: Request) -> Result<SignedReceipt, Refuse
         Err(_) => return Err(Refused::BodySlow),
     };
     accept(ingest, body).await
+}
+
+/// Whether the source may send one more. A request whose connection is not known shares one limit with all such.
+fn check_rate(ingest: &Inner, request: &Request) -> Result<(), Refused> {
+    let Some(limiter) = &ingest.limiter else { return Ok(()) };
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let source = Source::of(peer, request.headers(), limiter.trusted_proxies());
+    limiter.admit(source).map_err(|wait| Refused::RateLimited {
+        retry_after_s: wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(RETRY_AFTER_S),
+    })
 }
 
 /// The platform's keys

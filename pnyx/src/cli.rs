@@ -1,9 +1,13 @@
 //! The command line: what each command takes, with help that teaches.
 
+pub mod process;
+
 use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use pnyx_backbone::telemetry::LogFormat;
+
+use process::{IngestArgs, ProposeArgs, RecountArgs, TallyArgs, VerifierArgs};
 
 /// Where `pnyx dev` listens, and where the clients look for it.
 pub const URL_DEFAULT: &str = "http://127.0.0.1:8080";
@@ -43,6 +47,16 @@ pub struct Cli {
 pub enum Command {
     /// Run the whole platform in this process, from the same YAML that a cluster takes.
     Dev(DevArgs),
+    /// Run the edge: takes ballots and acknowledges those that the log has.
+    Ingest(Box<IngestArgs>),
+    /// Run verifier shards: read ballots, write verdicts.
+    Verifier(Box<VerifierArgs>),
+    /// Run a tally: verdicts into the store, and the read API.
+    Tally(Box<TallyArgs>),
+    /// Close proposals and publish their results; or count one again.
+    Recount(Box<RecountArgs>),
+    /// Write proposals into the log, where no operator does.
+    Propose(Box<ProposeArgs>),
     /// Sign a ballot and cast it.
     Vote(VoteArgs),
     /// Cast many deterministic ballots over all voting systems and compare what is served with what is expected.
@@ -52,8 +66,6 @@ pub enum Command {
     /// Look at receipts.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// Count a proposal again from the raw records of a data directory that no process is using.
-    Recount(RecountArgs),
     /// Say why something is as it is.
     #[command(subcommand)]
     Explain(ExplainCommand),
@@ -81,22 +93,15 @@ pub struct DevArgs {
     /// Address to listen on; port 0 takes a free one and prints it.
     #[arg(long, env = "PNYX_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Open the proposals now and close them after this time (`10m`, `90s`, `2h`), whatever their files say. Remembered in
-    /// the data directory: started again, the same proposals keep the window they were given first.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub open_for: Option<Duration>,
+    /// How proposals are laid out.
+    #[command(flatten)]
+    pub layout: LayoutArgs,
     /// The platform's domain; part of every proposal's id.
     #[arg(long, env = "PNYX_DOMAIN", default_value = "dev")]
     pub domain: String,
     /// Verifier shards of each proposal [default: 2].
     #[arg(long)]
     pub shards: Option<NonZeroU16>,
-    /// Partitions of each ballots topic; at most 1024.
-    #[arg(long, default_value_t = 4)]
-    pub partitions: u32,
-    /// Verdict lanes of each proposal made now; fixed for its life.
-    #[arg(long, default_value_t = 4)]
-    pub lanes: u16,
     /// How long after a close acknowledgements may still be in flight before the cut is read; at least 1s. A ballot whose
     /// append takes longer than half of it is answered 503 instead.
     #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = parse_grace)]
@@ -106,12 +111,30 @@ pub struct DevArgs {
     pub cors_origin: Vec<String>,
 }
 
+/// How proposals that are made now are laid out.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LayoutArgs {
+    /// Open the proposals now and close them after this time (`10m`, `90s`, `2h`), whatever their files say. Remembered in
+    /// the log: the same proposals keep the window they were given first.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub open_for: Option<Duration>,
+    /// Partitions of each ballots topic; at most 1024.
+    #[arg(long, default_value_t = 4)]
+    pub partitions: u32,
+    /// Verdict lanes of each proposal made now; fixed for its life.
+    #[arg(long, default_value_t = 4)]
+    pub lanes: u16,
+}
+
 /// The platform a client talks to.
 #[derive(Debug, Clone, Args)]
 pub struct PlatformArgs {
-    /// Base URL of the platform.
+    /// Base URL of the platform: of the edge, where ballots are posted.
     #[arg(long, env = "PNYX_URL", default_value = URL_DEFAULT)]
     pub url: String,
+    /// Base URL of the read API, where it is another one [default: as --url].
+    #[arg(long, env = "PNYX_READ_URL", value_name = "URL")]
+    pub read_url: Option<String>,
 }
 
 /// Arguments of `pnyx vote`.
@@ -188,19 +211,28 @@ pub struct LoadArgs {
     /// Only these proposals (name or id; repeatable); by default all that are open.
     #[arg(long = "proposal", value_name = "PROPOSAL")]
     pub proposals: Vec<String>,
-    /// Send every ballot again that was not acknowledged, until it is or the time is over: for a platform that is being
-    /// killed meanwhile.
+    /// Give a ballot up that is still not acknowledged after this time. By default it is sent again, the same bytes, until
+    /// it is acknowledged or the window is over.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub resend_for: Option<Duration>,
     /// Append each receipt to this file, a JSON line each.
     #[arg(long, value_name = "FILE")]
     pub receipts: Option<PathBuf>,
+    /// How long the platform may take, after the last answer, to count everything it acknowledged.
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = parse_duration)]
+    pub counted_within: Duration,
+    /// Wait until the results are published, and compare those as well.
+    #[arg(long)]
+    pub until_final: bool,
     /// Print JSON instead of the table.
     #[arg(long)]
     pub json: bool,
-    /// The platform.
-    #[command(flatten)]
-    pub platform: PlatformArgs,
+    /// Base URL of the edge.
+    #[arg(long, env = "PNYX_URL", default_value = URL_DEFAULT)]
+    pub url: String,
+    /// Base URL of the read API, where it is another [default: that of --url]. Repeat it to compare several replicas.
+    #[arg(long, env = "PNYX_READ_URL", value_name = "URL", value_delimiter = ',')]
+    pub read_url: Vec<String>,
 }
 
 /// Arguments of `pnyx audit`.
@@ -239,20 +271,6 @@ pub struct ReceiptVerifyArgs {
     /// The platform's key (address), as its /v1/keys shows it.
     #[arg(long, value_name = "ADDRESS")]
     pub key: String,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `pnyx recount`.
-#[derive(Debug, Args)]
-#[command(after_help = "Exit code 0: agrees with the published result, or nothing is published yet. 1: differs.")]
-pub struct RecountArgs {
-    /// The proposal: its name or its id.
-    pub proposal: String,
-    /// The data directory.
-    #[arg(long, env = "PNYX_DATA", default_value = "pnyx-data")]
-    pub data: PathBuf,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -318,7 +336,7 @@ fn parse_grace(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads `90s`, `10m`, `2h`, `1h30m` or `250ms`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|error| format!("expected a duration such as 90s, 10m or 2h: {error}"))?;
     let duration = Duration::try_from(span).map_err(|_| "must not be negative".to_owned())?;

@@ -9,6 +9,8 @@ use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::cli::PlatformArgs;
+
 /// How long one request may take: far above any answer of a healthy platform, below a person's patience.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -22,6 +24,9 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// A platform, as a client sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Platform {
+    /// Where ballots are posted.
+    edge: Url,
+    /// Where everything is read.
     base: Url,
     http: reqwest::Client,
 }
@@ -53,12 +58,18 @@ impl std::fmt::Display for Refused {
 }
 
 impl Platform {
+    /// A client for the platform that these arguments name, keeping up to `connections` connections open.
+    pub(crate) fn of(args: &PlatformArgs, connections: usize) -> anyhow::Result<Self> {
+        let platform = Self::new(&args.url, connections)?;
+        match &args.read_url {
+            Some(read_url) => Ok(Self { base: base_url("--read-url", read_url)?, ..platform }),
+            None => Ok(platform),
+        }
+    }
+
     /// A client for the platform at `url`, keeping up to `connections` connections open.
     pub(crate) fn new(url: &str, connections: usize) -> anyhow::Result<Self> {
-        let mut base: Url = url.parse().with_context(|| format!("--url {url:?} is not a URL"))?;
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
+        let base = base_url("--url", url)?;
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -66,7 +77,7 @@ impl Platform {
             .tcp_nodelay(true)
             .build()
             .context("making the HTTP client")?;
-        Ok(Self { base, http })
+        Ok(Self { edge: base.clone(), base, http })
     }
 
     /// The URL of a path below the base.
@@ -109,10 +120,18 @@ impl Platform {
 
     /// Posts a ballot. The outer error is the network's, the inner one the platform's.
     pub(crate) async fn cast(&self, body: Vec<u8>) -> anyhow::Result<Result<Value, Refused>> {
-        let request = self.http.post(self.base.clone()).header("content-type", "application/json").body(body);
-        let answer = request.send().await.with_context(|| unreachable_platform(&self.base))?;
+        let request = self.http.post(self.edge.clone()).header("content-type", "application/json").body(body);
+        let answer = request.send().await.with_context(|| unreachable_platform(&self.edge))?;
         read(answer).await
     }
+}
+
+fn base_url(flag: &str, url: &str) -> anyhow::Result<Url> {
+    let mut base: Url = url.parse().with_context(|| format!("{flag} {url:?} is not a URL"))?;
+    if !base.path().ends_with('/') {
+        base.set_path(&format!("{}/", base.path()));
+    }
+    Ok(base)
 }
 
 /// Text as one segment of a path: `namespace/name` stays one.
@@ -121,7 +140,9 @@ pub(crate) fn path_segment(text: &str) -> String {
 }
 
 fn unreachable_platform(url: &Url) -> String {
-    format!("no answer from {url}; is the platform running there? (`pnyx dev` starts one, --url names another)")
+    format!(
+        "no answer from {url}; is the platform running there? (`pnyx dev` starts one, --url and --read-url name others)"
+    )
 }
 
 async fn read(answer: reqwest::Response) -> anyhow::Result<Result<Value, Refused>> {

@@ -19,7 +19,7 @@ pub(crate) async fn run(command: ExplainCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn ballot(args: &ExplainBallotArgs) -> anyhow::Result<ExitCode> {
-    let platform = Platform::new(&args.platform.url, 1)?;
+    let platform = Platform::of(&args.platform, 1)?;
     let voter = platform
         .get(&format!("v1/proposals/{}/voters/{}", path_segment(&args.proposal), path_segment(&args.voter)))
         .await?;

@@ -2,18 +2,21 @@
 
 pub mod cli;
 pub mod dev;
+pub mod process;
 
 pub mod audit;
 pub mod crds;
 pub mod explain;
 pub mod load;
 pub mod receipt;
-pub mod recount;
 pub mod shell;
 pub mod vote;
 
 mod client;
+mod http;
+mod proposing;
 mod screen;
+mod serving;
 mod wallet;
 
 use std::process::ExitCode;
@@ -48,14 +51,18 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     runtime.block_on(async move {
         match command {
             Command::Dev(args) => dev::run(args).await,
+            Command::Ingest(args) => process::ingest::run(*args).await,
+            Command::Verifier(args) => process::verifier::run(*args).await,
+            Command::Tally(args) => Box::pin(process::tally::run(*args)).await,
+            Command::Recount(args) => process::recount::run(*args).await,
+            Command::Propose(args) => process::propose::run(*args).await,
             Command::Vote(args) => vote::run(args).await,
             Command::Load(args) => load::run(args).await,
             Command::Audit(args) => audit::run(args).await,
             Command::Receipt(args) => receipt::run(args),
-            Command::Recount(args) => recount::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Crds => crds::run(),
-            Command::Openapi => dev::print_openapi(),
+            Command::Openapi => http::print_openapi(),
             Command::Completions(args) => shell::completions(&args),
             Command::Man(args) => shell::man(&args),
         }

@@ -41,7 +41,7 @@ struct Cast {
 /// Runs the command.
 pub(crate) async fn run(args: VoteArgs) -> anyhow::Result<ExitCode> {
     let key = wallet::open(&args.wallet)?;
-    let platform = Platform::new(&args.platform.url, 1)?;
+    let platform = Platform::of(&args.platform, 1)?;
     let proposal = platform.get(&format!("v1/proposals/{}", path_segment(&args.proposal))).await?;
     let definition = proposal.get("definition").context("the platform's answer has no definition")?;
     let choice = choice_json(definition, &args.choice)?;

@@ -6,13 +6,13 @@
 mod common;
 
 use std::{
-    fs,
+    path::Path,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use common::{Dev, get_json, pnyx, repository, succeed};
+use common::{Dev, audit::Receipts, get_json, pnyx, repository};
 
 /// How often the process is killed.
 const KILLS: u32 = 10;
@@ -49,7 +49,7 @@ fn ten_kills_lose_nothing_that_was_acknowledged() {
     let output = finish(load);
     assert!(output.contains("expected  = served, to the last unit"), "{output}");
     assert!(output.contains("sent again"), "no kill fell into the sending: {output}");
-    let audited = audit_everything(&mut dev, &receipts);
+    let audited = audit_everything(&dev, &receipts);
     println!("{output}\n{audited}");
 }
 
@@ -64,32 +64,16 @@ fn wait_until_ballots_arrive(dev: &Dev) {
 }
 
 /// Waits for the results, then audits every archive with the receipts that belong to it.
-fn audit_everything(dev: &mut Dev, receipts: &std::path::Path) -> String {
-    let keys = get_json(&format!("{}/v1/keys", dev.url));
-    let key = keys["keys"][0]["address"].as_str().unwrap().to_owned();
-    let verified = succeed(pnyx().args(["receipt", "verify", "--json", "--key", &key]).arg(receipts));
-    let all = fs::read_to_string(receipts).unwrap();
-    assert_eq!(verified.lines().count(), all.lines().count(), "every receipt verifies offline");
+fn audit_everything(dev: &Dev, receipts: &Path) -> String {
+    let receipts = Receipts::verify(&dev.url, receipts);
     let proposals = get_json(&format!("{}/v1/proposals", dev.url))["proposals"].as_array().unwrap().clone();
     let mut audited = 0;
     for proposal in &proposals {
         let id = proposal["id"].as_str().unwrap();
         wait_until_final(dev, id);
-        let mine: String = all.lines().filter(|line| line.contains(id)).map(|line| format!("{line}\n")).collect();
-        assert!(!mine.is_empty(), "no ballot of {id} was acknowledged");
-        let file = receipts.with_extension(format!("{id}.jsonl"));
-        fs::write(&file, &mine).unwrap();
-        let archive = format!("{}/v1/proposals/{id}/archive", dev.url);
-        let output = succeed(pnyx().args(["audit", "--json", &archive, "--key", &key, "--receipt"]).arg(&file));
-        let report: serde_json::Value = serde_json::from_str(&output).unwrap();
-        assert_eq!(
-            report["receipts"].as_array().unwrap().len(),
-            mine.lines().count(),
-            "every receipt is in the archive"
-        );
-        audited += mine.lines().count();
+        audited += receipts.audit(&dev.url, id);
     }
-    assert_eq!(audited, all.lines().count());
+    assert_eq!(audited, receipts.len());
     format!("{} proposals audited, {audited} receipts found in their archives", proposals.len())
 }
 

@@ -8,12 +8,7 @@
 
 use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use pnyx_backbone::{
-    log::{Log, LogError},
-    proposals::Proposals,
-    shutdown::Shutdown,
-    telemetry,
-};
+use pnyx_backbone::{log::Log, proposals::Proposals, shutdown::Shutdown, telemetry};
 use pnyx_core::{
     id::ProposalId,
     proposal::Definition,
@@ -28,7 +23,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{error, info, warn};
 
-use crate::recounting::{RecordsBelow, RecountError, recount};
+use crate::recounting::{ReadError, RecordsBelow, RecountError, recount};
 
 /// A chunk is sent once it has this many bytes: few wake-ups, and little memory for each reader.
 pub const CHUNK_BYTES_MIN: usize = 64 * 1024;
@@ -86,7 +81,7 @@ pub enum ArchiveError {
     ReaderStalled,
     /// The records could not be read; the stream ends without its end line.
     #[error("the archive's records could not be read")]
-    Log(#[from] LogError),
+    Read(#[from] ReadError),
 }
 
 /// The bytes of an archive. A stream that fails ends without the end line, which every reader notices.
@@ -229,8 +224,8 @@ enum Stopped {
     Failed(ArchiveError),
 }
 
-impl From<LogError> for Stopped {
-    fn from(error: LogError) -> Self {
+impl From<ReadError> for Stopped {
+    fn from(error: ReadError) -> Self {
         Self::Failed(error.into())
     }
 }
@@ -267,7 +262,7 @@ impl Sending {
                 | ArchiveError::Recount(_)
                 | ArchiveError::Differs { .. }
                 | ArchiveError::Busy
-                | ArchiveError::Log(_) => error!(%proposal, error = text, "an archive was not sent to its end"),
+                | ArchiveError::Read(_) => error!(%proposal, error = text, "an archive was not sent to its end"),
             }
             for_error.send(Err(problem));
         }

@@ -4,13 +4,16 @@
 //! so a process that is killed anywhere goes on where the log says. Whatever it decides it writes first and then acts
 //! on what stands in the book, which may be another's.
 //!
-//! A recount that differs from the live tally publishes nothing. It logs an error with both values, raises
-//! `pnyx_recount_disputes`, and tries again after [`crate::config::DISPUTE_RETRY_MS`]: a person has to look.
+//! Any number of processes may do this at once, and one that was held up may go on at any later time: each looks into the
+//! book before it decides, and what it decides too late is ignored by everybody alike.
+//!
+//! A recount that differs from the live tally publishes nothing. It logs an error with both values, records the dispute,
+//! raises `pnyx_recount_disputes`, and tries again after [`crate::config::DISPUTE_RETRY_MS`]: a person has to look.
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use pnyx_backbone::{
-    clock,
+    clock, drain,
     log::{Log, LogError},
     proposals::{DecideError, Proposals},
     shutdown::Shutdown,
@@ -18,17 +21,18 @@ use pnyx_backbone::{
     telemetry,
 };
 use pnyx_core::{
-    decisions::{Decision, ProposalDecisions, Recorded},
+    counting::CountingRules,
+    decisions::{Decision, ProposalDecisions},
     id::ProposalId,
-    lifecycle::{Event, Phase},
+    lifecycle::{self, Event, Evidence, Phase},
     proposal::Definition,
-    result::{Cut, PublishedResult},
+    result::{Cut, Dispute, PublishedResult},
     signing::SigningKey,
     time::TimestampMs,
 };
 use thiserror::Error;
 use tokio::{
-    sync::{Semaphore, broadcast},
+    sync::{Semaphore, broadcast, watch},
     task::JoinSet,
     time::{Duration, sleep},
 };
@@ -38,15 +42,17 @@ use crate::{
     archive::Archives,
     config::Config,
     cut::read_cut,
-    disputes::Disputes,
-    drain::{DrainError, has_tally_reached, tally_reached, verifiers_reached},
+    late::BeyondCut,
     live::LiveTally,
     metrics::RecountMetrics,
-    recounting::{RecountError, Recounted, recount},
+    recounting::{Progress, ReadError, RecountError, Recounted, recount},
 };
 
 /// Longest sleep before the wall clock is read again: it may be set while we wait.
 const SLEEP_MS_MAX: u64 = 60 * 1_000;
+
+/// How often a drain that takes long says what it waits for: longer than a usual one, soon enough for whoever looks.
+const WAITING_SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// A proposal came to another phase. After a start each proposal is announced once, in the phase it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,25 +74,39 @@ pub struct Closing {
     pub proposals: Proposals,
     /// Signs results.
     pub key: SigningKey,
-    /// Remembers the ballots of a recount, so that the first archive need not count again.
-    pub archives: Arc<Archives>,
+    /// Remembers the ballots of a recount, so that the first archive need not count again; where this process serves any.
+    pub archives: Option<Arc<Archives>>,
     /// Where numbers go.
     pub metrics: RecountMetrics,
-    /// Which proposals are disputed at this moment.
-    pub disputes: Disputes,
     /// Where phase changes go; nobody has to listen.
     pub phases: broadcast::Sender<PhaseChange>,
+    /// How far the recount under way is; nobody has to look.
+    pub progress: watch::Sender<Progress>,
+}
+
+/// Why one proposal was not closed.
+#[derive(Debug, Error)]
+pub enum CloseError {
+    /// No such proposal.
+    #[error("there is no proposal {proposal} in this log")]
+    UnknownProposal {
+        /// The id asked for.
+        proposal: ProposalId,
+    },
+    /// The process was asked to end; whatever was decided stands, and the next start goes on from there.
+    #[error("interrupted before the proposal was closed")]
+    Interrupted,
 }
 
 /// Why a step has to be tried again.
 #[derive(Debug, Error)]
 enum StepError {
-    #[error("the log could not be read")]
+    #[error("the log could not say how far it is")]
     Log(#[from] LogError),
+    #[error("the records could not be read back")]
+    Read(#[from] ReadError),
     #[error("the store could not be read")]
     Store(#[from] StoreError),
-    #[error("the drain could not be watched")]
-    Drain(#[from] DrainError),
     #[error("the recount came to nothing")]
     Recount(#[from] RecountError),
     #[error("the decision was not made")]
@@ -107,10 +127,10 @@ pub async fn run(config: Config, closing: Closing, shutdown: Shutdown) {
             book.borrow_and_update().proposals().iter().map(|(id, made)| (*id, made.clone())).collect();
         for (id, decisions) in proposals {
             if known.insert(id) {
-                let (closing, turn) = (closing.clone(), Arc::clone(&turn));
+                let mut life = Life::new(config, &closing, &turn, id, &decisions);
                 tasks.spawn(async move {
-                    let definition = Arc::clone(&decisions.definition);
-                    Life { config, closing, turn, id, definition, phase: None }.live(&decisions).await;
+                    life.live(&decisions, OnDispute::TryAgain).await;
+                    life.watch_beyond_cut().await;
                 });
             }
         }
@@ -128,6 +148,32 @@ pub async fn run(config: Config, closing: Closing, shutdown: Shutdown) {
     tasks.shutdown().await;
 }
 
+/// Closes one proposal: waits for the end of its window, cuts, drains, recounts and publishes, as far as that is not done
+/// yet. Returns the phase it ends in, final or disputed; one that was disputed before is counted again.
+pub async fn close_one(
+    config: Config,
+    closing: Closing,
+    proposal: ProposalId,
+    shutdown: Shutdown,
+) -> Result<Phase, CloseError> {
+    let book = closing.proposals.book();
+    let decisions = book.get(proposal).ok_or(CloseError::UnknownProposal { proposal })?;
+    let mut life = Life::new(config, &closing, &Arc::new(Semaphore::new(1)), proposal, decisions);
+    tokio::select! {
+        () = shutdown.requested() => Err(CloseError::Interrupted),
+        phase = life.live(decisions, OnDispute::End) => Ok(phase),
+    }
+}
+
+/// What follows on a recount that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnDispute {
+    /// Another recount, later.
+    TryAgain,
+    /// Nothing more.
+    End,
+}
+
 /// One proposal's way.
 struct Life {
     config: Config,
@@ -136,12 +182,26 @@ struct Life {
     id: ProposalId,
     definition: Arc<Definition>,
     phase: Option<Phase>,
+    beyond_cut: BeyondCut,
 }
 
 impl Life {
-    /// Lives from the phase that the book and the clock say to the final one.
-    async fn live(mut self, decisions: &ProposalDecisions) {
+    fn new(
+        config: Config,
+        closing: &Closing,
+        turn: &Arc<Semaphore>,
+        id: ProposalId,
+        decisions: &ProposalDecisions,
+    ) -> Self {
+        let (closing, turn, definition) = (closing.clone(), Arc::clone(turn), Arc::clone(&decisions.definition));
+        Self { config, closing, turn, id, definition, phase: None, beyond_cut: BeyondCut::default() }
+    }
+
+    /// Lives from the phase that the book and the clock say to the last one.
+    async fn live(&mut self, decisions: &ProposalDecisions, on_dispute: OnDispute) -> Phase {
         self.enter(phase_by_book(decisions, clock::now()));
+        // A dispute from before is looked into at once: a person may have acted and then started this.
+        let mut was_recounted = false;
         loop {
             let event = match self.phase() {
                 Phase::Pending => {
@@ -158,16 +218,49 @@ impl Life {
                     self.retrying(Self::record_cut).await
                 }
                 Phase::Draining => self.retrying(Self::drain).await,
-                Phase::Recounting => self.retrying(Self::settle).await,
-                Phase::Disputed => {
-                    sleep(self.config.dispute_retry).await;
+                Phase::Disputed if was_recounted && on_dispute == OnDispute::End => return Phase::Disputed,
+                Phase::Recounting | Phase::Disputed => {
+                    if was_recounted {
+                        sleep(self.config.dispute_retry).await;
+                    }
+                    was_recounted = true;
                     self.retrying(Self::settle).await
                 }
-                Phase::Final => return,
+                Phase::Final => return Phase::Final,
             };
             let next = self.phase().after(event).expect("each phase waits for an event that can happen in it");
             self.enter(next);
         }
+    }
+
+    /// Goes on looking beyond a cut that is not old.
+    async fn watch_beyond_cut(&mut self) {
+        loop {
+            let Ok(cut) = self.cut() else { return };
+            if clock::now().saturating_since_ms(cut.decided_at) > millis(self.config.late_watch) {
+                return;
+            }
+            if let Err(error) = self.report_late(&cut).await {
+                warn!(proposal = %self.id, error = telemetry::chain(&error), "could not look beyond the cut, trying again");
+            }
+            sleep(self.config.late_poll).await;
+        }
+    }
+
+    async fn report_late(&mut self, cut: &Cut) -> Result<(), ReadError> {
+        for late in self.beyond_cut.look(&self.closing.log, self.definition.proposal(), cut).await? {
+            self.closing.metrics.found_late();
+            error!(
+                proposal = %self.id,
+                partition = late.place.partition,
+                offset = late.place.offset,
+                appended_at_ms = late.appended_at.0,
+                record = %late.record,
+                "a record lies beyond the cut although it was appended in the window: it does not count, and whoever has \
+                 a receipt for it can prove that",
+            );
+        }
+        Ok(())
     }
 
     fn phase(&self) -> Phase {
@@ -180,22 +273,21 @@ impl Life {
         }
         self.closing.metrics.moved(self.phase.replace(phase), phase);
         info!(proposal = %self.id, phase = phase.name(), "phase entered");
-        self.closing.disputes.set(self.id, phase == Phase::Disputed);
         // An error means that nobody listens, which is allowed.
         let _ = self.closing.phases.send(PhaseChange { proposal: self.id, phase });
     }
 
     /// Does a step until it works: a failing dependency delays, it never decides.
-    async fn retrying(&self, step: impl AsyncFn(&Self) -> Result<Event, StepError>) -> Event {
+    async fn retrying(&mut self, step: impl AsyncFn(&mut Self) -> Result<Event, StepError>) -> Event {
         loop {
-            match step(self).await {
-                Ok(event) => return event,
+            let done = match step(self).await {
                 Err(StepError::Recount(
                     error @ (RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. }),
-                )) => {
-                    self.dispute(&[error.to_string()]);
-                    return Event::RecountDiffered;
-                }
+                )) => self.dispute(vec![error.to_string()]).await,
+                done => done,
+            };
+            match done {
+                Ok(event) => return event,
                 Err(error) => {
                     let problem = telemetry::chain(&error);
                     warn!(proposal = %self.id, phase = self.phase().name(), error = problem, "step failed, trying again");
@@ -214,82 +306,118 @@ impl Life {
     }
 
     /// Reads the ends once and writes them down, unless a cut stands already.
-    async fn record_cut(&self) -> Result<Event, StepError> {
+    async fn record_cut(&mut self) -> Result<Event, StepError> {
         if self.decisions()?.cut.is_none() {
             let cut = read_cut(&self.closing.log, self.id, clock::now()).await?;
-            self.closing.proposals.decide(Decision::Cut(cut)).await?;
+            // Reading takes a while; another may have decided meanwhile, and its cut is as good.
+            if self.decisions()?.cut.is_none() {
+                self.closing.proposals.decide(Decision::Cut(cut)).await?;
+            }
         }
         self.cut().map(|_| Event::CutRecorded)
     }
 
-    async fn drain(&self) -> Result<Event, StepError> {
-        let Closing { log, store, .. } = &self.closing;
-        let poll = self.config.drain_poll;
-        let lane_ends = verifiers_reached(log, &*self.cut()?, poll).await?;
-        tally_reached(log, store, self.id, &lane_ends, poll).await?;
+    async fn drain(&mut self) -> Result<Event, StepError> {
+        self.register().await?;
+        let lane_ends = self.verifiers_reached().await?;
+        let mut waiting = Waiting::new(self.id, "the tally to reach the ends of its lanes");
+        while !self.has_tally_reached(&lane_ends).await? {
+            waiting.pause(self.config.drain_poll).await;
+        }
         Ok(Event::DrainCompleted)
     }
 
-    /// Recounts, compares and publishes.
-    async fn settle(&self) -> Result<Event, StepError> {
-        let recounted = self.recount(&*self.cut()?).await?;
-        let differences = self.live_tally().await?.differences(&recounted);
-        if !differences.is_empty() {
-            self.dispute(&differences);
-            return Ok(Event::RecountDiffered);
+    /// A process that only reads the store has to say what it reads, too.
+    async fn register(&self) -> Result<(), StoreError> {
+        let rules = CountingRules::of(self.definition.proposal());
+        self.closing.store.register(self.id, rules, self.definition.lanes()).await
+    }
+
+    /// Waits until every record below the cut has a durable verdict; the lanes' ends read after that.
+    async fn verifiers_reached(&self) -> Result<Vec<u64>, StepError> {
+        let cut = self.cut()?;
+        let mut waiting = Waiting::new(self.id, "the verifiers to reach the cut");
+        loop {
+            if let Some(lane_ends) = drain::verifiers_reached(&self.closing.log, &cut).await? {
+                return Ok(lane_ends);
+            }
+            waiting.pause(self.config.drain_poll).await;
         }
-        self.publish(recounted).await
+    }
+
+    async fn has_tally_reached(&self, lane_ends: &[u64]) -> Result<bool, StoreError> {
+        let Closing { log, store, .. } = &self.closing;
+        drain::tally_reached(store, log.identity(), self.id, lane_ends, true).await
+    }
+
+    /// Recounts, compares and publishes.
+    async fn settle(&mut self) -> Result<Event, StepError> {
+        let cut = self.cut()?;
+        self.register().await?;
+        let recounted = self.recount(&cut).await?;
+        self.report_late(&cut).await?;
+        let differences = self.live_tally().await?.differences(&recounted);
+        if differences.is_empty() { self.publish(recounted).await } else { self.dispute(differences).await }
     }
 
     async fn recount(&self, cut: &Cut) -> Result<Recounted, StepError> {
         let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
         let started = Instant::now();
-        let recounted = recount(&self.closing.log, &self.definition, cut, self.config.threads, |_| {}).await?;
+        let progress = self.closing.progress.clone();
+        let show = move |now| {
+            progress.send_replace(now);
+        };
+        let recounted = recount(&self.closing.log, &self.definition, cut, self.config.threads, show).await?;
         self.closing.metrics.recounted(recounted.provenance.records, started.elapsed());
         Ok(recounted)
     }
 
     /// The live tally, read at a time when the store has all of it: a store that lost its data since the drain has not.
     async fn live_tally(&self) -> Result<LiveTally, StepError> {
-        let Closing { log, store, .. } = &self.closing;
-        let poll = self.config.drain_poll;
-        let lane_ends = verifiers_reached(log, &*self.cut()?, poll).await?;
+        let lane_ends = self.verifiers_reached().await?;
+        let mut waiting = Waiting::new(self.id, "the store to have all of the live tally");
         loop {
-            tally_reached(log, store, self.id, &lane_ends, poll).await?;
-            if let Some(live) = LiveTally::read(store, self.id).await?
-                && has_tally_reached(log, store, self.id, &lane_ends).await?
+            if self.has_tally_reached(&lane_ends).await?
+                && let Some(live) = LiveTally::read(&self.closing.store, self.id).await?
+                && self.has_tally_reached(&lane_ends).await?
             {
                 return Ok(live);
             }
-            sleep(poll).await;
+            waiting.pause(self.config.drain_poll).await;
         }
     }
 
     async fn publish(&self, recounted: Recounted) -> Result<Event, StepError> {
         let Recounted { totals: _, core, provenance, ballots } = recounted;
-        let result = PublishedResult::sign(core.clone(), provenance, &self.closing.key);
-        let recorded = self.closing.proposals.decide(Decision::Result(Box::new(result))).await?;
+        if self.decisions()?.result.is_none() {
+            let result = PublishedResult::sign(core.clone(), provenance, &self.closing.key);
+            self.closing.proposals.decide(Decision::Result(Box::new(result))).await?;
+        } else {
+            info!(proposal = %self.id, "another recount published a result first");
+        }
         let standing = self.decisions()?.result.ok_or(StepError::NotInBook)?;
         if standing.core != core {
-            let problem = format!("published core {:?}, recount {core:?}", standing.core);
-            self.dispute(&[problem]);
-            return Ok(Event::RecountDiffered);
+            return self.dispute(vec![format!("published core {:?}, recount {core:?}", standing.core)]).await;
         }
-        if recorded != Recorded::Stands {
-            info!(proposal = %self.id, "another recount published the same result first");
+        if let Some(archives) = &self.closing.archives {
+            archives.remember(self.id, ballots).await;
         }
-        self.closing.archives.remember(self.id, ballots).await;
         Ok(Event::RecountAgreed)
     }
 
-    fn dispute(&self, differences: &[String]) {
+    /// Says loudly that nothing is published, and writes it down unless that was done before.
+    async fn dispute(&self, differences: Vec<String>) -> Result<Event, StepError> {
         self.closing.metrics.disputed();
         error!(
             proposal = %self.id,
             differences = differences.join("; "),
             retry_after_ms = millis(self.config.dispute_retry),
-            "the recount differs, nothing is published; compare with `pnyx recount` on a copy of the data directory",
+            "the recount differs, nothing is published until a person has looked",
         );
+        if self.decisions()?.dispute.is_none() {
+            self.closing.proposals.decide(Decision::Dispute(Dispute::new(self.id, differences))).await?;
+        }
+        Ok(Event::RecountDiffered)
     }
 }
 
@@ -302,18 +430,36 @@ impl Drop for Life {
     }
 }
 
+/// Waits for others, and says so now and then.
+struct Waiting {
+    proposal: ProposalId,
+    what: &'static str,
+    said_at: Instant,
+}
+
+impl Waiting {
+    fn new(proposal: ProposalId, what: &'static str) -> Self {
+        Self { proposal, what, said_at: Instant::now() }
+    }
+
+    async fn pause(&mut self, poll: Duration) {
+        if self.said_at.elapsed() >= WAITING_SAID_EVERY {
+            self.said_at = Instant::now();
+            warn!(proposal = %self.proposal, "still waiting for {}", self.what);
+        }
+        sleep(poll).await;
+    }
+}
+
 /// Where a proposal is as far as decisions and the clock say. What lies behind a cut is done again: it changes nothing.
 fn phase_by_book(decisions: &ProposalDecisions, now: TimestampMs) -> Phase {
-    let window = decisions.definition.proposal().window();
-    let happened = [
-        (Event::WindowOpened, now >= window.opens_at() || decisions.cut.is_some()),
-        (Event::WindowClosed, now >= window.closes_at() || decisions.cut.is_some()),
-        (Event::CutRecorded, decisions.cut.is_some()),
-        (Event::DrainCompleted, decisions.result.is_some()),
-        (Event::RecountAgreed, decisions.result.is_some()),
-    ];
-    let events = happened.into_iter().take_while(|(_, happened)| *happened).map(|(event, _)| event);
-    events.fold(Phase::Pending, |phase, event| phase.after(event).expect("the events of a life come in this order"))
+    let evidence = Evidence {
+        has_cut: decisions.cut.is_some(),
+        is_drained: false,
+        is_disputed: decisions.dispute.is_some(),
+        has_result: decisions.result.is_some(),
+    };
+    lifecycle::phase(decisions.definition.proposal().window(), now, evidence)
 }
 
 /// Sleeps until the wall clock shows `time`.

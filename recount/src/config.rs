@@ -18,6 +18,13 @@ pub const DISPUTE_RETRY_MS: u64 = 10 * 60 * 1_000;
 /// How long to wait after the log or the store failed.
 pub const FAILURE_RETRY_MS: u64 = 1_000;
 
+/// How long after the cut the log is watched for records that should lie below it: a process that was held up for longer
+/// than this with an append in flight has long been given up by the log.
+pub const LATE_WATCH_MS: u64 = 60 * 60 * 1_000;
+
+/// How often that is looked at: only ends of partitions are asked for.
+pub const LATE_POLL_MS: u64 = 30 * 1_000;
+
 /// How the closing behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
@@ -29,6 +36,10 @@ pub struct Config {
     pub dispute_retry: Duration,
     /// See [`FAILURE_RETRY_MS`].
     pub failure_retry: Duration,
+    /// See [`LATE_WATCH_MS`].
+    pub late_watch: Duration,
+    /// See [`LATE_POLL_MS`].
+    pub late_poll: Duration,
     /// Cores that recount; one proposal is recounted at a time.
     pub threads: NonZeroUsize,
 }
@@ -40,6 +51,8 @@ impl Default for Config {
             drain_poll: Duration::from_millis(DRAIN_POLL_MS),
             dispute_retry: Duration::from_millis(DISPUTE_RETRY_MS),
             failure_retry: Duration::from_millis(FAILURE_RETRY_MS),
+            late_watch: Duration::from_millis(LATE_WATCH_MS),
+            late_poll: Duration::from_millis(LATE_POLL_MS),
             threads: all_cores(),
         }
     }

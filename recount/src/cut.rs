@@ -1,6 +1,6 @@
 //! The cut: where counting ends, read once after the close and the grace.
 
-use pnyx_backbone::log::{Log, LogError, Topic};
+use pnyx_backbone::log::{Log, Topic};
 use pnyx_core::{
     id::{ProposalId, RecordHash, Root},
     merkle::{RootBuilder, record_leaf},
@@ -8,11 +8,11 @@ use pnyx_core::{
     time::TimestampMs,
 };
 
-use crate::recounting::RecordsBelow;
+use crate::recounting::{ReadError, RecordsBelow};
 
 /// Reads the ends of all ballots partitions as they are now, and the roots of the records below them. Memory does not
 /// grow with the number of records.
-pub(crate) async fn read_cut(log: &Log, proposal: ProposalId, decided_at: TimestampMs) -> Result<Cut, LogError> {
+pub(crate) async fn read_cut(log: &Log, proposal: ProposalId, decided_at: TimestampMs) -> Result<Cut, ReadError> {
     let ends = log.ends(&Topic::ballots(proposal)).await?;
     let mut partitions = Vec::with_capacity(ends.len());
     for (partition, end_offset) in (0..).zip(ends) {
@@ -22,7 +22,7 @@ pub(crate) async fn read_cut(log: &Log, proposal: ProposalId, decided_at: Timest
     Ok(Cut { proposal, decided_at, partitions })
 }
 
-async fn records_root(mut records: RecordsBelow) -> Result<Root, LogError> {
+async fn records_root(mut records: RecordsBelow) -> Result<Root, ReadError> {
     let mut root = RootBuilder::default();
     loop {
         let batch = records.next_batch().await?;

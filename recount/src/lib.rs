@@ -9,8 +9,7 @@ pub mod metrics;
 
 mod closing;
 mod cut;
-mod disputes;
-mod drain;
+mod late;
 mod live;
 
 pub mod archive;
@@ -21,8 +20,7 @@ pub mod recounting;
 
 pub use archive::{ArchiveError, Archives};
 pub use audit::{AuditFailure, AuditOptions, AuditReport, audit};
-pub use closing::{Closing, PhaseChange, run};
+pub use closing::{CloseError, Closing, PhaseChange, close_one, run};
 pub use config::Config;
-pub use disputes::Disputes;
 pub use metrics::RecountMetrics;
-pub use recounting::{RecountError, Recounted, recount};
+pub use recounting::{Progress, ReadError, RecountError, Recounted, recount};

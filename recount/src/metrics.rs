@@ -19,6 +19,7 @@ pub struct RecountMetrics {
     duration_s: Histogram,
     records: Counter,
     disputes: Counter,
+    late_records: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +50,7 @@ impl RecountMetrics {
             duration_s: Histogram::new(RECOUNT_BUCKETS_S),
             records: Counter::default(),
             disputes: Counter::default(),
+            late_records: Counter::default(),
         };
         for phase in Phase::ALL {
             this.phase(phase).set(0);
@@ -66,6 +68,11 @@ impl RecountMetrics {
                 "Recounts that differ from the live tally: nothing is published until a person has looked",
                 this.disputes.clone(),
             );
+            registry.register(
+                "recount_late_records",
+                "Ballot records beyond a cut whose append time lies in the window: incidents",
+                this.late_records.clone(),
+            );
         });
         this
     }
@@ -73,6 +80,11 @@ impl RecountMetrics {
     /// Recounts that differed from the live tally so far.
     pub fn disputes(&self) -> u64 {
         self.disputes.get()
+    }
+
+    /// Records beyond a cut with an append time in the window so far.
+    pub fn late_records(&self) -> u64 {
+        self.late_records.get()
     }
 
     pub(crate) fn moved(&self, from: Option<Phase>, to: Phase) {
@@ -93,6 +105,10 @@ impl RecountMetrics {
 
     pub(crate) fn disputed(&self) {
         self.disputes.inc();
+    }
+
+    pub(crate) fn found_late(&self) {
+        self.late_records.inc();
     }
 
     fn phase(&self, phase: Phase) -> Gauge {

@@ -2,17 +2,13 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use pnyx_backbone::{
-    clock,
-    log::{Log, LogError},
-    proposals::Proposals,
-};
+use pnyx_backbone::{clock, log::Log, proposals::Proposals};
 use pnyx_core::{id::ProposalId, result::PublishedResult};
 use thiserror::Error;
 
 use crate::{
     cut::read_cut,
-    recounting::{Progress, RecountError, Recounted, recount},
+    recounting::{Progress, ReadError, RecountError, Recounted, recount},
 };
 
 /// Why there is nothing to compare.
@@ -24,9 +20,9 @@ pub enum CompareError {
         /// The id asked for.
         proposal: ProposalId,
     },
-    /// The ends of the ballots could not be read.
-    #[error("the ballots could not be read from the log")]
-    Log(#[from] LogError),
+    /// The records could not be read.
+    #[error("the records could not be read back")]
+    Read(#[from] ReadError),
     /// The recount came to nothing.
     #[error("the recount came to nothing")]
     Recount(#[from] RecountError),

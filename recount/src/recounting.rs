@@ -1,6 +1,6 @@
 //! The recount: the raw records up to the cut, read from the log past every cache, counted again from nothing.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use pnyx_backbone::log::{Log, LogError, LogRecord, PartitionReader, Topic};
 use pnyx_core::{
@@ -13,7 +13,7 @@ use pnyx_core::{
     wire::archive::{ArchivedBallot, ArchivedRecord},
 };
 use thiserror::Error;
-use tokio::{runtime::Handle, task::JoinError};
+use tokio::{runtime::Handle, task::JoinError, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::count::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, Counted, Counter, HashedRecord};
@@ -32,7 +32,7 @@ pub struct Recounted {
 }
 
 /// How far a recount is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// Records handed to the workers.
     pub records_done: u64,
@@ -40,12 +40,35 @@ pub struct Progress {
     pub records_total: u64,
 }
 
+/// How long a record that is there may be awaited: above any fail-over of a broker, so that waiting longer is worth a
+/// line in the log and a new beginning.
+const READ_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Why records could not be read back.
+#[derive(Debug, Clone, Error)]
+pub enum ReadError {
+    /// The log said why.
+    #[error("the ballots could not be read from the log")]
+    Log(#[from] LogError),
+    /// The log has the records and did not give them.
+    #[error(
+        "partition {partition} of the ballots gave nothing from offset {offset} on for {} s: the log may be out of reach",
+        READ_WAIT_MAX.as_secs()
+    )]
+    Stalled {
+        /// The partition.
+        partition: u32,
+        /// The offset that was awaited.
+        offset: u64,
+    },
+}
+
 /// Why a recount came to nothing.
 #[derive(Debug, Error)]
 pub enum RecountError {
-    /// The log could not be read.
-    #[error("the ballots could not be read from the log")]
-    Log(#[from] LogError),
+    /// The records could not be read.
+    #[error("the records could not be read back")]
+    Read(#[from] ReadError),
     /// The log does not hold what the cut says: records were lost.
     #[error(
         "partition {partition} of the ballots ends at offset {log_end}, but the cut is at {cut_end}: \
@@ -91,7 +114,7 @@ pub async fn recount(
     threads: NonZeroUsize,
     progress: impl Fn(Progress) + Send + 'static,
 ) -> Result<Recounted, RecountError> {
-    let ends = log.ends(&Topic::ballots(cut.proposal)).await?;
+    let ends = log.ends(&Topic::ballots(cut.proposal)).await.map_err(ReadError::from)?;
     for (partition, cut_partition) in (0..).zip(&cut.partitions) {
         let log_end = ends.get(partition as usize).copied().unwrap_or(0);
         if log_end < cut_partition.end_offset {
@@ -129,10 +152,8 @@ impl Reading {
             let mut records = RecordsBelow::new(&self.log, self.cut.proposal, partition, cut_partition.end_offset)?;
             let mut root = RootBuilder::default();
             loop {
-                if self.stop.is_cancelled() {
-                    return Err(RecountError::Interrupted);
-                }
-                let batch = handle.block_on(records.next_batch())?;
+                let batch = handle.block_on(self.stop.run_until_cancelled(records.next_batch()));
+                let batch = batch.ok_or(RecountError::Interrupted)??;
                 if batch.is_empty() {
                     break;
                 }
@@ -195,13 +216,26 @@ pub(crate) struct RecordsBelow {
 }
 
 impl RecordsBelow {
-    pub(crate) fn new(log: &Log, proposal: ProposalId, partition: u32, end_offset: u64) -> Result<Self, LogError> {
-        Ok(Self { reader: log.reader(&Topic::ballots(proposal), partition, 0)?, partition, end_offset })
+    /// From the beginning.
+    pub(crate) fn new(log: &Log, proposal: ProposalId, partition: u32, end_offset: u64) -> Result<Self, ReadError> {
+        Self::from(log, proposal, partition, 0, end_offset)
     }
 
-    /// The next records; none once the cut is reached. Waits where the log is shorter than the cut.
-    pub(crate) async fn next_batch(&mut self) -> Result<Vec<ArchivedRecord>, LogError> {
-        let left = self.end_offset.saturating_sub(self.reader.position());
+    /// From an offset on.
+    pub(crate) fn from(
+        log: &Log,
+        proposal: ProposalId,
+        partition: u32,
+        from_offset: u64,
+        end_offset: u64,
+    ) -> Result<Self, ReadError> {
+        Ok(Self { reader: log.reader(&Topic::ballots(proposal), partition, from_offset)?, partition, end_offset })
+    }
+
+    /// The next records; none once the cut is reached. Where the log does not give them, waits a bounded time.
+    pub(crate) async fn next_batch(&mut self) -> Result<Vec<ArchivedRecord>, ReadError> {
+        let offset = self.reader.position();
+        let left = self.end_offset.saturating_sub(offset);
         let records_max = usize::try_from(left).map_or(BATCH_RECORDS_MAX, |left| left.min(BATCH_RECORDS_MAX));
         if records_max == 0 {
             return Ok(Vec::new());
@@ -212,6 +246,9 @@ impl RecordsBelow {
             appended_at,
             record: value,
         };
-        Ok(self.reader.next_batch(records_max, BATCH_BYTES_MAX).await?.into_iter().map(to_archived).collect())
+        match timeout(READ_WAIT_MAX, self.reader.next_batch(records_max, BATCH_BYTES_MAX)).await {
+            Ok(batch) => Ok(batch?.into_iter().map(to_archived).collect()),
+            Err(_) => Err(ReadError::Stalled { partition, offset }),
+        }
     }
 }

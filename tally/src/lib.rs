@@ -1,33 +1,36 @@
 //! The tally: folds verdicts lane by lane into the store, exactly once, and serves what is in it to readers.
 //!
-//! [`run`] starts the owners of all lanes; [`api::router`] is the read API over the same store and log.
+//! [`run`] starts the owners of the lanes that are this process's own; [`api::router`] is the read API over the same
+//! store and log, which any process answers alike, whoever owns the lanes.
 
 pub mod api;
+mod backoff;
+mod ends;
 mod lanes;
 mod metrics;
-mod phase;
+mod recent;
 
 use std::sync::Arc;
 
 use pnyx_backbone::{
-    log::{Log, LogError, Topic, VERIFIER_GROUP},
+    drain,
+    log::{Log, LogError},
     proposals::Proposals,
     shutdown::Shutdown,
     store::{Store, StoreError},
     telemetry::Metrics,
 };
-use pnyx_core::{
-    id::{Lane, ProposalId},
-    result::Cut,
-};
+use pnyx_core::id::ProposalId;
 
-pub use phase::{Evidence, phase};
-
+use ends::Ends;
 use metrics::TallyMetrics;
 
 /// Most readers of event streams in one process unless configured otherwise: each costs a socket and a few kilobytes,
 /// so that many stay well below usual limits of open files and 100 MB.
 pub const EVENT_READERS_MAX_DEFAULT: usize = 10_000;
+
+/// The group whose members share the lanes of all proposals.
+pub const TALLY_GROUP: &str = "tally";
 
 /// What a tally can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,7 @@ pub struct Tally {
     proposals: Proposals,
     shutdown: Shutdown,
     metrics: TallyMetrics,
+    ends: Ends,
 }
 
 impl Default for Config {
@@ -53,7 +57,8 @@ impl Default for Config {
     }
 }
 
-/// Starts an owner for every lane of every proposal in the book, now and whenever one is added, until the shutdown.
+/// Joins the group of tallies and owns the lanes that it is assigned, of every proposal in the book now and later, until
+/// the shutdown. Proposals are registered in the store whoever owns their lanes, so that this process can read them.
 pub fn run(
     config: Config,
     log: Log,
@@ -62,13 +67,26 @@ pub fn run(
     shutdown: &Shutdown,
     metrics: &Metrics,
 ) -> Tally {
-    let metrics = metrics.register(TallyMetrics::register);
-    let tally = Tally { config, log, store, proposals, shutdown: shutdown.clone(), metrics };
+    let tally = Tally::new(config, log, store, proposals, shutdown, metrics);
+    shutdown.spawn("tally registration", lanes::register(tally.clone()));
     shutdown.spawn("tally", lanes::follow(tally.clone()));
     tally
 }
 
 impl Tally {
+    fn new(
+        config: Config,
+        log: Log,
+        store: Store,
+        proposals: Proposals,
+        shutdown: &Shutdown,
+        metrics: &Metrics,
+    ) -> Self {
+        let metrics = metrics.register(TallyMetrics::register);
+        let ends = Ends::new(log.clone(), shutdown.clone());
+        Self { config, log, store, proposals, shutdown: shutdown.clone(), metrics, ends }
+    }
+
     /// Whether every lane is in the store up to `ends` (by lane) and, once the proposal's cut is known, holds nothing
     /// at or above the cut.
     ///
@@ -76,43 +94,7 @@ impl Tally {
     /// If the store cannot say.
     pub async fn drained_to(&self, proposal: ProposalId, ends: &[u64]) -> Result<bool, StoreError> {
         let has_cut = self.proposals.book().get(proposal).is_some_and(|decisions| decisions.cut.is_some());
-        let identity = self.log.identity();
-        for (lane, end) in (0_u16..).zip(ends) {
-            let position = self.store.lane_position(proposal, Lane(lane)).await?;
-            let position = position.filter(|position| position.log == identity);
-            let has_reached = position.map_or(0, |position| position.next_offset) >= *end;
-            let is_below_cut = position.is_some_and(|position| position.below_cut);
-            if !has_reached || (has_cut && !is_below_cut) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Whether the live tally holds all that lies below the cut: the verifiers' offsets reached it, the lanes' ends were
-    /// read after that, and the lanes reached those.
-    ///
-    /// # Errors
-    /// If log or store cannot say.
-    pub async fn is_drained(&self, cut: &Cut) -> Result<bool, ReadError> {
-        let committed = self.log.committed(&Topic::ballots(cut.proposal), VERIFIER_GROUP).await?;
-        let is_verified = (0..).zip(&cut.partitions).all(|(partition, end)| {
-            let partition: usize = partition;
-            committed.get(partition).copied().unwrap_or(0) >= end.end_offset
-        });
-        if !is_verified {
-            return Ok(false);
-        }
-        let ends = self.log.ends(&Topic::verdicts(cut.proposal)).await?;
-        Ok(self.drained_to(cut.proposal, &ends).await?)
-    }
-
-    /// The end offset of each partition; of a topic that is not made yet, none.
-    async fn ends(&self, topic: &Topic) -> Result<Vec<u64>, LogError> {
-        match self.log.ends(topic).await {
-            Err(LogError::UnknownTopic { .. }) => Ok(Vec::new()),
-            answer => answer,
-        }
+        drain::tally_reached(&self.store, self.log.identity(), proposal, ends, has_cut).await
     }
 }
 
@@ -125,6 +107,9 @@ pub enum ReadError {
     /// The store could not answer.
     #[error("the store cannot be read")]
     Store(#[from] StoreError),
+    /// Log or store did not answer in time.
+    #[error("log or store do not answer")]
+    Slow,
 }
 
 /// What is shared by reference between tasks.

@@ -14,15 +14,25 @@ pub use shard::ShardError;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     num::NonZeroUsize,
     sync::Arc,
     time::Duration,
 };
 
-use pnyx_backbone::{log::Log, proposals::Proposals, shutdown::Shutdown, telemetry::Metrics};
+use pnyx_backbone::{
+    log::Log,
+    proposals::Proposals,
+    shutdown::Shutdown,
+    telemetry::{self, Metrics},
+};
 use pnyx_core::{decisions::DecisionBook, id::ProposalId};
 use thiserror::Error;
-use tokio::{sync::Semaphore, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -56,16 +66,42 @@ pub async fn run(
     shutdown: Shutdown,
     metrics: &Metrics,
 ) -> Result<(), VerifierError> {
+    let metrics = metrics.register(VerifierMetrics::register);
+    let measuring = measure_lag(log.clone(), proposals.watch(), metrics.clone());
     let verifier = Verifier {
         config,
         log,
         // Signature checks take whole cores: as many at once as there are, however many shards wait for one.
         cores: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
-        metrics: metrics.register(VerifierMetrics::register),
+        metrics,
         live: BTreeMap::new(),
         shards: JoinSet::new(),
     };
-    verifier.follow(proposals, shutdown).await
+    // Beside the shards, because a log that is out of reach keeps the question waiting.
+    tokio::select! {
+        ended = verifier.follow(proposals, shutdown) => ended,
+        never = measuring => match never {},
+    }
+}
+
+/// Measures what waits for a verdict, for as long as it is asked to.
+async fn measure_lag(log: Log, book: watch::Receiver<Arc<DecisionBook>>, metrics: VerifierMetrics) -> Infallible {
+    let mut interval = tokio::time::interval(LAG_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let current = Arc::clone(&book.borrow());
+        match lag::measure(&log, live(&current)).await {
+            Ok(lag) => metrics.set_lag(lag),
+            // The gauges keep what they said, and the time of it.
+            Err(error) => warn!(error = telemetry::chain(&error), "lag could not be measured"),
+        }
+    }
+}
+
+/// Proposals that have a definition and no result; nothing that stands in the book is ever taken back.
+fn live(book: &DecisionBook) -> impl Iterator<Item = ProposalId> {
+    book.proposals().iter().filter(|(_, decisions)| decisions.result.is_none()).map(|(id, _)| *id)
 }
 
 struct Verifier {
@@ -81,8 +117,6 @@ struct Verifier {
 impl Verifier {
     async fn follow(mut self, proposals: Proposals, shutdown: Shutdown) -> Result<(), VerifierError> {
         let mut book = proposals.watch();
-        let mut measure = tokio::time::interval(LAG_INTERVAL);
-        measure.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let current = Arc::clone(&book.borrow_and_update());
             self.start_and_stop(&current);
@@ -94,7 +128,6 @@ impl Verifier {
                     }
                 }
                 Some(ended) = self.shards.join_next() => note_end(ended)?,
-                _ = measure.tick() => self.measure_lag().await,
             }
         }
         self.live.values().for_each(CancellationToken::cancel);
@@ -104,10 +137,8 @@ impl Verifier {
         Ok(())
     }
 
-    /// Proposals that have a definition and no result are live; nothing that stands in the book is ever taken back.
     fn start_and_stop(&mut self, book: &DecisionBook) {
-        let live = book.proposals().iter().filter(|(_, decisions)| decisions.result.is_none());
-        let live: BTreeSet<_> = live.map(|(id, _)| *id).collect();
+        let live: BTreeSet<_> = live(book).collect();
         self.live.retain(|id, stop| {
             let stays = live.contains(id);
             if !stays {
@@ -130,14 +161,6 @@ impl Verifier {
             }
         }
         self.metrics.proposals.set(i64::try_from(self.live.len()).unwrap_or(i64::MAX));
-    }
-
-    async fn measure_lag(&self) {
-        match lag::measure(&self.log, self.live.keys().copied()).await {
-            Ok(lag) => self.metrics.set_lag(lag),
-            // The gauges keep what they said.
-            Err(error) => warn!(%error, "lag could not be measured"),
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
+use pnyx_backbone::clock;
 use pnyx_core::{
     rejection::Rejection,
     time::TimestampMs,
@@ -33,9 +34,11 @@ pub(crate) struct VerifierMetrics {
     records: Family<RulingLabel, Counter>,
     batch_seconds: Histogram,
     verdict_age_seconds: Histogram,
+    pub(crate) waits: Counter,
     pub(crate) proposals: Gauge,
     lag_records: Gauge,
     oldest_age_seconds: Gauge<f64, AtomicU64>,
+    lag_measured_at: Gauge,
 }
 
 impl VerifierMetrics {
@@ -44,15 +47,26 @@ impl VerifierMetrics {
             records: Family::default(),
             batch_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
             verdict_age_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
+            waits: Counter::default(),
             proposals: Gauge::default(),
             lag_records: Gauge::default(),
             oldest_age_seconds: Gauge::default(),
+            lag_measured_at: Gauge::default(),
         };
         // Alarms look at increases: every ruling is there from the start, at zero.
         for ruling in Rejection::ALL.map(Rejection::name).into_iter().chain([COUNTS]) {
             drop(metrics.records.get_or_create(&RulingLabel { ruling }));
         }
-        let Self { records, batch_seconds, verdict_age_seconds, proposals, lag_records, oldest_age_seconds } = &metrics;
+        let Self {
+            records,
+            batch_seconds,
+            verdict_age_seconds,
+            waits,
+            proposals,
+            lag_records,
+            oldest_age_seconds,
+            lag_measured_at,
+        } = &metrics;
         registry.register("verifier_records", "Records whose verdict is durable, by ruling", records.clone());
         registry.register_with_unit(
             "verifier_batch",
@@ -66,6 +80,11 @@ impl VerifierMetrics {
             Unit::Seconds,
             verdict_age_seconds.clone(),
         );
+        registry.register(
+            "verifier_waits",
+            "Times a shard waited because the log failed or was overloaded",
+            waits.clone(),
+        );
         registry.register("verifier_proposals", "Proposals that have shards", proposals.clone());
         registry.register("verifier_lag_records", "Records without a committed verdict", lag_records.clone());
         registry.register_with_unit(
@@ -73,6 +92,12 @@ impl VerifierMetrics {
             "Age of the oldest record without a committed verdict, 0 when there is none",
             Unit::Seconds,
             oldest_age_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "verifier_lag_measured_timestamp",
+            "When lag and age were last measured, as Unix time: if it stands still they are not known",
+            Unit::Seconds,
+            lag_measured_at.clone(),
         );
         metrics
     }
@@ -94,6 +119,7 @@ impl VerifierMetrics {
     pub(crate) fn set_lag(&self, lag: Lag) {
         self.lag_records.set(i64::try_from(lag.records).unwrap_or(i64::MAX));
         self.oldest_age_seconds.set(seconds(lag.oldest_age_ms));
+        self.lag_measured_at.set(i64::try_from(clock::now().0 / 1_000).unwrap_or(i64::MAX));
     }
 }
 

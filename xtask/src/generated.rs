@@ -6,25 +6,25 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use cargo_metadata::MetadataCommand;
 use sha2::{Digest as _, Sha256};
 
 use crate::process;
 
-/// A committed file and the command whose standard output it is.
+/// A committed file and the command of `pnyx` whose standard output it is.
 struct Generated {
     path: &'static str,
-    command: &'static [&'static str],
+    command: &'static str,
 }
 
-/// All files that a command writes.
+/// All files that `pnyx` writes.
 const GENERATED: &[Generated] = &[
-    Generated { path: "crds/yaml/governanceproposals.yaml", command: &PNYX_CRDS },
-    Generated { path: "docs/openapi.json", command: &PNYX_OPENAPI },
+    Generated { path: "crds/yaml/governanceproposals.yaml", command: "crds" },
+    Generated { path: "docs/openapi.json", command: "openapi" },
 ];
 
-/// Without `--package`, so that the same build serves as for the tests.
-const PNYX_CRDS: [&str; 7] = ["cargo", "run", "--locked", "--quiet", "--bin=pnyx", "--", "crds"];
-const PNYX_OPENAPI: [&str; 7] = ["cargo", "run", "--locked", "--quiet", "--bin=pnyx", "--", "openapi"];
+/// All targets, so that the same build serves as for the tests: fewer have other features and compile libraries again.
+const BUILD: [&str; 6] = ["cargo", "build", "--locked", "--quiet", "--workspace", "--all-targets"];
 
 /// The page that describes the wire formats, and the sources it describes.
 const FORMATS_PAGE: &str = "docs/formats.md";
@@ -71,9 +71,12 @@ pub fn formats_page() -> anyhow::Result<(String, String)> {
 }
 
 fn all() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+    process::run(&BUILD)?;
+    let metadata = MetadataCommand::new().manifest_path(crate::root().join("Cargo.toml")).no_deps().exec()?;
+    let pnyx = metadata.target_directory.join("debug/pnyx");
     let mut files = Vec::new();
     for generated in GENERATED {
-        files.push((generated.path, process::output(generated.command)?));
+        files.push((generated.path, process::output(&[pnyx.as_str(), generated.command])?));
     }
     files.push((FORMATS_PAGE, formats_page()?.1.into_bytes()));
     Ok(files)

@@ -1,10 +1,12 @@
 //! The tasks of `cargo xtask`, in Rust so that they are typed and run everywhere.
 
 mod bench;
+mod chaos;
 pub mod generated;
 mod peers;
 mod process;
 mod stages;
+mod testbed;
 
 use std::path::Path;
 
@@ -36,6 +38,11 @@ pub enum Command {
         /// Runs only the benchmarks whose name contains this text.
         name: Option<String>,
     },
+    /// Injects faults into a running pipeline under load and checks that nothing is lost or counted twice.
+    Chaos(chaos::Chaos),
+    /// Starts and ends Kafka and Redis, as tests use them.
+    #[command(subcommand)]
+    Testbed(testbed::Testbed),
 }
 
 /// Runs one task.
@@ -52,6 +59,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Gen { check: false } => generated::write(),
         Command::Gen { check: true } => generated::check(),
         Command::Bench { name } => bench::run(name.as_deref().unwrap_or("")),
+        Command::Chaos(chaos) => chaos::run(&chaos),
+        Command::Testbed(task) => testbed::run(task),
     }
 }
 

@@ -4,14 +4,17 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use thiserror::Error;
 
-use super::Topic;
+use super::{Topic, kafka::KafkaOpenError};
 
 /// A backend's own error. Shared, because one failed write fails every append that was in it.
 pub type BackendError = Arc<dyn std::error::Error + Send + Sync>;
 
-/// Why the embedded log could not be opened.
+/// Why a log could not be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
+    /// The log on Kafka.
+    #[error(transparent)]
+    Kafka(#[from] KafkaOpenError),
     /// The directory could not be made.
     #[error("data directory {} cannot be created", dir.display())]
     Create {
@@ -192,5 +195,32 @@ pub enum LogError {
         /// The backend's error.
         #[source]
         source: BackendError,
+    },
+    /// The cluster does not answer just now. Ask again; nothing is known to be wrong with the topic.
+    #[error("topic {topic} cannot be reached at the moment")]
+    Unavailable {
+        /// The topic.
+        topic: Topic,
+        /// The backend's error.
+        #[source]
+        source: BackendError,
+    },
+    /// A topic is there whose settings would lose records or their times.
+    #[error("topic {topic} is not set up for a log: {problem}")]
+    Settings {
+        /// The topic.
+        topic: Topic,
+        /// What must be changed.
+        problem: String,
+    },
+    /// Partitions are gone: the topic was deleted and made anew.
+    #[error("topic {topic} has {partitions} partitions and had {before}")]
+    Shrunk {
+        /// The topic.
+        topic: Topic,
+        /// How many there are.
+        partitions: u32,
+        /// How many there were.
+        before: u32,
     },
 }

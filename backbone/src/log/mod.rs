@@ -6,16 +6,22 @@
 
 mod embedded;
 mod error;
+pub mod kafka;
 mod topic;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pnyx_core::{id::Place, time::TimestampMs};
 
+use tokio::sync::watch;
+
 use crate::telemetry::Metrics;
 
-pub use embedded::{EmbeddedConsumer, EmbeddedLog, EmbeddedReader};
+pub use pnyx_core::id::LogIdentity;
+
+pub use embedded::{EmbeddedConsumer, EmbeddedLog, EmbeddedMember, EmbeddedReader};
 pub use error::{AppendError, BackendError, LogError, OpenError};
+pub use kafka::{KafkaConfig, KafkaConsumer, KafkaLog, KafkaMember, KafkaReader};
 pub use topic::Topic;
 
 /// Largest record, in bytes: Kafka's own default, ten times the largest ballot.
@@ -32,11 +38,9 @@ pub const VERIFIER_GROUP: &str = "verifier";
 pub enum Log {
     /// A directory on this machine, one process at a time.
     Embedded(EmbeddedLog),
+    /// A Kafka cluster, any number of processes.
+    Kafka(KafkaLog),
 }
-
-/// Which log this is: a random id made with it, so that derived state from another log is noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LogIdentity(pub [u8; 16]);
 
 /// Where a record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +56,8 @@ pub enum AppendTo {
 pub struct Appended {
     /// Partition and offset.
     pub place: Place,
-    /// The log's own time of the append; it never decreases within a partition.
+    /// The log's own time of the append. In the embedded log it never decreases within a partition; brokers' clocks
+    /// may step back, by as much as they differ when a partition's leader changes.
     pub appended_at: TimestampMs,
 }
 
@@ -81,6 +86,7 @@ impl Log {
     pub fn identity(&self) -> LogIdentity {
         match self {
             Self::Embedded(log) => log.identity(),
+            Self::Kafka(log) => log.identity(),
         }
     }
 
@@ -88,6 +94,7 @@ impl Log {
     pub async fn ensure_topic(&self, topic: &Topic, partitions: u32) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.ensure_topic(topic, partitions).await,
+            Self::Kafka(log) => log.ensure_topic(topic, partitions).await,
         }
     }
 
@@ -95,6 +102,7 @@ impl Log {
     pub async fn grow_topic(&self, topic: &Topic, partitions: u32) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.grow_topic(topic, partitions).await,
+            Self::Kafka(log) => log.grow_topic(topic, partitions).await,
         }
     }
 
@@ -102,6 +110,7 @@ impl Log {
     pub async fn partitions(&self, topic: &Topic) -> Result<u32, LogError> {
         match self {
             Self::Embedded(log) => log.partitions(topic),
+            Self::Kafka(log) => log.partitions(topic).await,
         }
     }
 
@@ -109,6 +118,7 @@ impl Log {
     pub async fn ends(&self, topic: &Topic) -> Result<Vec<u64>, LogError> {
         match self {
             Self::Embedded(log) => log.ends(topic),
+            Self::Kafka(log) => log.ends(topic).await,
         }
     }
 
@@ -116,6 +126,7 @@ impl Log {
     pub async fn append(&self, topic: &Topic, to: AppendTo, value: Vec<u8>) -> Result<Appended, AppendError> {
         match self {
             Self::Embedded(log) => log.append(topic, to, value).await,
+            Self::Kafka(log) => log.append(topic, to, value).await,
         }
     }
 
@@ -127,6 +138,7 @@ impl Log {
     ) -> Result<Vec<Appended>, AppendError> {
         match self {
             Self::Embedded(log) => log.append_batch(topic, records).await,
+            Self::Kafka(log) => log.append_batch(topic, records).await,
         }
     }
 
@@ -134,6 +146,7 @@ impl Log {
     pub fn reader(&self, topic: &Topic, partition: u32, from_offset: u64) -> Result<PartitionReader, LogError> {
         match self {
             Self::Embedded(log) => log.reader(topic, partition, from_offset).map(PartitionReader::Embedded),
+            Self::Kafka(log) => log.reader(topic, partition, from_offset).map(PartitionReader::Kafka),
         }
     }
 
@@ -141,6 +154,16 @@ impl Log {
     pub fn subscribe(&self, topic: &Topic, group: &str) -> Result<GroupConsumer, LogError> {
         match self {
             Self::Embedded(log) => log.subscribe(topic, group).map(GroupConsumer::Embedded),
+            Self::Kafka(log) => log.subscribe(topic, group).map(GroupConsumer::Kafka),
+        }
+    }
+
+    /// Joins a group whose members share the partitions of many topics without reading through the group: each reads
+    /// what it is assigned from a position that it keeps elsewhere. Dropping the member leaves the group.
+    pub fn join(&self, group: &str) -> Result<GroupMember, LogError> {
+        match self {
+            Self::Embedded(log) => Ok(GroupMember::Embedded(log.join(group))),
+            Self::Kafka(log) => log.join(group).map(GroupMember::Kafka),
         }
     }
 
@@ -148,6 +171,7 @@ impl Log {
     pub async fn committed(&self, topic: &Topic, group: &str) -> Result<Vec<u64>, LogError> {
         match self {
             Self::Embedded(log) => log.committed(topic, group),
+            Self::Kafka(log) => log.committed(topic, group).await,
         }
     }
 
@@ -155,6 +179,7 @@ impl Log {
     pub fn is_writable(&self) -> bool {
         match self {
             Self::Embedded(log) => log.is_writable(),
+            Self::Kafka(log) => log.is_writable(),
         }
     }
 
@@ -163,6 +188,7 @@ impl Log {
     pub fn clock_ahead(&self) -> Option<Duration> {
         match self {
             Self::Embedded(log) => log.clock_ahead(),
+            Self::Kafka(log) => log.clock_ahead(),
         }
     }
 
@@ -170,6 +196,7 @@ impl Log {
     pub fn register_metrics(&self, metrics: &Metrics) {
         match self {
             Self::Embedded(log) => log.register_metrics(metrics),
+            Self::Kafka(log) => log.register_metrics(metrics),
         }
     }
 
@@ -177,6 +204,7 @@ impl Log {
     pub async fn close(&self) {
         match self {
             Self::Embedded(log) => log.close().await,
+            Self::Kafka(log) => log.close().await,
         }
     }
 }
@@ -186,6 +214,8 @@ impl Log {
 pub enum PartitionReader {
     /// Of the embedded log.
     Embedded(EmbeddedReader),
+    /// Of the log on Kafka.
+    Kafka(KafkaReader),
 }
 
 impl PartitionReader {
@@ -193,6 +223,7 @@ impl PartitionReader {
     pub fn position(&self) -> u64 {
         match self {
             Self::Embedded(reader) => reader.position(),
+            Self::Kafka(reader) => reader.position(),
         }
     }
 
@@ -201,6 +232,7 @@ impl PartitionReader {
     pub async fn next_batch(&mut self, records_max: usize, bytes_max: usize) -> Result<Vec<LogRecord>, LogError> {
         match self {
             Self::Embedded(reader) => reader.next_batch(records_max, bytes_max).await,
+            Self::Kafka(reader) => reader.next_batch(records_max, bytes_max).await,
         }
     }
 
@@ -208,6 +240,7 @@ impl PartitionReader {
     pub async fn read_available(&mut self, records_max: usize) -> Result<Vec<LogRecord>, LogError> {
         match self {
             Self::Embedded(reader) => reader.read_available(records_max).await,
+            Self::Kafka(reader) => reader.read_available(records_max).await,
         }
     }
 }
@@ -217,6 +250,8 @@ impl PartitionReader {
 pub enum GroupConsumer {
     /// Of the embedded log.
     Embedded(EmbeddedConsumer),
+    /// Of the log on Kafka.
+    Kafka(KafkaConsumer),
 }
 
 impl GroupConsumer {
@@ -224,6 +259,7 @@ impl GroupConsumer {
     pub async fn next_batch(&mut self, records_max: usize) -> Result<GroupBatch, LogError> {
         match self {
             Self::Embedded(consumer) => consumer.next_batch(records_max).await,
+            Self::Kafka(consumer) => consumer.next_batch(records_max).await,
         }
     }
 
@@ -232,6 +268,38 @@ impl GroupConsumer {
     pub async fn commit(&self, partition: u32, next_offset: u64) -> Result<(), LogError> {
         match self {
             Self::Embedded(consumer) => consumer.commit(partition, next_offset),
+            Self::Kafka(consumer) => consumer.commit(partition, next_offset),
+        }
+    }
+}
+
+/// Partitions that are a member's own, of all topics it follows.
+pub type Assigned = Arc<BTreeSet<(Topic, u32)>>;
+
+/// A member of a group that assigns partitions and nothing else.
+#[derive(Debug)]
+pub enum GroupMember {
+    /// Of the embedded log: one process, so everything is its own.
+    Embedded(EmbeddedMember),
+    /// Of the log on Kafka.
+    Kafka(KafkaMember),
+}
+
+impl GroupMember {
+    /// Follows these topics from now on, instead of those before. They must exist.
+    pub async fn follow(&self, topics: BTreeSet<Topic>) -> Result<(), LogError> {
+        match self {
+            Self::Embedded(member) => member.follow(topics),
+            Self::Kafka(member) => member.follow(topics).await,
+        }
+    }
+
+    /// What is this member's own now; changes when members come and go. Another member may believe for a while longer
+    /// that it owns the same partition, so whatever owners write must be fenced.
+    pub fn assigned(&self) -> watch::Receiver<Assigned> {
+        match self {
+            Self::Embedded(member) => member.assigned(),
+            Self::Kafka(member) => member.assigned(),
         }
     }
 }

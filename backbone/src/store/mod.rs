@@ -6,13 +6,14 @@
 //! rely on it for as long as the lane is there.
 
 mod memory;
+mod redis;
 
 use std::collections::BTreeMap;
 
 use pnyx_core::{
     choice::Choice,
     counting::{CountingRules, Totals, TotalsDelta},
-    id::{Digest, Lane, Place, ProposalId, Voter},
+    id::{Lane, ProposalId, Voter},
     power::Power,
     rejection::Rejection,
     tally::StandingBallot,
@@ -20,19 +21,27 @@ use pnyx_core::{
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::log::LogIdentity;
+use crate::log::{BackendError, LogIdentity};
 
 pub use memory::MemoryStore;
+pub use redis::{
+    HostPort, KeyPrefix, RedisAddress, RedisConfig, RedisConfigError, RedisConnectError, RedisStore, RedisTls,
+};
 
-/// Most rejected records that are kept for each proposal, the newest of each lane: enough for a person to find their
-/// own in an honest vote, and 10 MB when somebody floods it.
-pub const REJECTED_ENTRIES_MAX: usize = 65_536;
+/// Offsets in one [`PlaceBlock`]: 1,024 bits are 128 bytes, small where a lane holds few records of a partition and
+/// without much overhead where it holds many.
+pub const PLACE_BLOCK_OFFSETS: u64 = 1024;
+
+/// Words of a [`PlaceBlock`].
+pub const PLACE_BLOCK_WORDS: usize = 16;
 
 /// The store's backends. Clones share it.
 #[derive(Debug, Clone)]
 pub enum Store {
     /// In this process, gone with it.
     Memory(MemoryStore),
+    /// In a Redis, shared by processes.
+    Redis(RedisStore),
 }
 
 /// Up to where a lane's verdicts are in the store.
@@ -64,8 +73,8 @@ pub struct LaneBatch {
     pub counters: LaneCounters,
     /// Voters whose standing ballot is new or another, each once, with the new one.
     pub standing: Vec<(Voter, StandingBallot)>,
-    /// Rejected records, for the bounded list that answers "why does my ballot not count".
-    pub rejected: Vec<RejectedEntry>,
+    /// The blocks of places that the batch touched, each with all its bits afterwards.
+    pub places: Vec<PlaceBlock>,
 }
 
 /// All of a lane, to be written at once when the store has lost it or holds another log's.
@@ -79,8 +88,8 @@ pub struct LaneState {
     pub counters: LaneCounters,
     /// Every standing ballot, each voter once.
     pub standing: Vec<(Voter, StandingBallot)>,
-    /// The newest rejected records, the oldest first.
-    pub rejected: Vec<RejectedEntry>,
+    /// Every place whose verdict is in it.
+    pub places: Vec<PlaceBlock>,
 }
 
 /// How many verdicts a lane has seen.
@@ -92,17 +101,16 @@ pub struct LaneCounters {
     pub rejected: BTreeMap<Rejection, u64>,
 }
 
-/// A rejected record as readers see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectedEntry {
-    /// Why.
-    pub rejection: Rejection,
-    /// Where the record lies.
-    pub place: Place,
-    /// The ballot's identity, where it could be read.
-    pub digest: Option<Digest>,
-    /// The voter it claims to speak for (anybody can claim), where it could be read.
-    pub claimed_voter: Option<Voter>,
+/// Which records of one block of a ballots partition have their verdict in the lane: what a new owner needs to count each
+/// record once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaceBlock {
+    /// Partition of the ballots topic.
+    pub partition: u32,
+    /// Offsets divided by [`PLACE_BLOCK_OFFSETS`].
+    pub block: u64,
+    /// A bit an offset, the lowest offset in the lowest bit of the first word.
+    pub bits: [u64; PLACE_BLOCK_WORDS],
 }
 
 /// What became of a write.
@@ -124,14 +132,14 @@ pub struct ProposalView {
     pub totals: Totals,
     /// Sum over the lanes.
     pub counters: LaneCounters,
-    /// Each lane's next offset.
-    pub next_offsets: Vec<u64>,
+    /// Where each lane stands; `None` where the store has nothing of it.
+    pub positions: Vec<Option<LanePosition>>,
 }
 
 /// Why the store did not do what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum StoreError {
-    /// The proposal was never registered.
+    /// The proposal was never registered in this process, which can be done at any time.
     #[error("the store does not know proposal {proposal}")]
     UnknownProposal {
         /// The proposal.
@@ -151,6 +159,22 @@ pub enum StoreError {
         /// The proposal.
         proposal: ProposalId,
     },
+    /// The store did not answer in time or refused: whether a write was done is not known. Asking again later may
+    /// succeed, and a repeated write is harmless.
+    #[error("the store is unavailable")]
+    Unavailable {
+        /// What happened.
+        #[source]
+        source: BackendError,
+    },
+    /// What lies in the store cannot be what was written there: its owner replaces it from the log.
+    #[error("the store's state of proposal {proposal} is damaged: {problem}")]
+    Damaged {
+        /// The proposal.
+        proposal: ProposalId,
+        /// What does not fit.
+        problem: String,
+    },
 }
 
 impl LaneCounters {
@@ -168,6 +192,7 @@ impl Store {
     pub async fn register(&self, proposal: ProposalId, rules: CountingRules, lanes: u16) -> Result<(), StoreError> {
         match self {
             Self::Memory(store) => store.register(proposal, rules, lanes),
+            Self::Redis(store) => store.register(proposal, rules, lanes).await,
         }
     }
 
@@ -177,6 +202,7 @@ impl Store {
     pub async fn apply(&self, proposal: ProposalId, lane: Lane, batch: LaneBatch) -> Result<ApplyOutcome, StoreError> {
         match self {
             Self::Memory(store) => store.apply(proposal, lane, batch),
+            Self::Redis(store) => store.apply(proposal, lane, batch).await,
         }
     }
 
@@ -190,6 +216,7 @@ impl Store {
     ) -> Result<ApplyOutcome, StoreError> {
         match self {
             Self::Memory(store) => store.replace(proposal, lane, seen, state),
+            Self::Redis(store) => store.replace(proposal, lane, seen, state).await,
         }
     }
 
@@ -197,6 +224,15 @@ impl Store {
     pub async fn lane_position(&self, proposal: ProposalId, lane: Lane) -> Result<Option<LanePosition>, StoreError> {
         match self {
             Self::Memory(store) => store.lane_position(proposal, lane),
+            Self::Redis(store) => store.lane_position(proposal, lane).await,
+        }
+    }
+
+    /// All of a lane, of one instant: what a new owner goes on from. `None` if the store has nothing of it.
+    pub async fn load_lane(&self, proposal: ProposalId, lane: Lane) -> Result<Option<LaneState>, StoreError> {
+        match self {
+            Self::Memory(store) => store.load_lane(proposal, lane),
+            Self::Redis(store) => store.load_lane(proposal, lane).await,
         }
     }
 
@@ -204,20 +240,26 @@ impl Store {
     pub async fn drop_lane(&self, proposal: ProposalId, lane: Lane) -> Result<(), StoreError> {
         match self {
             Self::Memory(store) => store.drop_lane(proposal, lane),
+            Self::Redis(store) => store.drop_lane(proposal, lane).await,
         }
     }
 
-    /// Forgets all lanes of all proposals.
-    pub async fn flush(&self) {
+    /// Forgets all lanes of all proposals that are registered in this process.
+    pub async fn flush(&self) -> Result<(), StoreError> {
         match self {
-            Self::Memory(store) => store.flush(),
+            Self::Memory(store) => {
+                store.flush();
+                Ok(())
+            }
+            Self::Redis(store) => store.flush().await,
         }
     }
 
-    /// The totals of a proposal over all lanes, of one instant; `None` if it was never registered.
+    /// The totals of a proposal over all lanes, of one instant; `None` if it was never registered in this process.
     pub async fn view(&self, proposal: ProposalId) -> Result<Option<ProposalView>, StoreError> {
         match self {
             Self::Memory(store) => Ok(store.view(proposal)),
+            Self::Redis(store) => store.view(proposal).await,
         }
     }
 
@@ -229,6 +271,7 @@ impl Store {
     ) -> Result<Option<StandingBallot>, StoreError> {
         match self {
             Self::Memory(store) => store.standing_ballot(proposal, voter),
+            Self::Redis(store) => store.standing_ballot(proposal, voter).await,
         }
     }
 
@@ -241,6 +284,7 @@ impl Store {
     ) -> Result<Vec<(Voter, StandingBallot)>, StoreError> {
         match self {
             Self::Memory(store) => store.standing_after(proposal, after, limit),
+            Self::Redis(store) => store.standing_after(proposal, after, limit).await,
         }
     }
 
@@ -253,13 +297,7 @@ impl Store {
     ) -> Result<Vec<(Voter, Power, Choice)>, StoreError> {
         match self {
             Self::Memory(store) => store.leaderboard(proposal, after, limit),
-        }
-    }
-
-    /// The kept rejections of records that claim to speak for this voter, by place.
-    pub async fn rejections_of(&self, proposal: ProposalId, voter: Voter) -> Result<Vec<RejectedEntry>, StoreError> {
-        match self {
-            Self::Memory(store) => store.rejections_of(proposal, voter),
+            Self::Redis(store) => store.leaderboard(proposal, after, limit).await,
         }
     }
 
@@ -267,6 +305,7 @@ impl Store {
     pub fn changes(&self, proposal: ProposalId) -> Result<watch::Receiver<u64>, StoreError> {
         match self {
             Self::Memory(store) => store.changes(proposal),
+            Self::Redis(store) => store.changes(proposal),
         }
     }
 }

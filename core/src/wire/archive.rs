@@ -141,7 +141,9 @@ pub fn decode(line: &str) -> Result<ArchiveLine, WireError> {
                 Decision::Definition(definition) => Ok(ArchiveLine::Definition(definition)),
                 Decision::Cut(cut) => Ok(ArchiveLine::Cut(cut)),
                 Decision::Result(result) => Ok(ArchiveLine::Result(result)),
-                Decision::PlatformKey(_) => Err(FORMAT.malformed("kind: an archive has no key line")),
+                Decision::PlatformKey(_) | Decision::Log(_) | Decision::Dispute(_) => {
+                    Err(FORMAT.malformed("kind: an archive has no such line"))
+                }
             };
         }
     };

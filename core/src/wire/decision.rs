@@ -1,5 +1,6 @@
-//! Decision records, the values of `pnyx.proposals`: JSON objects `{"v":1,"kind":"key|definition|cut|result",…}`.
+//! Decision records, the values of `pnyx.proposals`: JSON objects `{"v":1,"kind":"log|key|definition|cut|dispute|result",…}`.
 
+use alloy_primitives::hex;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -8,17 +9,26 @@ use super::{
     json::{Format, VERSION, to_json},
     result::{self, CutDto},
 };
-use crate::decisions::Decision;
+use crate::{
+    decisions::Decision,
+    id::{LogIdentity, ProposalId},
+    result::Dispute,
+};
 
 const FORMAT: Format = Format("decision record");
 
+const KIND_LOG: &str = "log";
 const KIND_KEY: &str = "key";
 const KIND_DEFINITION: &str = "definition";
 const KIND_CUT: &str = "cut";
+const KIND_DISPUTE: &str = "dispute";
 
 /// The bytes of a decision: the same decision always gives the same bytes.
 pub fn encode(decision: &Decision) -> Vec<u8> {
     let json = match decision {
+        Decision::Log(identity) => {
+            to_json(&LogRecordDto { v: VERSION, kind: KIND_LOG.to_owned(), log: hex::encode_prefixed(identity.0) })
+        }
         Decision::PlatformKey(key) => {
             to_json(&KeyRecordDto { v: VERSION, kind: KIND_KEY.to_owned(), key: key.to_string() })
         }
@@ -28,6 +38,12 @@ pub fn encode(decision: &Decision) -> Vec<u8> {
             definition: DefinitionDto::of(definition),
         }),
         Decision::Cut(cut) => to_json(&CutRecordDto { v: VERSION, kind: KIND_CUT.to_owned(), cut: CutDto::of(cut) }),
+        Decision::Dispute(dispute) => to_json(&DisputeRecordDto {
+            v: VERSION,
+            kind: KIND_DISPUTE.to_owned(),
+            proposal: dispute.proposal.to_string(),
+            differences: dispute.differences().to_vec(),
+        }),
         Decision::Result(result) => result::encode(result),
     };
     json.into_bytes()
@@ -36,6 +52,10 @@ pub fn encode(decision: &Decision) -> Vec<u8> {
 /// The decision of bytes. Strict: refuses whatever [`encode`] would not have written, so a decision has one encoding.
 pub fn decode(bytes: &[u8]) -> Result<Decision, WireError> {
     let decision = match FORMAT.kind(bytes)?.as_deref() {
+        Some(KIND_LOG) => {
+            let LogRecordDto { v: _, kind: _, log } = FORMAT.parse(bytes)?;
+            Decision::Log(LogIdentity(FORMAT.hex("log", &log)?))
+        }
         Some(KIND_KEY) => {
             let KeyRecordDto { v: _, kind: _, key } = FORMAT.parse(bytes)?;
             Decision::PlatformKey(FORMAT.voter("key", &key)?)
@@ -47,6 +67,11 @@ pub fn decode(bytes: &[u8]) -> Result<Decision, WireError> {
         Some(KIND_CUT) => {
             let CutRecordDto { v: _, kind: _, cut } = FORMAT.parse(bytes)?;
             Decision::Cut(cut.into_cut(FORMAT)?)
+        }
+        Some(KIND_DISPUTE) => {
+            let DisputeRecordDto { v: _, kind: _, proposal, differences } = FORMAT.parse(bytes)?;
+            let proposal: ProposalId = FORMAT.field("proposal", proposal.parse())?;
+            Decision::Dispute(Dispute::new(proposal, differences))
         }
         Some(result::KIND) => {
             // Its own decoder is as strict.
@@ -82,4 +107,21 @@ struct CutRecordDto {
     v: u8,
     kind: String,
     cut: CutDto,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogRecordDto {
+    v: u8,
+    kind: String,
+    log: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DisputeRecordDto {
+    v: u8,
+    kind: String,
+    proposal: String,
+    differences: Vec<String>,
 }

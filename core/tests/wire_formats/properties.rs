@@ -240,7 +240,7 @@ proptest! {
     }
 
     #[test]
-    fn a_decision_has_one_encoding(which in 0_usize..4, edits in edits()) {
+    fn a_decision_has_one_encoding(which in 0_usize..6, edits in edits()) {
         let bytes = edited(decision::encode(&samples::decisions()[which]), &edits);
         if let Ok(read) = decision::decode(&bytes) {
             prop_assert_eq!(decision::encode(&read), bytes);

@@ -7,14 +7,14 @@ use pnyx_core::{
     choice::{ApprovalSet, Choice, Ranking, Weights},
     counting::Scores,
     decisions::Decision,
-    id::{Digest, Place, ProposalId, RecordHash, Root, Voter},
+    id::{Digest, LogIdentity, Place, ProposalId, RecordHash, Root, Voter},
     merkle::{self, RootBuilder},
     outcome::{Outcome, OutcomeDecision},
     power::Power,
     proposal::{Abstentions, Definition, Fraction, Proposal, ProposalParts, Quorum, Strategy, Voting, VotingSystem},
     receipt::{Receipt, SignedReceipt, sign_receipts},
     rejection::Rejection,
-    result::{Cut, CutPartition, Provenance, PublishedResult, ResultCore},
+    result::{Cut, CutPartition, Dispute, Provenance, PublishedResult, ResultCore},
     signing::SigningKey,
     tally::StandingBallot,
     time::{TimestampMs, Window},
@@ -160,13 +160,21 @@ pub(crate) fn receipts() -> Vec<SignedReceipt> {
     sign_receipts(&receipts, &platform_key())
 }
 
-pub(crate) fn decisions() -> [Decision; 4] {
+/// In the order in which the kinds were introduced: golden lines are only ever added.
+pub(crate) fn decisions() -> [Decision; 6] {
     [
         Decision::PlatformKey(platform_key().address()),
         Decision::Definition(Box::new(definition())),
         Decision::Cut(cut()),
         Decision::Result(Box::new(result())),
+        Decision::Log(LogIdentity([0x44; 16])),
+        Decision::Dispute(dispute()),
     ]
+}
+
+pub(crate) fn dispute() -> Dispute {
+    let differences = ["ballots: live 3, recount 2", "power: live 1256.5, recount 1255.500000000000000002"];
+    Dispute::new(proposal_id(), differences.map(str::to_owned))
 }
 
 pub(crate) fn archive() -> Vec<ArchiveLine> {

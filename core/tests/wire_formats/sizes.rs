@@ -14,7 +14,7 @@ use pnyx_core::{
         TITLE_BYTES_MAX, Voting, VotingSystem,
     },
     rejection::Rejection,
-    result::{Cut, CutPartition, Provenance, PublishedResult, ResultCore},
+    result::{Cut, CutPartition, DISPUTE_DIFFERENCES_MAX, Dispute, Provenance, PublishedResult, ResultCore},
     time::{TimestampMs, Window},
     wire::decision,
 };
@@ -119,6 +119,17 @@ fn every_cut_and_result_fit_far_below_a_record() {
         let bytes = decision::encode(&decision).len();
         assert!(bytes < RECORD_BYTES_MAX / 8, "{bytes} bytes");
     }
+}
+
+/// Differences are our own sentences, but even text that JSON writes with six bytes a character fits.
+#[test]
+fn every_dispute_fits_into_a_record_and_stays_as_it_is() {
+    let longest = "\u{1}".repeat(RECORD_BYTES_MAX);
+    let dispute = Dispute::new(samples::proposal_id(), vec![longest; 2 * DISPUTE_DIFFERENCES_MAX]);
+    assert_eq!(dispute.differences().len(), DISPUTE_DIFFERENCES_MAX);
+    let record = decision::encode(&Decision::Dispute(dispute.clone()));
+    assert!(record.len() < RECORD_BYTES_MAX / 4, "{} bytes", record.len());
+    assert_eq!(decision::decode(&record), Ok(Decision::Dispute(dispute)));
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Documents that say nearly the right thing, and what the decoders answer.
 
 use expect_test::{Expect, expect};
-use pnyx_core::wire::{WireError, archive, decision, receipt, result, verdict};
+use pnyx_core::{
+    result::DISPUTE_DIFFERENCES_MAX,
+    wire::{WireError, archive, decision, receipt, result, verdict},
+};
 
 use crate::samples;
 
@@ -112,6 +115,47 @@ fn canonical_documents_have_one_form() {
 }
 
 #[test]
+fn log_and_dispute_records_have_one_form() {
+    check(
+        decision_with(4, "\"0x44", "\"0x4"),
+        expect!["decision record is malformed: log: expected 0x followed by 32 lower-case hexadecimal digits"],
+    );
+    check(
+        decision_with(4, "\"0x44", "\"44"),
+        expect!["decision record is malformed: log: expected 0x followed by 32 lower-case hexadecimal digits"],
+    );
+    check(
+        decision_with(4, "0x4444", "0x4A44"),
+        expect!["decision record is malformed: log: expected 0x followed by 32 lower-case hexadecimal digits"],
+    );
+    check(
+        decision_with(4, "\"log\":\"0x", "\"identity\":\"0x"),
+        expect![
+            "decision record is malformed: unknown field `identity`, expected one of `v`, `kind`, `log` at line 1 column 30"
+        ],
+    );
+    check(
+        decision_with(5, r#""proposal":"0x"#, r#""proposal":"0X"#),
+        expect!["decision record is malformed: proposal: expected 0x followed by 64 lower-case hexadecimal digits"],
+    );
+    check(
+        decision_with(5, r#""differences":["#, r#""differences":[1,"#),
+        expect!["decision record is malformed: invalid type: integer `1`, expected a string at line 1 column 120"],
+    );
+    check(
+        decision_with(5, r#""differences":["#, r#""note":"","differences":["#),
+        expect![
+            "decision record is malformed: unknown field `note`, expected one of `v`, `kind`, `proposal`, `differences` at line 1 column 110"
+        ],
+    );
+    let many = format!("\"differences\":[{}", r#""more","#.repeat(DISPUTE_DIFFERENCES_MAX));
+    check(
+        decision_with(5, r#""differences":["#, &many),
+        expect!["decision record is malformed: its bytes are not the canonical ones"],
+    );
+}
+
+#[test]
 fn archive_lines_are_checked_by_kind() {
     let ballot = archive::encode(&samples::archive()[6]);
     let with = |from, to| archive::decode(&altered(&ballot, from, to));
@@ -128,8 +172,12 @@ fn archive_lines_are_checked_by_kind() {
     );
     check(
         archive::decode(&String::from_utf8(decision::encode(&samples::decisions()[0])).unwrap()),
-        expect!["archive line is malformed: kind: an archive has no key line"],
+        expect!["archive line is malformed: kind: an archive has no such line"],
     );
+    for which in [4, 5] {
+        let line = String::from_utf8(decision::encode(&samples::decisions()[which])).unwrap();
+        assert!(archive::decode(&line).is_err(), "an archive has no such line: {line}");
+    }
     check(with(r#"{"single":2}"#, r#"{"single":0}"#), expect!["archive line is malformed: choice: is not canonical"]);
     check(
         with(r#"{"single":2}"#, r#"{"approval":[1,1]}"#),

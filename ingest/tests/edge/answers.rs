@@ -1,9 +1,10 @@
 //! What each request is answered.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, net::SocketAddr, num::NonZeroU32};
 
 use axum::{
     body::{Body, Bytes},
+    extract::ConnectInfo,
     http::{Method, Request, Response},
 };
 use expect_test::{Expect, expect};
@@ -15,7 +16,7 @@ use pnyx_core::{
     result::{Cut, CutPartition},
     time::TimestampMs,
 };
-use pnyx_ingest::Cors;
+use pnyx_ingest::{Cors, IngestConfig, RateLimit};
 use tower::ServiceExt as _;
 
 use crate::support::{Answer, Bed, SPACE, ballot, ballot_at, ballot_for};
@@ -220,4 +221,30 @@ async fn browsers_of_allowed_origins_may_post() {
     let origin = "https://vote.example.org";
     assert_eq!(allowed(&bed, &one, origin).await.as_deref(), Some(origin));
     assert_eq!(allowed(&bed, &one, "https://somewhere.example").await, None);
+}
+
+#[tokio::test]
+async fn each_address_has_a_share_of_its_own() {
+    let rate_limit =
+        RateLimit { requests_per_second: NonZeroU32::MIN, trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()] };
+    let bed = Bed::with(IngestConfig { rate_limit: Some(rate_limit), ..IngestConfig::default() }).await;
+    let id = bed.open().await;
+    let post = async |peer: [u8; 4], forwarded: &str, voter: u8| {
+        let request = Request::post("/").header("x-forwarded-for", forwarded);
+        let peer = ConnectInfo(SocketAddr::from((peer, 4711)));
+        bed.send(request.extension(peer).body(ballot(id, voter).into()).unwrap()).await
+    };
+    assert_eq!(post([10, 0, 0, 1], "203.0.113.1", 1).await.status, 200);
+    let refused = post([10, 0, 0, 1], "203.0.113.1", 2).await;
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (429, Some("1")));
+    expect![[
+        r#"{"detail":"from this address; nothing was stored","error":"client_error","error_description":"too many requests"}"#
+    ]]
+    .assert_eq(&refused.body.to_string());
+    // Another address, and the same voter, are not touched by it; what a client claims by itself changes nothing.
+    assert_eq!(post([10, 0, 0, 1], "203.0.113.2", 1).await.status, 200);
+    assert_eq!(post([192, 0, 2, 1], "203.0.113.3", 3).await.status, 200);
+    assert_eq!(post([192, 0, 2, 1], "203.0.113.4", 4).await.status, 429);
+    let metrics = bed.metrics.encode();
+    assert!(metrics.contains("pnyx_ingest_requests_total{outcome=\"rateLimited\"} 2\n"), "{metrics}");
 }

@@ -58,7 +58,7 @@ impl Connection {
     }
 
     /// Posts a ballot; anything but an acknowledgement is an error.
-    fn post(&mut self, body: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn post(&mut self, body: &[u8]) -> anyhow::Result<()> {
         self.request.clear();
         write!(
             self.request,

@@ -2,7 +2,7 @@
 //! recovery of their signatures; and what a ballot costs where many are counted already, beside what it costs at first.
 //!
 //! `PNYX_BENCH_BALLOTS` sets how many ballots are counted already (1,000,000 unless it is set); a small number makes a
-//! quick run.
+//! quick run. `cargo bench --profile dev -p pnyx --bench whole -- flatness` runs one part alone, `end-to-end` the other.
 
 mod client;
 mod dev;
@@ -30,8 +30,19 @@ fn main() -> anyhow::Result<()> {
         Err(_) => COUNTED_BALLOTS,
     };
     say(&format!("{}, {} cores, load before the run {}", cpu_model()?, cores(), load_average()?))?;
-    end_to_end::measure(END_TO_END_BALLOTS.min(counted))?;
-    flatness::measure(counted)
+    if is_wanted("end-to-end") {
+        end_to_end::measure(END_TO_END_BALLOTS.min(counted))?;
+    }
+    if is_wanted("flatness") {
+        flatness::measure(counted)?;
+    }
+    Ok(())
+}
+
+/// Whether the command line names this part or none; cargo itself adds an option.
+fn is_wanted(part: &str) -> bool {
+    let mut named = env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    named.peek().is_none() || named.any(|name| name == part)
 }
 
 fn cpu_model() -> anyhow::Result<String> {

@@ -45,7 +45,7 @@ impl Console {
             }
         }
         let over = ids.iter().filter_map(|id| book.get(*id)).filter(|decisions| is_over(decisions)).count();
-        if args.open_for.is_some() && over > 0 {
+        if args.layout.open_for.is_some() && over > 0 {
             screen::line(&format!(
                 "  {over} of them were opened before and are over: a window is given once; another --data directory starts afresh"
             ));

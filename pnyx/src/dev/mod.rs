@@ -2,53 +2,48 @@
 //! cluster takes.
 
 mod console;
-mod http;
 mod platform;
-mod proposals;
 
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use pnyx_backbone::{clock, shutdown::Shutdown};
-use tokio::net::TcpListener;
+use pnyx_backbone::{clock, health::Health, shutdown::Shutdown, telemetry::Metrics};
 
-use self::{console::Console, platform::Platform, proposals::Layout};
-use crate::{cli::DevArgs, screen};
+use self::{console::Console, platform::Platform};
+use crate::{
+    cli::DevArgs,
+    proposing::{Layout, propose},
+    screen,
+    serving::Listener,
+};
 
 /// How long a shutdown may take: acknowledgements in flight are bounded by 2 s, batches in hand by less.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
+/// Between Ctrl-C and the end of taking requests: there is no balancer that had to notice.
+const NOTICE: Duration = Duration::ZERO;
+
 /// Runs the platform until Ctrl-C.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
-    shutdown.listen_for_signals().context("listening for Ctrl-C")?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("listening on {}: is another process there? --listen chooses another", args.listen))?;
-    let url = format!("http://{}", listener.local_addr().context("reading the address")?);
-    let platform = Platform::start(&args, &shutdown).await?;
-    let layout = Layout {
-        domain: args.domain.clone(),
-        lanes: args.lanes,
-        ballots_partitions: args.partitions,
-        open_for_ms: args.open_for.map(|open_for| u64::try_from(open_for.as_millis())).transpose()?,
-    };
-    let ids = proposals::propose(&args.paths, &layout, &platform.proposals, clock::now()).await?;
+    shutdown.listen_for_signals(NOTICE).context("listening for Ctrl-C")?;
+    let metrics = Metrics::new();
+    let health = Health::new(shutdown.clone(), metrics.clone());
+    let starting = health.check("start");
+    let listener = Listener::bind(args.listen, &health, &shutdown).await?;
+    let url = listener.url();
+    let platform = Platform::start(&args, &health, &metrics, &shutdown).await?;
+    let layout = Layout::new(&args.layout, args.domain.clone())?;
+    let ids = propose(&args.paths, &layout, &platform.log, &platform.proposals, clock::now()).await?;
     let console = Console::new(url.clone());
     console.banner(&args);
     console.proposals(&args, &platform.proposals, &ids);
     console.follow(&platform, &shutdown);
-    platform.serve(listener, &shutdown);
+    platform.serve(listener, starting);
     console.ready();
     let drained = shutdown.drained(DRAIN_LIMIT).await;
     platform.close().await;
     drained.context("shutting down")?;
     screen::line("stopped · everything acknowledged is in the log");
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Prints the OpenAPI document of the whole HTTP API.
-pub(crate) fn print_openapi() -> anyhow::Result<ExitCode> {
-    screen::line(&http::openapi_json()?);
     Ok(ExitCode::SUCCESS)
 }

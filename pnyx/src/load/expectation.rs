@@ -25,7 +25,7 @@ pub(super) struct Standing {
 }
 
 /// What one proposal must come to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Expectation {
     /// Standing ballots by lower-case address.
     pub(super) standing: BTreeMap<String, Standing>,
@@ -34,6 +34,11 @@ pub(super) struct Expectation {
 }
 
 impl Expectation {
+    /// Nothing beside what stood before.
+    pub(super) const fn starting_from(standing: BTreeMap<String, Standing>) -> Self {
+        Self { standing, rejected: BTreeMap::new() }
+    }
+
     /// Takes an acknowledged honest ballot, in any order, any number of times.
     pub(super) fn cast(&mut self, target: &Target, honest: &Honest) {
         let order = (honest.signed_at_s, honest.digest.clone());

@@ -7,21 +7,25 @@ mod expectation;
 mod faults;
 mod plan;
 mod proposal;
+mod readers;
 mod report;
+mod result;
 mod sender;
 mod signing;
 
-use std::{fs, io::Write as _, process::ExitCode, time::Instant};
+use std::{fs, io::Write as _, path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use self::{
-    compare::Before,
+    compare::{Before, Comparison, Expected as ExpectedCount},
     expectation::Expectation,
     plan::{Expected, Planner, Shot},
     proposal::Target,
+    readers::Readers,
+    report::Report,
     sender::{Pace, Sent},
 };
 use crate::{EXIT_FOUND_WRONG, cli::LoadArgs, client::Platform};
@@ -31,33 +35,52 @@ const PAGE: usize = 100;
 
 /// Runs the command.
 pub(crate) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
-    let LoadArgs { ballots, seed, rate, connections, proposals, resend_for, receipts, json, platform } = args;
+    let LoadArgs {
+        ballots,
+        seed,
+        rate,
+        connections,
+        proposals,
+        resend_for,
+        receipts,
+        counted_within,
+        until_final,
+        json,
+        url,
+        read_url,
+    } = args;
     anyhow::ensure!(ballots > 0, "--ballots must be at least 1");
     anyhow::ensure!(rate != Some(0), "--rate must be at least 1; leave it out to send as fast as answers come");
-    let platform = Platform::new(&platform.url, connections.into())?;
-    let (targets, closed) = targets(&platform, &proposals).await?;
-    let before = compare::before(&platform, &targets).await?;
+    let edge = Platform::new(&url, connections.into())?;
+    let readers = Readers::new(&if read_url.is_empty() { vec![url] } else { read_url }, counted_within)?;
+    let (targets, closed) = targets(&readers, &proposals).await?;
+    let before = compare::before(&readers, &targets).await?;
     let shots = sign(&targets, closed.as_ref(), seed, ballots, json)?;
-    let pace = Pace { rate, connections, resend_for };
-    let (shots, sent) = sender::send(platform.clone(), shots, pace, progress("sending  ", ballots, json)).await?;
+    let windows = targets.iter().map(|target| target.closes_at_s).collect();
+    let pace = Pace { rate, connections, resend_for, closes_at_s: windows };
+    let (shots, sent) = sender::send(edge, shots, pace, progress("sending  ", ballots, json)).await?;
     if let Some(path) = receipts {
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(&path)?;
-        file.write_all((sent.receipts.join("\n") + "\n").as_bytes())
-            .with_context(|| format!("writing {}", path.display()))?;
+        keep_receipts(&path, &sent.receipts)?;
     }
     let answered = Instant::now();
-    let expectations = expectations(&targets, &before, &shots, &sent);
-    let counted = compare::wait_until_counted(&platform, &targets, answered).await?;
-    let exact_rejections = resend_for.is_none();
-    let comparison = compare::compare(&platform, &targets, &expectations, &before, exact_rejections).await?;
-    let report = report::Report { targets: &targets, sent: &sent, counted, comparison: &comparison };
-    report.show(json);
-    let good = sent.unexpected == 0 && comparison.differences.is_empty();
+    let expected = expected(&targets, before, &shots, &sent);
+    compare::wait_until_counted(&readers, &targets, &expected).await?;
+    let counted = answered.elapsed();
+    let mut comparison = Comparison::default();
+    for replica in readers.replicas() {
+        compare::compare(&readers, replica, &targets, &expected, &mut comparison).await?;
+    }
+    if until_final {
+        result::compare(&readers, &targets, &expected, &mut comparison).await?;
+    }
+    Report { targets: &targets, sent: &sent, counted, comparison: &comparison }.show(json);
+    let good = sent.unexpected == 0 && sent.given_up == 0 && comparison.differences.is_empty();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND_WRONG) })
 }
 
 /// The open proposals to vote on, and one that is not open where there is one.
-async fn targets(platform: &Platform, wanted: &[String]) -> anyhow::Result<(Vec<Target>, Option<Target>)> {
+async fn targets(readers: &Readers, wanted: &[String]) -> anyhow::Result<(Vec<Target>, Option<Target>)> {
+    let platform = readers.first();
     let mut open = Vec::new();
     let mut closed = None;
     let mut cursor = String::new();
@@ -83,6 +106,11 @@ async fn targets(platform: &Platform, wanted: &[String]) -> anyhow::Result<(Vec<
     Ok((open, closed))
 }
 
+fn keep_receipts(path: &Path, receipts: &[String]) -> anyhow::Result<()> {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all((receipts.join("\n") + "\n").as_bytes()).with_context(|| format!("writing {}", path.display()))
+}
+
 /// Draws and signs every ballot before the first is sent, so that sending measures the platform alone.
 fn sign(
     targets: &[Target],
@@ -103,20 +131,32 @@ fn sign(
 }
 
 /// What each proposal must come to, from what was acknowledged.
-fn expectations(targets: &[Target], before: &[Before], shots: &[Shot], sent: &Sent) -> Vec<Expectation> {
-    let mut expectations: Vec<Expectation> = before.iter().map(Before::expectation).collect();
+fn expected(targets: &[Target], before: Vec<Before>, shots: &[Shot], sent: &Sent) -> Vec<ExpectedCount> {
+    // Whatever was sent again may be in the log more than once, and what was given up may be there all the same.
+    let exact_rejections = sent.resent == 0 && sent.given_up == 0;
+    let mut expected: Vec<ExpectedCount> = before
+        .into_iter()
+        .map(|before| ExpectedCount {
+            expectation: Expectation::starting_from(before.standing.clone()),
+            given_up: Vec::new(),
+            acknowledged: 0,
+            before,
+            exact_rejections,
+        })
+        .collect();
     for (shot, acknowledged) in shots.iter().zip(&sent.acknowledged) {
-        if !acknowledged {
-            continue;
-        }
-        let expectation = &mut expectations[shot.target];
-        match &shot.expected {
-            Expected::Counts(honest) => expectation.cast(&targets[shot.target], honest),
-            Expected::RejectedLater { fault } => *expectation.rejected.entry(fault.name()).or_default() += 1,
-            Expected::RefusedAtEdge { .. } => {}
+        let ExpectedCount { expectation, given_up, acknowledged: acknowledgements, .. } = &mut expected[shot.target];
+        *acknowledgements += u64::from(*acknowledged);
+        match (&shot.expected, acknowledged) {
+            (Expected::Counts(honest), true) => expectation.cast(&targets[shot.target], honest),
+            (Expected::Counts(honest), false) => given_up.push(honest.clone()),
+            (Expected::RejectedLater { fault }, true) => {
+                *expectation.rejected.entry(fault.name()).or_default() += 1;
+            }
+            (Expected::RejectedLater { .. }, false) | (Expected::RefusedAtEdge { .. }, _) => {}
         }
     }
-    expectations
+    expected
 }
 
 fn progress(label: &'static str, length: u64, quiet: bool) -> ProgressBar {

@@ -47,6 +47,7 @@ impl Report<'_> {
             "sent": self.sent.acknowledged.len(), "seconds": self.sent.elapsed.as_secs_f64(), "perSecond": self.rate(),
             "accepted": self.accepted(), "refusedAsIntended": self.sent.refused_as_intended,
             "unexpected": self.sent.unexpected, "unexpectedShown": self.sent.unexpected_shown, "resent": self.sent.resent,
+            "givenUp": self.sent.given_up, "errors": self.sent.errors,
             "latencyMs": { "p50": self.latency_ms(0.5), "p99": self.latency_ms(0.99), "p999": self.latency_ms(0.999),
                 "max": self.latency_ms(1.0) },
             "countedAfterSeconds": self.counted.as_secs_f64(), "proposals": self.targets.len(),
@@ -66,8 +67,9 @@ impl Report<'_> {
             sent.elapsed.as_secs_f64()
         ));
         let resent = if sent.resent > 0 { format!(" · {} sent again", count(sent.resent)) } else { String::new() };
+        let given_up = if sent.given_up > 0 { format!(" · {} given up", count(sent.given_up)) } else { String::new() };
         screen::line(&format!(
-            "answers   {} accepted · {} refused at the edge as intended · {} unexpected{resent}",
+            "answers   {} accepted · {} refused at the edge as intended · {} unexpected{resent}{given_up}",
             size(self.accepted()),
             count(sent.refused_as_intended),
             count(sent.unexpected)
@@ -86,6 +88,10 @@ impl Report<'_> {
             count(self.comparison.voters),
             count(self.comparison.rejected)
         ));
+        if !sent.errors.is_empty() {
+            let errors: Vec<String> = sent.errors.iter().map(|(kind, times)| format!("{kind} ×{times}")).collect();
+            screen::line(&format!("errors    {}", errors.join(" · ")));
+        }
         for problem in &sent.unexpected_shown {
             screen::line(&format!("unexpected {problem}"));
         }

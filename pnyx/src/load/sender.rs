@@ -1,27 +1,36 @@
 //! Sends the shots, at a fixed rate whether or not answers come back (open loop), or as fast as answers come, and
-//! measures each from the moment it was meant to be sent.
+//! measures each from the moment it was meant to be sent. What is not acknowledged is sent again, the same bytes.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
+use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::plan::{Expected, Shot};
+use super::{
+    faults::Fault,
+    plan::{Expected, Shot},
+};
 use crate::client::{Platform, Refused};
 
 /// How often the pacing thread looks at the clock: well below the latencies of interest.
 const PACE_INTERVAL: Duration = Duration::from_micros(200);
-/// Longest pause before an unacknowledged ballot is sent again.
+/// First pause before an unacknowledged ballot is sent again; doubled each time.
+const RESEND_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Longest pause before an unacknowledged ballot is sent again, unless the answer asks for a longer one.
 const RESEND_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How many kinds of errors are counted apart: there are about ten, and a platform that invents more is not worth memory.
+const ERROR_KINDS_MAX: usize = 64;
 /// How many unexpected answers are kept to be shown.
 const UNEXPECTED_SHOWN_MAX: usize = 10;
 /// Latencies are recorded up to this many microseconds (ten minutes).
@@ -33,8 +42,10 @@ pub(super) struct Pace {
     pub(super) rate: Option<u32>,
     /// Requests in flight at once.
     pub(super) connections: u16,
-    /// For how long an unacknowledged ballot is sent again.
+    /// For how long an unacknowledged ballot is sent again, at most until its window is over.
     pub(super) resend_for: Option<Duration>,
+    /// When the window of each target closes, in seconds since the epoch.
+    pub(super) closes_at_s: Vec<u64>,
 }
 
 /// What came back.
@@ -45,6 +56,10 @@ pub(super) struct Sent {
     pub(super) refused_as_intended: u64,
     /// How often something was sent again.
     pub(super) resent: u64,
+    /// What was not acknowledged before its window or the time to send it again was over.
+    pub(super) given_up: u64,
+    /// How often each error was the answer, those after which the ballot was sent again included.
+    pub(super) errors: BTreeMap<String, u64>,
     /// How many answers were not as intended.
     pub(super) unexpected: u64,
     /// The first of them.
@@ -80,6 +95,8 @@ pub(super) async fn send(
         acknowledged: vec![false; shots.len()],
         refused_as_intended: 0,
         resent: 0,
+        given_up: 0,
+        errors: BTreeMap::new(),
         unexpected: 0,
         unexpected_shown: Vec::new(),
         receipts: Vec::new(),
@@ -154,16 +171,24 @@ async fn work(shared: Arc<Shared>) {
     }
 }
 
+/// The answer to a posted ballot: the outer error is the network's, the inner one the platform's.
+type Answer = anyhow::Result<Result<Value, Refused>>;
+
 async fn shoot(shared: &Shared, index: usize, shot: &Shot, intended: Instant) {
-    let mut pause = Duration::from_millis(50);
+    let mut pause = RESEND_PAUSE_MIN;
     let mut resent = 0;
     loop {
         let answer = shared.platform.cast(shot.body.clone()).await;
-        if let Some(resend_for) = shared.pace.resend_for
-            && is_to_be_resent(&answer)
-            && intended.elapsed() < resend_for
-        {
-            tokio::time::sleep(pause).await;
+        if let Some(error) = error_kind(shot, &answer) {
+            let mut sent = shared.sent.lock().expect("no worker panicked");
+            if sent.errors.len() < ERROR_KINDS_MAX || sent.errors.contains_key(&error) {
+                *sent.errors.entry(error).or_default() += 1;
+            }
+        }
+        let left = time_left(&shared.pace, shot, intended);
+        if is_to_be_resent(shot, &answer) && !left.is_zero() {
+            // However many ballots wait, the platform sees no more requests at once than there are connections.
+            tokio::time::sleep(pause.max(asked_pause(&answer)).min(left)).await;
             pause = (pause * 2).min(RESEND_PAUSE_MAX);
             resent += 1;
             continue;
@@ -173,22 +198,60 @@ async fn shoot(shared: &Shared, index: usize, shot: &Shot, intended: Instant) {
         let mut sent = shared.sent.lock().expect("no worker panicked");
         sent.resent += resent;
         sent.latency_us.record(latency_us).expect("clamped to the histogram's bounds");
-        note(&mut sent, index, shot, answer);
+        if is_to_be_resent(shot, &answer) || (resent > 0 && is_too_late(&answer)) {
+            sent.given_up += 1;
+        } else {
+            note(&mut sent, index, shot, answer);
+        }
         return;
     }
 }
 
+/// How long the ballot may still be sent again.
+fn time_left(pace: &Pace, shot: &Shot, intended: Instant) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let open = Duration::from_secs(pace.closes_at_s[shot.target]).saturating_sub(now);
+    pace.resend_for.map_or(open, |resend_for| open.min(resend_for.saturating_sub(intended.elapsed())))
+}
+
 /// A connection that failed or an answer that asks for another try; a ballot may be in the log all the same, and
 /// sending it again is harmless.
-fn is_to_be_resent(answer: &anyhow::Result<Result<Value, Refused>>) -> bool {
+fn is_to_be_resent(shot: &Shot, answer: &Answer) -> bool {
     match answer {
         Err(_) => true,
-        Ok(Err(refused)) => refused.status.is_server_error(),
+        Ok(Err(refused)) => {
+            let waits = [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&refused.status);
+            (refused.status.is_server_error() || waits) && !is_intended(shot, refused)
+        }
         Ok(Ok(_)) => false,
     }
 }
 
-fn note(sent: &mut Sent, index: usize, shot: &Shot, answer: anyhow::Result<Result<Value, Refused>>) {
+fn is_intended(shot: &Shot, refused: &Refused) -> bool {
+    matches!(shot.expected, Expected::RefusedAtEdge { fault } if refused.description == fault.edge_text())
+}
+
+fn is_too_late(answer: &Answer) -> bool {
+    matches!(answer, Ok(Err(refused)) if refused.description == Fault::OutsideWindow.edge_text())
+}
+
+/// What `Retry-After` asks for.
+fn asked_pause(answer: &Answer) -> Duration {
+    let asked_s = answer.as_ref().ok().and_then(|answer| answer.as_ref().err()?.retry_after_s);
+    Duration::from_secs(asked_s.unwrap_or_default())
+}
+
+/// The name under which an answer is counted, if it is an error that was not meant to come.
+fn error_kind(shot: &Shot, answer: &Answer) -> Option<String> {
+    match answer {
+        Err(_) => Some("connection".to_owned()),
+        Ok(Err(refused)) if is_intended(shot, refused) => None,
+        Ok(Err(refused)) => Some(format!("{} {}", refused.status.as_u16(), refused.description)),
+        Ok(Ok(_)) => None,
+    }
+}
+
+fn note(sent: &mut Sent, index: usize, shot: &Shot, answer: Answer) {
     let problem = match (&shot.expected, answer) {
         (Expected::Counts(honest), Ok(Ok(answer))) => {
             sent.acknowledged[index] = true;
@@ -201,7 +264,7 @@ fn note(sent: &mut Sent, index: usize, shot: &Shot, answer: anyhow::Result<Resul
             keep_receipt(sent, &answer);
             None
         }
-        (Expected::RefusedAtEdge { fault }, Ok(Err(refused))) if refused.description == fault.edge_text() => {
+        (Expected::RefusedAtEdge { .. }, Ok(Err(refused))) if is_intended(shot, &refused) => {
             sent.refused_as_intended += 1;
             None
         }

@@ -5,6 +5,16 @@
     reason = "a test's failure is its message, and not every test uses every helper"
 )]
 
+pub(crate) mod audit;
+pub(crate) mod ballots;
+pub(crate) mod front;
+pub(crate) mod http;
+pub(crate) mod load;
+pub(crate) mod pipeline;
+pub(crate) mod proposals;
+pub(crate) mod raw;
+pub(crate) mod settings;
+
 use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},

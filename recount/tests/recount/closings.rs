@@ -9,13 +9,14 @@ use pnyx_backbone::{
 use pnyx_core::{
     counting::{CountingRules, TotalsDelta},
     decisions::Decision,
-    id::{Lane, Root},
+    id::{Lane, ProposalId, Root},
     lifecycle::Phase,
     proposal::{Definition, VotingSystem},
     result::{Cut, CutPartition},
     time::TimestampMs,
+    wire,
 };
-use pnyx_recount::{RecountError, offline, recount};
+use pnyx_recount::{CloseError, RecountError, offline, recount};
 
 use crate::{
     pipeline::{PATIENCE, Platform, window_closing_in},
@@ -116,7 +117,7 @@ async fn a_difference_blocks_until_it_is_gone() {
             delta: wrong(amount),
             counters: LaneCounters::default(),
             standing: Vec::new(),
-            rejected: Vec::new(),
+            places: Vec::new(),
         };
         platform.store.apply(proposal, lane, batch).await.unwrap();
     };
@@ -124,12 +125,15 @@ async fn a_difference_blocks_until_it_is_gone() {
     shift(&platform, 1).await;
     platform.close();
     platform.phases_until(Phase::Disputed).await;
-    assert!(platform.disputes.contains(definition.proposal().id()));
+    assert!(platform.proposals.book().is_disputed(proposal));
+    let dispute = platform.proposals.book().get(proposal).unwrap().dispute.clone().unwrap();
+    assert_eq!(dispute.differences().len(), 1, "{dispute:?}");
+    assert!(dispute.differences()[0].starts_with("power: live "), "{dispute:?}");
     assert_eq!(result(&platform, &definition), None);
     assert!(platform.metrics.disputes() >= 1);
     shift(&platform, 0).await;
     platform.phases_until(Phase::Final).await;
-    assert!(!platform.disputes.contains(definition.proposal().id()));
+    assert!(!platform.proposals.book().is_disputed(proposal));
     assert!(result(&platform, &definition).is_some());
 }
 
@@ -176,6 +180,82 @@ async fn a_live_tally_past_the_cut_is_awaited_not_disputed() {
     let phases = platform.phases_until(Phase::Final).await;
     assert_eq!(phases, [Phase::Draining, Phase::Recounting, Phase::Final]);
     assert_eq!(platform.metrics.disputes(), 0);
+    assert_eq!(result(&platform, &definition).unwrap().core.ballots, 3);
+}
+
+/// Records of the topic of decisions, by kind.
+async fn decided(platform: &Platform) -> Vec<&'static str> {
+    let mut reader = platform.log.reader(&Topic::proposals(), 0, 0).unwrap();
+    let records = reader.read_available(64).await.unwrap();
+    let kind = |value: &[u8]| match wire::decision::decode(value).unwrap() {
+        Decision::Log(_) => "log",
+        Decision::PlatformKey(_) => "key",
+        Decision::Definition(_) => "definition",
+        Decision::Cut(_) => "cut",
+        Decision::Dispute(_) => "dispute",
+        Decision::Result(_) => "result",
+    };
+    records.iter().map(|record| kind(&record.value)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_proposal_is_closed_on_request_and_again_without_a_new_decision() {
+    let definition = definition(VotingSystem::RankedChoice, window_closing_in(300), 2);
+    let proposal = definition.proposal().id();
+    let platform = Platform::start().await;
+    platform.propose(&definition).await;
+    platform.count(&definition).await;
+    vote(&platform, &definition).await;
+    assert_eq!(platform.close_one(proposal).await.unwrap(), Phase::Final);
+    assert_eq!(decided(&platform).await, ["definition", "cut", "result"]);
+    assert_eq!(platform.close_one(proposal).await.unwrap(), Phase::Final);
+    assert_eq!(decided(&platform).await, ["definition", "cut", "result"]);
+    let unknown = ProposalId::new([9; 32]);
+    assert!(matches!(platform.close_one(unknown).await, Err(CloseError::UnknownProposal { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_close_at_once_agree() {
+    let definition = definition(VotingSystem::Basic, window_closing_in(300), 2);
+    let proposal = definition.proposal().id();
+    let platform = Platform::start().await;
+    platform.propose(&definition).await;
+    platform.count(&definition).await;
+    vote(&platform, &definition).await;
+    let (one, other) = tokio::join!(platform.close_one(proposal), platform.close_one(proposal));
+    assert_eq!((one.unwrap(), other.unwrap()), (Phase::Final, Phase::Final));
+    let standing = platform.proposals.book().get(proposal).cloned().unwrap();
+    assert_eq!(standing.result.unwrap().provenance.cut, *standing.cut.unwrap());
+    assert_eq!(standing.dispute, None);
+    assert_eq!(platform.metrics.disputes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_beyond_the_cut_is_reported_once_if_it_was_in_the_window() {
+    let definition = definition(VotingSystem::Approval, window_closing_in(60_000), 1);
+    let proposal = definition.proposal().id();
+    let mut platform = Platform::start().await;
+    platform.propose(&definition).await;
+    vote(&platform, &definition).await;
+    let all = offline::compare(&platform.log, &platform.proposals, proposal, NonZeroUsize::MIN, |_| {}).await.unwrap();
+    platform.count(&definition).await;
+    // The window is open still, so whatever is appended from here on is beyond the cut and in the window.
+    let cut = Cut { decided_at: pnyx_backbone::clock::now(), ..all.recounted.provenance.cut };
+    platform.proposals.decide(Decision::Cut(cut)).await.unwrap();
+    let late = ballot(&definition, 9, "[1]", pnyx_backbone::clock::now().0 / 1_000);
+    platform.append(&definition, late.clone()).await;
+    platform.close();
+    platform.phases_until(Phase::Final).await;
+    assert_eq!(platform.metrics.late_records(), 1);
+    platform.append(&definition, late).await;
+    let seen = async {
+        while platform.metrics.late_records() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("a final proposal is watched for a while");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(platform.metrics.late_records(), 2);
     assert_eq!(result(&platform, &definition).unwrap().core.ballots, 3);
 }
 

@@ -22,10 +22,10 @@ use pnyx_core::{
     verdict::{Ruling, Verdict},
     wire,
 };
-use pnyx_recount::{Archives, Closing, Config, Disputes, PhaseChange, RecountMetrics};
+use pnyx_recount::{Archives, CloseError, Closing, Config, PhaseChange, Progress, RecountMetrics};
 use pnyx_verification::{BallotRecord, ProposalVerifier};
 use tempfile::TempDir;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::sample::platform_key;
 
@@ -43,7 +43,6 @@ pub(crate) struct Platform {
     pub(crate) proposals: Proposals,
     pub(crate) archives: Arc<Archives>,
     pub(crate) metrics: RecountMetrics,
-    pub(crate) disputes: Disputes,
     pub(crate) shutdown: Shutdown,
     pub(crate) phases: broadcast::Receiver<PhaseChange>,
     phases_sender: broadcast::Sender<PhaseChange>,
@@ -68,13 +67,12 @@ impl Platform {
             Arc::new(Archives::new(log.clone(), proposals.clone(), Config::default().threads, shutdown.clone()));
         let (phases_sender, phases) = broadcast::channel(64);
         let (store, metrics) = (Store::Memory(MemoryStore::new()), RecountMetrics::register(&Metrics::new()));
-        let disputes = Disputes::default();
-        Self { dir, log, store, proposals, archives, metrics, disputes, shutdown, phases, phases_sender }
+        Self { dir, log, store, proposals, archives, metrics, shutdown, phases, phases_sender }
     }
 
     /// The same directory after everything in the process is gone.
     pub(crate) async fn restart(self) -> Self {
-        let Self { dir, log, store, proposals, archives, metrics, disputes: _, shutdown, phases, phases_sender } = self;
+        let Self { dir, log, store, proposals, archives, metrics, shutdown, phases, phases_sender } = self;
         shutdown.trigger();
         shutdown.drained(PATIENCE).await.unwrap();
         log.close().await;
@@ -116,23 +114,25 @@ impl Platform {
 
     /// Runs what is tested until shutdown.
     pub(crate) fn close(&self) {
-        let config = Config {
-            grace_after_close: Duration::from_millis(100),
-            drain_poll: Duration::from_millis(5),
-            dispute_retry: Duration::from_millis(200),
-            ..Config::default()
-        };
-        let closing = Closing {
+        self.shutdown.spawn("closing", pnyx_recount::run(config(), self.closing(), self.shutdown.clone()));
+    }
+
+    /// What is tested, of one proposal.
+    pub(crate) async fn close_one(&self, proposal: ProposalId) -> Result<Phase, CloseError> {
+        pnyx_recount::close_one(config(), self.closing(), proposal, self.shutdown.clone()).await
+    }
+
+    fn closing(&self) -> Closing {
+        Closing {
             log: self.log.clone(),
             store: self.store.clone(),
             proposals: self.proposals.clone(),
             key: platform_key(),
-            archives: Arc::clone(&self.archives),
+            archives: Some(Arc::clone(&self.archives)),
             metrics: self.metrics.clone(),
-            disputes: self.disputes.clone(),
             phases: self.phases_sender.clone(),
-        };
-        self.shutdown.spawn("closing", pnyx_recount::run(config, closing, self.shutdown.clone()));
+            progress: watch::Sender::new(Progress::default()),
+        }
     }
 
     /// The phases announced up to this one, it included.
@@ -152,6 +152,16 @@ impl Platform {
             bytes.extend(chunk.unwrap());
         }
         bytes
+    }
+}
+
+fn config() -> Config {
+    Config {
+        grace_after_close: Duration::from_millis(100),
+        drain_poll: Duration::from_millis(5),
+        dispute_retry: Duration::from_millis(200),
+        late_poll: Duration::from_millis(20),
+        ..Config::default()
     }
 }
 
@@ -237,8 +247,8 @@ impl LiveLane {
 
     async fn apply(&self, from_offset: u64, delta: TotalsDelta, standing: Vec<(Voter, StandingBallot)>) {
         let LanePosition { log, next_offset, below_cut } = self.position();
-        let (counters, rejected) = (LaneCounters::default(), Vec::new());
-        let batch = LaneBatch { log, from_offset, next_offset, below_cut, delta, counters, standing, rejected };
+        let (counters, places) = (LaneCounters::default(), Vec::new());
+        let batch = LaneBatch { log, from_offset, next_offset, below_cut, delta, counters, standing, places };
         let outcome = self.store.apply(self.proposal, self.lane, batch).await.unwrap();
         assert_eq!(outcome, ApplyOutcome::Applied);
     }
@@ -260,7 +270,7 @@ impl LiveLane {
             totals: self.tally.totals().clone(),
             counters: LaneCounters::default(),
             standing: self.tally.standing().iter().map(|(voter, ballot)| (*voter, ballot.clone())).collect(),
-            rejected: Vec::new(),
+            places: Vec::new(),
         };
         let seen = self.store.lane_position(self.proposal, self.lane).await.unwrap();
         let outcome = self.store.replace(self.proposal, self.lane, seen, state).await.unwrap();

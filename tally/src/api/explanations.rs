@@ -2,7 +2,7 @@
 
 use pnyx_core::{power::Power, rejection::Rejection, tally::StandingBallot};
 
-use super::texts::signed_at_text;
+use super::{search::Searched, texts::signed_at_text};
 
 /// Why a record does not count and, where there is something, what to do.
 pub(super) const fn rejection(rejection: Rejection) -> &'static str {
@@ -45,7 +45,7 @@ pub(super) fn standing(ballot: &StandingBallot) -> String {
 }
 
 /// Why no ballot of a voter counts.
-pub(super) fn nothing_stands(power: Power, rejected: Option<Rejection>, waiting: u64) -> String {
+pub(super) fn nothing_stands(power: Power, rejected: Option<Rejection>, searched: Searched, waiting: u64) -> String {
     let reason = match rejected {
         Some(reason) => {
             format!("no ballot counts; a record that claims this voter was rejected: {}", rejection(reason))
@@ -53,7 +53,17 @@ pub(super) fn nothing_stands(power: Power, rejected: Option<Rejection>, waiting:
         None if power.is_zero() => {
             "no ballot counts, and none would: the voter has no power under the strategies".to_owned()
         }
-        None => "no record that was judged claims to speak for this voter".to_owned(),
+        None => match searched {
+            Searched::All => "no record that was judged claims to speak for this voter".to_owned(),
+            Searched::Newest => {
+                "no ballot counts; none of the newest verdicts is about a record that claims to speak for \
+                                 this voter, and older ones can be listed under rejections"
+                    .to_owned()
+            }
+            Searched::Nothing => {
+                "no ballot counts; rejected records could not be searched at this moment, ask again".to_owned()
+            }
+        },
     };
     if waiting == 0 {
         reason

@@ -1,5 +1,8 @@
 //! The read API under `/v1`: JSON, event streams and archives, from whatever the store and the log hold now.
 //!
+//! Every process that reads the same store and log answers alike. Nothing waits for long for a store or a log that does
+//! not answer: tallies are served as they were last, with their time, and what cannot be had is 503 with `Retry-After`.
+//!
 //! `{id}` is a proposal's id, its resource's name, or `namespace/name` with the slash percent-encoded.
 
 mod conditional;
@@ -8,7 +11,9 @@ mod explanations;
 mod inclusion;
 mod paging;
 mod routes;
+mod search;
 mod snapshots;
+mod stalled;
 mod tally_json;
 mod texts;
 mod watched;
@@ -18,20 +23,27 @@ use std::{
     error::Error,
     fmt, io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::body::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
+use pnyx_backbone::store::StoreError;
 use pnyx_core::{decisions::ProposalDecisions, id::ProposalId, wire::definition::definition_json};
 use serde_json::value::RawValue;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{Tally, lock};
+use crate::{ReadError, Tally, lock};
 use error::ApiError;
 use snapshots::Snapshots;
 use watched::Watched;
+
+pub use stalled::{STALL_MAX_DEFAULT, StallBound};
+
+/// Longest that a request waits for a page from the store: a page takes milliseconds.
+const STORE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// An archive's bytes, piece by piece.
 pub type ArchiveBytes = BoxStream<'static, io::Result<Bytes>>;
@@ -57,8 +69,6 @@ pub type ArchiveOpening = BoxFuture<'static, Result<ArchiveBytes, ArchiveProblem
 pub struct RecountSource {
     /// The archive of a proposal that has a result.
     pub archive: Box<dyn Fn(ProposalId) -> ArchiveOpening + Send + Sync>,
-    /// Whether the recount of a proposal differs from its live tally.
-    pub is_disputed: Box<dyn Fn(ProposalId) -> bool + Send + Sync>,
 }
 
 /// What the handlers share. Cheap to clone.
@@ -72,6 +82,7 @@ struct Inner {
     watched: Watched,
     event_readers: Arc<Semaphore>,
     inclusion_paths: Semaphore,
+    searches: Semaphore,
     /// Definitions as JSON: they never change, and the largest take milliseconds to write.
     definitions: Mutex<BTreeMap<ProposalId, Arc<RawValue>>>,
 }
@@ -95,14 +106,23 @@ impl ApiState {
     pub fn new(tally: Tally, recount: RecountSource) -> Self {
         let event_readers = Arc::new(Semaphore::new(tally.config.event_readers_max));
         Self(Arc::new(Inner {
-            snapshots: Snapshots::default(),
+            snapshots: Snapshots::new(&tally),
             watched: Watched::default(),
             event_readers,
             inclusion_paths: Semaphore::new(inclusion::PATHS_AT_ONCE_MAX),
+            searches: Semaphore::new(search::SEARCHES_AT_ONCE_MAX),
             definitions: Mutex::default(),
             recount,
             tally,
         }))
+    }
+
+    /// What the store answers, if it does so in time.
+    async fn in_time<T>(&self, reading: impl Future<Output = Result<T, StoreError>>) -> Result<T, ApiError> {
+        match time::timeout(STORE_WAIT_MAX, reading).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(ReadError::Slow.into()),
+        }
     }
 
     fn find(&self, given: &str) -> Result<Named, ApiError> {

@@ -3,29 +3,32 @@
 //! Adding up lanes and running off a million distinct rankings takes seconds, a handful of slots microseconds. So what
 //! was computed is kept until the store changes, and after a computation that took t the next one begins at the earliest
 //! 4 t later: no proposal takes more than a fifth of a core, and small ones are always current. It runs on a blocking
-//! thread, once for whoever waits.
+//! thread, once for whoever waits. When the store announces nothing, the lanes' positions are looked at once a second:
+//! as long as they are the same, so are the totals.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use pnyx_backbone::{
-    clock,
-    log::Topic,
-    store::{LaneCounters, ProposalView},
+    clock, drain,
+    log::LogIdentity,
+    shutdown::Shutdown,
+    store::{LaneCounters, LanePosition, ProposalView, Store, StoreError},
 };
 use pnyx_core::{
     counting::{CountingRules, Totals},
     decisions::ProposalDecisions,
-    id::ProposalId,
-    lifecycle::Phase,
+    id::{Lane, ProposalId},
+    lifecycle::{Evidence, Phase, phase},
     outcome::{Outcome, outcome},
     proposal::Definition,
 };
 use serde::Serialize;
-use tokio::{runtime::Handle, task};
+use tokio::{runtime::Handle, task, time::Instant};
 
 use super::{
     ApiState,
@@ -33,13 +36,22 @@ use super::{
     error::ApiError,
     tally_json::TallyDto,
 };
-use crate::{Evidence, Tally, lock, phase};
+use crate::{
+    ReadError, Tally, lock,
+    recent::{Read, Recent},
+};
 
 /// Pause after a computation, in multiples of what it took.
 const REST_FACTOR: u32 = 4;
 
+/// How long totals are taken for current without a look at the store.
+const UNCHECKED_MAX: Duration = Duration::from_secs(1);
+
+/// Age above which a tally is called stale: twice what it takes to notice a change that was not announced.
+pub(super) const STALE_AGE: Duration = Duration::from_secs(2);
+
 /// The totals of one instant and what they come to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Counted {
     /// Standing ballots.
     pub(super) ballots: u64,
@@ -47,10 +59,12 @@ pub(super) struct Counted {
     pub(super) counters: LaneCounters,
     /// Scores, quorum, decision.
     pub(super) outcome: Outcome,
-    /// Each lane's next offset in the store.
+    /// Where the store has each lane, of whatever log.
+    positions: Vec<Option<LanePosition>>,
+    /// Each lane's next offset in the store; 0 where it has nothing of this log.
     pub(super) next_offsets: Vec<u64>,
     /// The highest next offset that each lane had when the figures above were counted.
-    counted_offsets: Vec<u64>,
+    pub(super) counted_offsets: Vec<u64>,
     /// The store's version before the totals were read.
     store_version: Option<u64>,
     rest_until: Instant,
@@ -63,69 +77,95 @@ pub(super) struct Snapshot {
     pub(super) phase: Phase,
     /// The tally.
     pub(super) tally: TallyDto,
-    /// Stands for all of the above; survives restarts and is the same on every replica.
+    /// Stands for all of the above but the tally's age; survives restarts and is the same on every replica.
     pub(super) version: String,
 }
 
-/// The last computation of each proposal, each behind a lock that is held while it is repeated.
-#[derive(Debug, Default)]
+/// The last computation of each proposal.
+#[derive(Debug)]
 pub(super) struct Snapshots {
-    by_proposal: Mutex<BTreeMap<ProposalId, Slot>>,
+    shutdown: Shutdown,
+    by_proposal: Mutex<BTreeMap<ProposalId, Arc<Recent<Arc<Counted>>>>>,
 }
 
-type Slot = Arc<tokio::sync::Mutex<Option<Arc<Counted>>>>;
+impl Snapshots {
+    pub(super) fn new(tally: &Tally) -> Self {
+        Self { shutdown: tally.shutdown.clone(), by_proposal: Mutex::default() }
+    }
+
+    fn of(&self, id: ProposalId) -> Arc<Recent<Arc<Counted>>> {
+        let mut by_proposal = lock(&self.by_proposal);
+        by_proposal.entry(id).or_insert_with(|| Recent::new(Duration::ZERO, self.shutdown.clone())).clone()
+    }
+}
 
 impl ApiState {
-    /// The tally and phase now.
+    /// The tally and phase now, or as they were last.
     pub(super) async fn snapshot(&self, id: ProposalId, decisions: &ProposalDecisions) -> Result<Snapshot, ApiError> {
         let counted = self.counted(id, &decisions.definition).await?;
-        let phase = self.phase(id, decisions).await?;
-        // After the totals, so that a lane is never shown further than its end.
-        let ends = self.0.tally.ends(&Topic::verdicts(id)).await?;
-        let tally = TallyDto::new(decisions.definition.proposal().parts(), &counted, &ends);
+        let phase = self.phase_with(id, decisions, Some(&counted.value)).await;
+        let ends = self.0.tally.ends.lanes(id).await?;
+        let mut tally = TallyDto::new(decisions.definition.proposal().parts(), &counted.value, &ends.value);
+        // Before the age is put in: a reader has the same tally as long as its figures are the same.
         let version =
             version(to_json(&VersionedDto { id: id.to_string(), phase: phase.name(), tally: &tally }).as_bytes());
+        let is_stale = counted.age().max(ends.age()) > STALE_AGE;
+        if is_stale {
+            self.0.tally.metrics.stale_answers.inc();
+        }
+        tally.date(counted.as_of, is_stale);
         Ok(Snapshot { phase, tally, version })
     }
 
     /// The phase now.
-    pub(super) async fn phase(&self, id: ProposalId, decisions: &ProposalDecisions) -> Result<Phase, ApiError> {
-        let has_result = decisions.result.is_some();
-        let is_drained = match &decisions.cut {
-            Some(cut) if !has_result => self.0.tally.is_drained(cut).await?,
-            Some(_) | None => has_result,
+    pub(super) async fn phase(&self, id: ProposalId, decisions: &ProposalDecisions) -> Phase {
+        let counted = match Self::may_drain(decisions) {
+            true => self.counted(id, &decisions.definition).await.ok(),
+            false => None,
+        };
+        self.phase_with(id, decisions, counted.as_ref().map(|read| &*read.value)).await
+    }
+
+    /// Whether only log and store can say where the proposal is.
+    fn may_drain(decisions: &ProposalDecisions) -> bool {
+        decisions.cut.is_some() && decisions.result.is_none() && decisions.dispute.is_none()
+    }
+
+    async fn phase_with(&self, id: ProposalId, decisions: &ProposalDecisions, counted: Option<&Counted>) -> Phase {
+        let is_drained = match counted.filter(|_| Self::may_drain(decisions)) {
+            Some(counted) => self.is_drained(id, decisions, counted).await,
+            None => false,
         };
         let evidence = Evidence {
             has_cut: decisions.cut.is_some(),
             is_drained,
-            is_disputed: (self.0.recount.is_disputed)(id),
-            has_result,
+            is_disputed: self.0.tally.proposals.book().is_disputed(id),
+            has_result: decisions.result.is_some(),
         };
-        Ok(phase(decisions.definition.proposal().window(), clock::now(), evidence))
+        phase(decisions.definition.proposal().window(), clock::now(), evidence)
     }
 
-    async fn counted(&self, id: ProposalId, definition: &Arc<Definition>) -> Result<Arc<Counted>, ApiError> {
-        let slot = lock(&self.0.snapshots.by_proposal).entry(id).or_default().clone();
-        let mut last = slot.lock().await;
-        let store_version = self.0.tally.store.changes(id).ok().map(|version| *version.borrow());
-        if let Some(last) = &*last {
-            let is_current = store_version.is_some() && last.store_version == store_version;
-            if is_current || Instant::now() < last.rest_until {
-                return Ok(last.clone());
-            }
-        }
-        let (tally, definition, shown) = (self.0.tally.clone(), definition.clone(), last.clone());
-        let runtime = Handle::current();
-        let work = task::spawn_blocking(move || runtime.block_on(count(&tally, id, &definition, shown, store_version)));
-        let counted = match work.await {
-            Ok(counted) => Arc::new(counted?),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return Err(ApiError::Busy { what: "readers of a process that ends" }),
-            },
+    /// Whether the tally holds all that lies below the cut; `false` as long as the log does not say.
+    async fn is_drained(&self, id: ProposalId, decisions: &ProposalDecisions, counted: &Counted) -> bool {
+        let Some(cut) = &decisions.cut else { return false };
+        let Ok(verification) = self.0.tally.ends.verification_known(id).await else { return false };
+        let log = self.0.tally.log.identity();
+        let ends = &verification.value.lane_ends;
+        let lanes = counted.positions.iter().zip(ends);
+        ends.len() == counted.positions.len()
+            && drain::is_verified(cut, &verification.value.committed)
+            && lanes.into_iter().all(|(position, end)| drain::has_lane_reached(*position, log, *end, true))
+    }
+
+    async fn counted(&self, id: ProposalId, definition: &Arc<Definition>) -> Result<Read<Arc<Counted>>, ReadError> {
+        let changes = self.0.tally.store.changes(id).ok();
+        let is_current = |read: &Read<Arc<Counted>>| {
+            let version = changes.as_ref().map(|version| *version.borrow());
+            let is_unchanged = version.is_some() && version == read.value.store_version;
+            Instant::now() < read.value.rest_until || (is_unchanged && read.age() <= UNCHECKED_MAX)
         };
-        *last = Some(counted.clone());
-        Ok(counted)
+        let read = |last: Option<Arc<Counted>>| count(self.0.tally.clone(), id, definition.clone(), last);
+        self.0.snapshots.of(id).get(is_current, read).await
     }
 }
 
@@ -137,35 +177,85 @@ struct VersionedDto<'a> {
     tally: &'a TallyDto,
 }
 
+/// The totals of now; the last ones if they are still true.
 async fn count(
-    tally: &Tally,
+    tally: Tally,
     id: ProposalId,
-    definition: &Definition,
-    shown: Option<Arc<Counted>>,
-    store_version: Option<u64>,
-) -> Result<Counted, ApiError> {
-    let started = Instant::now();
+    definition: Arc<Definition>,
+    last: Option<Arc<Counted>>,
+) -> Result<Arc<Counted>, ReadError> {
+    let store_version = tally.store.changes(id).ok().map(|version| *version.borrow());
+    if let Some(last) = &last
+        && store_version.is_some()
+        && last.store_version == store_version
+        && positions(&tally.store, id, definition.lanes()).await? == last.positions
+    {
+        return Ok(last.clone());
+    }
+    let runtime = Handle::current();
+    let counting = task::spawn_blocking(move || {
+        let started = Instant::now();
+        let view = runtime.block_on(tally.store.view(id))?;
+        let mut counted = add_up(view, &definition, tally.log.identity(), last.as_deref());
+        counted.store_version = store_version;
+        counted.rest_until = Instant::now() + started.elapsed() * REST_FACTOR;
+        Ok(Arc::new(counted))
+    });
+    match counting.await {
+        Ok(counted) => counted,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The process ends.
+            Err(_) => Err(ReadError::Slow),
+        },
+    }
+}
+
+async fn positions(store: &Store, id: ProposalId, lanes: u16) -> Result<Vec<Option<LanePosition>>, StoreError> {
+    try_join_all((0..lanes).map(|lane| store.lane_position(id, Lane(lane)))).await
+}
+
+/// What a view comes to. Where the store lost something that was counted before, the figures stay as they were and the
+/// lanes are shown as behind: a tally does not fall.
+fn add_up(view: Option<ProposalView>, definition: &Definition, log: LogIdentity, last: Option<&Counted>) -> Counted {
     let rules = CountingRules::of(definition.proposal());
-    let view = tally.store.view(id).await?.unwrap_or_else(|| ProposalView {
+    let view = view.unwrap_or_else(|| ProposalView {
         totals: Totals::empty(rules),
         counters: LaneCounters::default(),
-        next_offsets: vec![0; definition.lanes().into()],
+        positions: vec![None; definition.lanes().into()],
     });
-    let ProposalView { totals, counters, next_offsets } = view;
-    let has_lost = |shown: &Counted| next_offsets.iter().zip(&shown.counted_offsets).any(|(now, then)| now < then);
-    if let Some(shown) = shown.filter(|shown| has_lost(shown)) {
-        // The store lost a lane and its owner rebuilds it: show it as behind, not a tally that falls.
-        let rest_until = Instant::now() + started.elapsed() * REST_FACTOR;
-        return Ok(Counted { next_offsets, store_version, rest_until, ..Counted::clone(&shown) });
+    let ProposalView { mut totals, mut counters, positions } = view;
+    let next_offset = |position: &Option<LanePosition>| {
+        position.filter(|position| position.log == log).map_or(0, |position| position.next_offset)
+    };
+    let mut next_offsets: Vec<u64> = positions.iter().map(next_offset).collect();
+    let (store_version, rest_until) = (None, Instant::now());
+    let is_lost = |last: &&Counted| next_offsets.iter().zip(&last.counted_offsets).any(|(now, then)| now < then);
+    if let Some(last) = last.filter(is_lost) {
+        return Counted {
+            ballots: last.ballots,
+            counters: last.counters.clone(),
+            outcome: last.outcome.clone(),
+            positions,
+            next_offsets,
+            counted_offsets: last.counted_offsets.clone(),
+            store_version,
+            rest_until,
+        };
     }
-    let outcome = outcome(&definition.proposal().parts().voting, rules, &totals);
-    Ok(Counted {
+    if positions.iter().flatten().any(|position| position.log != log) {
+        // Votes of another log are in the sums. Nothing of this log can be told from them.
+        (totals, counters) = (Totals::empty(rules), LaneCounters::default());
+        next_offsets.fill(0);
+    }
+    Counted {
         ballots: totals.ballots,
         counters,
-        outcome,
+        outcome: outcome(&definition.proposal().parts().voting, rules, &totals),
+        positions,
         counted_offsets: next_offsets.clone(),
         next_offsets,
         store_version,
-        rest_until: Instant::now() + started.elapsed() * REST_FACTOR,
-    })
+        rest_until,
+    }
 }

@@ -8,11 +8,12 @@ use pnyx_core::{
     outcome::{Outcome, OutcomeDecision},
     power::format_units,
     proposal::ProposalParts,
+    time::TimestampMs,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::snapshots::Counted;
+use super::{snapshots::Counted, texts::time_text};
 
 /// The live tally: exact decimal texts, never floats.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -40,6 +41,16 @@ pub(super) struct TallyDto {
     behind: u64,
     /// Lane by lane.
     lanes: Vec<LaneDto>,
+    /// Whether the store lost lanes, or has not been given any of them yet: the figures are those of before the loss, or,
+    /// where they are not known, lack these lanes.
+    pub(super) rebuilding: bool,
+    /// When the figures were true, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<String>,
+    /// Whether that is more than 2 s ago, because the store or the log does not answer or counting takes
+    /// long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<bool>,
 }
 
 /// What follows from the scores.
@@ -94,11 +105,15 @@ struct LaneDto {
 impl TallyDto {
     /// What was counted, beside where the lanes end.
     pub(super) fn new(parts: &ProposalParts, counted: &Counted, ends: &[u64]) -> Self {
-        let Counted { ballots, counters, outcome, next_offsets, .. } = counted;
+        let Counted { ballots, counters, outcome, next_offsets, counted_offsets, .. } = counted;
         let Outcome { scores, total_power, quorum_reached, threshold_reached, decision } = outcome;
         let LaneCounters { counting, rejected } = counters;
+        let offsets = next_offsets.iter().zip(counted_offsets).enumerate();
         let lanes: Vec<LaneDto> =
-            next_offsets.iter().enumerate().map(|(lane, next)| LaneDto::new(lane, *next, ends)).collect();
+            offsets.map(|(lane, (next, counted))| LaneDto::new(lane, *next, *counted, ends)).collect();
+        let is_lost = |(lane, counted): (&LaneDto, &u64)| lane.next_offset < *counted;
+        let is_missing = |lane: &LaneDto| lane.next_offset == 0 && lane.end_offset > 0;
+        let rebuilding = lanes.iter().zip(counted_offsets).any(is_lost) || lanes.iter().any(is_missing);
         Self {
             ballots: *ballots,
             total_power: format_units(*total_power),
@@ -111,12 +126,31 @@ impl TallyDto {
             rejected: rejected.iter().map(|(rejection, count)| (rejection.name(), *count)).collect(),
             behind: lanes.iter().map(|lane| lane.behind).sum(),
             lanes,
+            rebuilding,
+            as_of: None,
+            stale: None,
         }
+    }
+
+    /// Says when the figures were true.
+    pub(super) fn date(&mut self, as_of: TimestampMs, stale: bool) {
+        (self.as_of, self.stale) = (Some(time_text(as_of)), Some(stale));
+    }
+
+    /// When the figures were true, and whether that is too long ago.
+    pub(super) fn age(&self) -> (Option<String>, bool) {
+        (self.as_of.clone(), self.stale.unwrap_or(false))
     }
 
     /// Verdicts that wait in the log to be counted.
     pub(super) const fn behind(&self) -> u64 {
         self.behind
+    }
+
+    /// Verdicts that wait to be counted when the lanes end here.
+    pub(super) fn behind_of(&self, ends: &[u64]) -> u64 {
+        let behind = self.lanes.iter().zip(ends).map(|(lane, end)| end.saturating_sub(lane.next_offset));
+        behind.sum()
     }
 
     /// Records that count, and those that do not by reason.
@@ -126,9 +160,9 @@ impl TallyDto {
 }
 
 impl LaneDto {
-    fn new(lane: usize, next_offset: u64, ends: &[u64]) -> Self {
-        // A lane read after its end was: it is at least as long as what is counted of it.
-        let end_offset = ends.get(lane).copied().unwrap_or(0).max(next_offset);
+    fn new(lane: usize, next_offset: u64, counted_offset: u64, ends: &[u64]) -> Self {
+        // The ends may have been read earlier: a lane is at least as long as what is or was counted of it.
+        let end_offset = ends.get(lane).copied().unwrap_or(0).max(next_offset).max(counted_offset);
         Self { lane, next_offset, end_offset, behind: end_offset - next_offset }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use axum::body::Bytes;
 use pnyx_core::id::ProposalId;
 use serde::Serialize;
 use tokio::{sync::watch, time};
@@ -19,13 +20,16 @@ const STATE_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a proposal is looked at even when its tally does not change: its phase follows the clock.
 const PHASE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// When a reader should connect again, which also spreads readers after a restart.
+const RECONNECT_AFTER: Duration = Duration::from_secs(2);
+
 /// One state of a proposal, as every reader gets it.
 #[derive(Debug)]
 pub(super) struct State {
     /// The event's id.
     pub(super) version: String,
-    /// The event's data.
-    pub(super) json: String,
+    /// The whole event as it is sent: the same bytes for everybody.
+    pub(super) event: Bytes,
 }
 
 /// What an event says: the whole tally, so that a reader may miss any of them.
@@ -111,7 +115,9 @@ impl ApiState {
         let named = self.find(&id.to_string())?;
         let snapshot = self.snapshot(id, &named.decisions).await?;
         let event = TallyEventDto { id: id.to_string(), phase: snapshot.phase.name(), tally: snapshot.tally };
-        Ok(Arc::new(State { version: snapshot.version, json: to_json(&event) }))
+        let (version, json) = (snapshot.version, to_json(&event));
+        let event = format!("id: {version}\nevent: tally\nretry: {}\ndata: {json}\n\n", RECONNECT_AFTER.as_millis());
+        Ok(Arc::new(State { version, event: event.into() }))
     }
 }
 

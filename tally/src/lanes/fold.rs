@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use pnyx_backbone::{
     log::LogRecord,
-    store::{LaneCounters, RejectedEntry},
+    store::{LaneCounters, LaneState, PlaceBlock},
 };
 use pnyx_core::{
     choice::{ApprovalSet, Choice},
@@ -13,14 +13,14 @@ use pnyx_core::{
     proposal::{Definition, VotingSystem},
     result::Cut,
     tally::{Applied, LaneTally, StandingBallot},
-    verdict::{RejectedRecord, Ruling, Verdict},
+    verdict::{CountingBallot, Ruling, Verdict},
     wire::{WireError, verdict},
 };
 use thiserror::Error;
 
-use super::places::{PlaceSet, is_beyond};
+use super::places::{BlockKey, PlaceSet, is_beyond};
 
-/// A lane's verdicts up to some offset, folded.
+/// A lane's verdicts below some offset, folded.
 ///
 /// Memory (measured by `benches/apply.rs`): 223 bytes for each voter, in an ordered map; 32 bytes more for each weight of
 /// a weighted choice; for ranked choice 88 bytes more for each distinct ranking; and a bit for each record in
@@ -30,6 +30,8 @@ pub(super) struct LaneFold {
     lanes: u16,
     tally: LaneTally,
     taken: PlaceSet,
+    counters: LaneCounters,
+    next_offset: u64,
     cut: Option<Arc<Cut>>,
 }
 
@@ -41,8 +43,8 @@ pub(super) struct Changes {
     pub(super) counters: LaneCounters,
     /// Voters whose standing ballot is new or another, with the new one.
     pub(super) standing: Vec<(Voter, StandingBallot)>,
-    /// Rejected records, each place once.
-    pub(super) rejected: Vec<RejectedEntry>,
+    /// Blocks of places that gained some, with all their bits.
+    pub(super) places: Vec<PlaceBlock>,
     /// Verdicts that were skipped, by offset.
     pub(super) poison: Vec<(u64, Poison)>,
 }
@@ -67,11 +69,104 @@ pub(super) enum Poison {
     },
 }
 
+/// Why a lane's state from the store cannot be gone on from.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// A voter of another lane, a choice that the proposal does not offer, no power, or a place that was not counted.
+    #[error("it holds a ballot of {voter} that this lane cannot have")]
+    Ballot {
+        /// Whose.
+        voter: Voter,
+    },
+    /// A voter has two standing ballots.
+    #[error("it holds two ballots of {voter}")]
+    TwoBallots {
+        /// Whose.
+        voter: Voter,
+    },
+    /// A block of places comes twice.
+    #[error("it holds a block of places twice")]
+    Places,
+    /// The totals are not the sum of the standing ballots.
+    #[error("its ballots do not add up to its totals")]
+    Totals,
+    /// As many records are counted as places are marked.
+    #[error("its counters say {counted} records, its places {places}")]
+    Counters {
+        /// Sum of the counters.
+        counted: u64,
+        /// Places marked.
+        places: u64,
+    },
+    /// It holds what must not count.
+    #[error("it holds records at or above the cut")]
+    BeyondCut,
+}
+
 impl LaneFold {
     /// A lane without verdicts that leaves out what lies at or above `cut`.
     pub(super) fn new(definition: &Definition, lane: Lane, cut: Option<Arc<Cut>>) -> Self {
-        let tally = LaneTally::new(CountingRules::of(definition.proposal()));
-        Self { lane, lanes: definition.lanes(), tally, taken: PlaceSet::default(), cut }
+        Self {
+            lane,
+            lanes: definition.lanes(),
+            tally: LaneTally::new(CountingRules::of(definition.proposal())),
+            taken: PlaceSet::default(),
+            counters: LaneCounters::default(),
+            next_offset: 0,
+            cut,
+        }
+    }
+
+    /// The fold that a store holds of this lane, if it can be one: everything in it has to add up.
+    pub(super) fn from_state(
+        definition: &Definition,
+        lane: Lane,
+        cut: Option<Arc<Cut>>,
+        state: LaneState,
+    ) -> Result<Self, Unfit> {
+        let LaneState { position, totals, counters, standing, places } = state;
+        let mut fold = Self { counters, next_offset: position.next_offset, ..Self::new(definition, lane, cut) };
+        fold.taken = PlaceSet::from_blocks(places).ok_or(Unfit::Places)?;
+        if fold.cut.as_ref().is_some_and(|cut| fold.taken.reaches(cut)) {
+            return Err(Unfit::BeyondCut);
+        }
+        let (counted, places) =
+            (fold.counters.counting + fold.counters.rejected.values().sum::<u64>(), fold.taken.len());
+        if counted != places {
+            return Err(Unfit::Counters { counted, places });
+        }
+        let rules = fold.tally.rules();
+        let mut delta = TotalsDelta::empty(rules);
+        for (voter, ballot) in standing {
+            let StandingBallot { digest, signed_at_s, choice, power, place } = ballot;
+            let is_possible = Lane::of_voter(voter, fold.lanes) == lane
+                && is_choice_of(rules, &choice)
+                && !power.is_zero()
+                && fold.taken.contains(place);
+            if !is_possible {
+                return Err(Unfit::Ballot { voter });
+            }
+            match fold.tally.apply(place, CountingBallot { voter, digest, signed_at_s, choice, power }, &mut delta) {
+                Applied::First => {}
+                Applied::Replaced | Applied::Repeated | Applied::Superseded => return Err(Unfit::TwoBallots { voter }),
+            }
+        }
+        if *fold.tally.totals() == totals { Ok(fold) } else { Err(Unfit::Totals) }
+    }
+
+    /// The first offset that is not in it.
+    pub(super) const fn next_offset(&self) -> u64 {
+        self.next_offset
+    }
+
+    /// Records of each kind, each place once.
+    pub(super) fn counters(&self) -> LaneCounters {
+        self.counters.clone()
+    }
+
+    /// Every place in it.
+    pub(super) fn places(&self) -> Vec<PlaceBlock> {
+        self.taken.blocks()
     }
 
     /// Leaves out from now on what lies at or above the cut; `false` if such a verdict was taken before.
@@ -97,16 +192,19 @@ impl LaneFold {
             delta: TotalsDelta::empty(self.tally.rules()),
             counters: LaneCounters::default(),
             standing: Vec::new(),
-            rejected: Vec::new(),
+            places: Vec::new(),
             poison: Vec::new(),
         };
-        let mut changed = BTreeSet::new();
+        let (mut changed, mut touched) = (BTreeSet::new(), BTreeSet::new());
         for record in records {
             match self.read(&record.value) {
-                Ok(verdict) => changed.extend(self.take_one(verdict, &mut changes)),
+                Ok(verdict) => changed.extend(self.take_one(verdict, &mut touched, &mut changes)),
                 Err(poison) => changes.poison.push((record.offset, poison)),
             }
+            self.next_offset = record.offset + 1;
         }
+        self.counters.merge(&changes.counters);
+        changes.places = self.taken.blocks_of(&touched);
         let standing = self.tally.standing();
         changes.standing =
             changed.into_iter().filter_map(|voter| Some((voter, standing.get(&voter)?.clone()))).collect();
@@ -129,12 +227,12 @@ impl LaneFold {
     }
 
     /// Takes one verdict; the voter whose standing ballot changed, if one did.
-    fn take_one(&mut self, verdict: Verdict, changes: &mut Changes) -> Option<Voter> {
+    fn take_one(&mut self, verdict: Verdict, touched: &mut BTreeSet<BlockKey>, changes: &mut Changes) -> Option<Voter> {
         let Verdict { place, appended_at: _, ruling } = verdict;
         if self.cut.as_ref().is_some_and(|cut| is_beyond(cut, place)) {
             return None;
         }
-        let is_new = self.taken.insert(place);
+        let is_new = self.taken.insert(place, touched);
         match ruling {
             Ruling::Counts(ballot) => {
                 changes.counters.counting += u64::from(is_new);
@@ -146,10 +244,9 @@ impl LaneFold {
                     Applied::Superseded => None,
                 }
             }
-            Ruling::Rejected(RejectedRecord { rejection, record: _, digest, claimed_voter }) => {
+            Ruling::Rejected(rejected) => {
                 if is_new {
-                    *changes.counters.rejected.entry(rejection).or_default() += 1;
-                    changes.rejected.push(RejectedEntry { rejection, place, digest, claimed_voter });
+                    *changes.counters.rejected.entry(rejected.rejection).or_default() += 1;
                 }
                 None
             }

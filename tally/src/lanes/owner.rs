@@ -1,8 +1,9 @@
-//! The owner of one lane: the only writer of its state, which may end at any moment and loses nothing.
+//! The owner of one lane: a writer of its state, which may end at any moment and loses nothing.
 //!
-//! What it holds in memory is the fold of the lane's verdicts below `next_offset`, and every write to the store is fenced
-//! by that offset. Whatever does not fit (another owner, a lost or foreign store, a failed call) ends in the one way back:
-//! fold the log again from offset 0 and, where the store does not hold that already, replace the lane as a whole.
+//! What it holds in memory is the fold of the lane's verdicts below some offset, and every write to the store is fenced
+//! by the offset that the store holds, so that another owner (one that was assigned the lane before, or believes that it
+//! still is) does no harm. Whatever does not fit ends in `restore`, which knows three ways back: from memory, from what
+//! the store holds, and from the log.
 //!
 //! From the cut on nothing at or above it stays in the lane, and the store is told so with every write, at once even when
 //! no verdict arrives: the recount compares only lanes of which that is said.
@@ -10,14 +11,15 @@
 //! Once its proposal has a result and the lane is read to the end, the owner gives its memory back and only watches over
 //! the store: every record below the cut had its verdict before the result was published, so what is appended later are
 //! repeats and records above the cut, and its offset is noted without reading it.
+//!
+//! While the store cannot be reached the owner waits and does not read on, so what waits stays in the log.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use pnyx_backbone::{
     log::{Log, LogError, LogRecord, PartitionReader, Topic},
-    store::{
-        ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, REJECTED_ENTRIES_MAX, RejectedEntry, StoreError,
-    },
+    store::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, StoreError},
+    telemetry,
 };
 use pnyx_core::{
     counting::{CountingRules, TotalsDelta},
@@ -26,58 +28,55 @@ use pnyx_core::{
     proposal::Definition,
     result::Cut,
 };
-use tokio::{sync::watch, time};
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
 use tracing::{error, info, warn};
 
 use super::{
     LaneError,
     fold::{Changes, LaneFold},
+    is_contradiction, is_lasting, note_log_failure,
+    progress::LaneProgress,
 };
-use crate::Tally;
+use crate::{ReadError, Tally, backoff::Backoff};
 
 /// Most verdicts folded into one write: enough that the write's own cost disappears, and at the measured cost of a
 /// verdict few milliseconds, so that readers see a steady stream.
-const BATCH_VERDICTS_MAX: usize = 4096;
+pub(super) const BATCH_VERDICTS_MAX: usize = 4096;
 
 /// Most bytes of verdicts read at once.
-const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How often the owner looks whether the store still holds its lane: lost data is noticed within 2 s even when nothing
 /// arrives, with as much to spare.
 const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the owner waits after the store failed or another owner was ahead: short against the 2 s, long enough that
-/// an unreachable store is not flooded.
-const RETRY_DELAY: Duration = Duration::from_millis(200);
-
 /// Reads one lane and writes it to the store.
 pub(super) struct LaneOwner {
-    tally: Tally,
-    proposal: ProposalId,
-    definition: Arc<Definition>,
-    lane: Lane,
+    pub(super) tally: Tally,
+    pub(super) proposal: ProposalId,
+    pub(super) definition: Arc<Definition>,
+    pub(super) lane: Lane,
     topic: Topic,
     book: watch::Receiver<Arc<DecisionBook>>,
-    /// `None` once the proposal is final and the lane is read to its end.
-    fold: Option<LaneFold>,
-    cut: Option<Arc<Cut>>,
-    is_final: bool,
-    next_offset: u64,
+    /// `None` before the lane is taken up, and once the proposal is final and the lane is read to its end.
+    pub(super) fold: Option<LaneFold>,
+    pub(super) cut: Option<Arc<Cut>>,
+    /// Since when this owner knows that there is a result.
+    pub(super) final_since: Option<Instant>,
+    /// Where the store has the lane as far as this owner knows.
+    pub(super) next_offset: u64,
+    /// What the store held did not add up, so that it is written anew although its position may be right.
+    pub(super) distrusts_store: bool,
     /// Poison below this offset was reported before.
     reported_below: u64,
-    lag: i64,
-}
-
-/// The lane as the log has it.
-struct Replayed {
-    fold: LaneFold,
-    next_offset: u64,
-    counters: LaneCounters,
-    rejected: VecDeque<RejectedEntry>,
+    pub(super) progress: Arc<LaneProgress>,
 }
 
 impl LaneOwner {
-    pub(super) fn new(tally: &Tally, definition: Arc<Definition>, lane: Lane) -> Self {
+    pub(super) fn new(tally: &Tally, definition: Arc<Definition>, lane: Lane, progress: Arc<LaneProgress>) -> Self {
         let proposal = definition.proposal().id();
         Self {
             tally: tally.clone(),
@@ -88,39 +87,37 @@ impl LaneOwner {
             book: tally.proposals.watch(),
             fold: None,
             cut: None,
-            is_final: false,
+            final_since: None,
             next_offset: 0,
+            distrusts_store: false,
             reported_below: 0,
-            lag: 0,
+            progress,
         }
     }
 
-    /// Owns the lane until the shutdown. It may stop at any await: that is one of the crashes it is made for.
+    /// Owns the lane. It may be stopped at any await: that is one of the crashes it is made for.
     pub(super) async fn run(mut self) -> Result<(), LaneError> {
-        let shutdown = self.tally.shutdown.clone();
-        tokio::select! {
-            () = shutdown.requested() => Ok(()),
-            result = self.own() => match result {
-                // Whoever closed the log wanted this to end.
-                Err(LaneError::Log { source: LogError::Closed, .. }) => Ok(()),
-                result => result,
-            },
-        }
-    }
-
-    async fn own(&mut self) -> Result<(), LaneError> {
         let mut check = time::interval(STORE_CHECK_INTERVAL);
         check.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         self.restore().await?;
-        let mut reader = self.reader()?;
+        let mut reader = self.reader_from(self.next_offset).await?;
+        let mut backoff = Backoff::default();
         loop {
             if reader.position() != self.next_offset {
-                reader = self.reader()?;
+                reader = self.reader_from(self.next_offset).await?;
             }
             tokio::select! {
-                records = reader.next_batch(BATCH_VERDICTS_MAX, BATCH_BYTES_MAX), if self.fold.is_some() => {
-                    self.take(records.map_err(|source| self.unreadable(source))?).await?;
-                }
+                records = reader.next_batch(BATCH_VERDICTS_MAX, BATCH_BYTES_MAX), if self.fold.is_some() => match records {
+                    Ok(records) => {
+                        backoff = Backoff::default();
+                        self.take(records).await?;
+                    }
+                    Err(problem) => {
+                        self.note_log_failure(problem)?;
+                        backoff.wait().await;
+                        reader = self.reader_from(self.next_offset).await?;
+                    }
+                },
                 _ = check.tick() => self.check().await?,
                 changed = self.book.changed() => match changed {
                     Ok(()) => self.note_decisions().await?,
@@ -132,148 +129,74 @@ impl LaneOwner {
 
     /// Folds a batch and applies it.
     async fn take(&mut self, records: Vec<LogRecord>) -> Result<(), LaneError> {
-        let Some(last) = records.last() else { return Ok(()) };
-        let next_offset = last.offset + 1;
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
+        self.progress.note_oldest(first.appended_at);
+        let (next_offset, newest) = (last.offset + 1, last.appended_at);
         let fold = self.fold.as_mut().expect("batches are read only while there is a fold");
         let changes = fold.take(&records);
+        drop(records);
         self.report(&changes);
-        let Changes { delta, counters, standing, rejected, poison: _ } = changes;
-        let batch = LaneBatch { delta, counters, standing, rejected, ..self.empty_batch(next_offset) };
+        let Changes { delta, counters, standing, places, poison: _ } = changes;
+        let batch = LaneBatch { delta, counters, standing, places, ..self.empty_batch(next_offset) };
         self.apply(batch).await?;
+        self.progress.note_oldest(newest);
         self.settle().await
     }
 
     /// Applies a batch that the fold already holds; whatever stands in the way, the lane is right afterwards.
-    async fn apply(&mut self, batch: LaneBatch) -> Result<(), LaneError> {
+    pub(super) async fn apply(&mut self, batch: LaneBatch) -> Result<(), LaneError> {
         let (from_offset, next_offset) = (batch.from_offset, batch.next_offset);
-        match self.tally.store.apply(self.proposal, self.lane, batch).await {
-            Ok(ApplyOutcome::Applied) => {}
-            Ok(ApplyOutcome::Fenced { stored_next_offset }) => {
-                self.tally.metrics.fenced.inc();
-                warn!(
-                    proposal = %self.proposal, lane = self.lane.0, from_offset, stored_next_offset,
-                    "the store refused a batch: the lane is not where this owner left it"
-                );
-                return self.restore().await;
-            }
-            Err(problem) => {
-                self.note_failure(&problem).await;
-                // It may have been applied before the answer was lost.
-                let position = self.position().await?;
-                if position != Some(self.position_at(next_offset)) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.tally.store.apply(self.proposal, self.lane, batch.clone()).await {
+                Ok(ApplyOutcome::Applied) => break,
+                Ok(ApplyOutcome::Fenced { stored_next_offset }) => {
+                    self.tally.metrics.fenced.inc();
+                    warn!(
+                        proposal = %self.proposal, lane = self.lane.0, from_offset, stored_next_offset,
+                        "the store refused a batch: the lane is not where this owner left it"
+                    );
                     return self.restore().await;
                 }
+                Err(problem) => self.note_store_failure(&problem, &mut backoff).await?,
+            }
+            // It may have been applied before the answer was lost.
+            let position = self.position().await?;
+            if position == Some(self.position_at(next_offset)) {
+                break;
+            }
+            if !self.stands_at(position, from_offset) {
+                return self.restore().await;
             }
         }
         self.tally.metrics.note_applied(next_offset - from_offset);
-        self.next_offset = next_offset;
+        self.note_position(next_offset);
         Ok(())
     }
 
-    /// Takes the lane up where the log and the store are: folds the log again and writes the lane anew unless the store
-    /// holds exactly that.
-    async fn restore(&mut self) -> Result<(), LaneError> {
-        loop {
-            let book = self.book.borrow_and_update().clone();
-            let decisions = book.get(self.proposal);
-            self.cut = decisions.and_then(|decisions| decisions.cut.clone());
-            self.is_final = decisions.is_some_and(|decisions| decisions.result.is_some());
-            let seen = self.position().await?;
-            let end = self.end().await?;
-            let stored = seen.filter(|position| position.log == self.tally.log.identity());
-            if let Some(ahead) = stored.filter(|position| position.next_offset > end) {
-                error!(
-                    proposal = %self.proposal, lane = self.lane.0, stored_next_offset = ahead.next_offset, end,
-                    "the store is ahead of the log: the log has lost verdicts"
-                );
-            }
-            let stored = stored.filter(|position| position.next_offset <= end);
-            if self.cut.is_none() && stored.is_some_and(|position| position.below_cut) {
-                // Another owner knows the cut already. The book here will have it soon.
-                time::sleep(RETRY_DELAY).await;
-                continue;
-            }
-            let replayed = self.replay(stored.map_or(end, |position| position.next_offset)).await?;
-            // A store that holds the offset may still hold what lies above a cut that was made since.
-            if !self.is_held(seen, replayed.next_offset) && !self.replace(seen, &replayed).await {
-                time::sleep(RETRY_DELAY).await;
-                continue;
-            }
-            self.next_offset = replayed.next_offset;
-            self.fold = Some(replayed.fold);
-            return self.settle().await;
-        }
-    }
-
-    /// Folds the lane's verdicts below `until`.
-    async fn replay(&mut self, until: u64) -> Result<Replayed, LaneError> {
-        let rejected_max = (REJECTED_ENTRIES_MAX / usize::from(self.definition.lanes())).max(1);
-        let mut replayed = Replayed {
-            fold: LaneFold::new(&self.definition, self.lane, self.cut.clone()),
-            next_offset: until,
-            counters: LaneCounters::default(),
-            rejected: VecDeque::new(),
-        };
-        let mut reader = self.reader_from(0)?;
-        while reader.position() < until {
-            let left = usize::try_from(until - reader.position()).unwrap_or(usize::MAX);
-            let records = reader.next_batch(left.min(BATCH_VERDICTS_MAX), BATCH_BYTES_MAX).await;
-            let changes = replayed.fold.take(&records.map_err(|source| self.unreadable(source))?);
-            self.report(&changes);
-            replayed.counters.merge(&changes.counters);
-            replayed.rejected.extend(changes.rejected);
-            let surplus = replayed.rejected.len().saturating_sub(rejected_max);
-            replayed.rejected.drain(..surplus);
-        }
-        Ok(replayed)
-    }
-
-    /// Writes the whole lane; `false` if another writer or a failure came between.
-    async fn replace(&self, seen: Option<LanePosition>, replayed: &Replayed) -> bool {
-        let Replayed { fold, next_offset, counters, rejected } = replayed;
-        let state = LaneState {
-            position: self.position_at(*next_offset),
-            totals: fold.totals(),
-            counters: counters.clone(),
-            standing: fold.standing(),
-            rejected: rejected.iter().cloned().collect(),
-        };
-        match self.tally.store.replace(self.proposal, self.lane, seen, state).await {
-            Ok(ApplyOutcome::Applied) => {
-                self.tally.metrics.rebuilds.inc();
-                self.tally.metrics.note_applied(0);
-                info!(proposal = %self.proposal, lane = self.lane.0, next_offset, "lane rebuilt from the log");
-                true
-            }
-            Ok(ApplyOutcome::Fenced { .. }) => {
-                self.tally.metrics.fenced.inc();
-                false
-            }
-            Err(problem) => {
-                self.note_failure(&problem).await;
-                false
-            }
-        }
-    }
-
-    /// Notices within [`STORE_CHECK_INTERVAL`] that the store lost the lane, and keeps the lag's metric true.
+    /// Notices within [`STORE_CHECK_INTERVAL`] that the store lost the lane.
     async fn check(&mut self) -> Result<(), LaneError> {
         let position = self.position().await?;
         if !self.is_held(position, self.next_offset) {
-            warn!(proposal = %self.proposal, lane = self.lane.0, ?position, "the store lost the lane, rebuilding it");
-            self.restore().await?;
+            warn!(
+                proposal = %self.proposal, lane = self.lane.0, next_offset = self.next_offset, ?position,
+                "the store does not hold the lane as this owner left it"
+            );
+            return self.restore().await;
         }
-        let end = self.end().await?;
-        if self.fold.is_none() && end > self.next_offset {
-            // These verdicts can change nothing any more.
-            self.apply(self.empty_batch(end)).await?;
+        if self.fold.is_none() {
+            let known = self.tally.ends.lanes_known(self.proposal);
+            let end = known.and_then(|read| read.value.get(usize::from(self.lane.0)).copied());
+            if let Some(end) = end.filter(|end| *end > self.next_offset) {
+                // These verdicts can change nothing any more.
+                self.apply(self.empty_batch(end)).await?;
+            }
         }
-        self.note_lag(end);
         Ok(())
     }
 
     /// A batch that changes nothing but the position.
-    fn empty_batch(&self, next_offset: u64) -> LaneBatch {
+    pub(super) fn empty_batch(&self, next_offset: u64) -> LaneBatch {
         LaneBatch {
             log: self.tally.log.identity(),
             from_offset: self.next_offset,
@@ -282,40 +205,52 @@ impl LaneOwner {
             delta: TotalsDelta::empty(CountingRules::of(self.definition.proposal())),
             counters: LaneCounters::default(),
             standing: Vec::new(),
-            rejected: Vec::new(),
+            places: Vec::new(),
         }
     }
 
     /// Follows what was decided since: nothing at or above the cut may stay in the lane.
     async fn note_decisions(&mut self) -> Result<(), LaneError> {
-        let book = self.book.borrow_and_update().clone();
-        let Some(decisions) = book.get(self.proposal) else { return Ok(()) };
-        self.is_final = decisions.result.is_some();
-        if let (None, Some(cut), Some(fold)) = (&self.cut, &decisions.cut, &mut self.fold) {
-            self.cut = Some(cut.clone());
-            if !fold.end_at(cut.clone()) {
-                info!(proposal = %self.proposal, lane = self.lane.0, "the lane went past the cut, rebuilding it");
-                return self.restore().await;
-            }
+        let had_cut = self.cut.is_some();
+        if !self.read_book() {
+            return self.restore().await;
+        }
+        if !had_cut && self.cut.is_some() {
             // Whoever waits for it must not wait for the next verdict.
             self.apply(self.empty_batch(self.next_offset)).await?;
         }
         self.settle().await
     }
 
+    /// Reads what was decided. A fold that went past the cut is dropped: `false`.
+    pub(super) fn read_book(&mut self) -> bool {
+        let book = self.book.borrow_and_update().clone();
+        let Some(decisions) = book.get(self.proposal) else { return true };
+        if decisions.result.is_some() {
+            self.final_since.get_or_insert_with(Instant::now);
+        }
+        let (None, Some(cut)) = (&self.cut, &decisions.cut) else { return true };
+        self.cut = Some(cut.clone());
+        let is_below = self.fold.as_mut().is_none_or(|fold| fold.end_at(cut.clone()));
+        if !is_below {
+            info!(proposal = %self.proposal, lane = self.lane.0, "the lane went past the cut, counting it again");
+            self.fold = None;
+        }
+        is_below
+    }
+
     /// Gives the memory back once nothing can change any more.
-    async fn settle(&mut self) -> Result<(), LaneError> {
-        if self.fold.is_some() && self.is_final {
-            let end = self.end().await?;
-            if self.next_offset >= end {
-                self.fold = None;
-            }
+    pub(super) async fn settle(&mut self) -> Result<(), LaneError> {
+        if let (Some(since), true) = (self.final_since, self.fold.is_some())
+            && self.next_offset >= self.end_since(since).await?
+        {
+            self.fold = None;
         }
         Ok(())
     }
 
     /// Reports each poison verdict once, whatever is folded again later. The verdict itself stays in the log.
-    fn report(&mut self, changes: &Changes) {
+    pub(super) fn report(&mut self, changes: &Changes) {
         for (offset, poison) in &changes.poison {
             if *offset >= self.reported_below {
                 self.reported_below = offset + 1;
@@ -328,60 +263,116 @@ impl LaneOwner {
         }
     }
 
-    fn note_lag(&mut self, end: u64) {
-        let lag = i64::try_from(end.saturating_sub(self.next_offset)).unwrap_or(i64::MAX);
-        self.tally.metrics.lag.inc_by(lag - self.lag);
-        self.lag = lag;
+    /// Counts a failure of the store and waits; fails if trying again is of no use. A lane that is not what was written is
+    /// dropped, so that it is written anew as one that was lost.
+    pub(super) async fn note_store_failure(
+        &self,
+        problem: &StoreError,
+        backoff: &mut Backoff,
+    ) -> Result<(), LaneError> {
+        if is_contradiction(problem) {
+            return Err(LaneError::Store { proposal: self.proposal, source: problem.clone() });
+        }
+        self.tally.metrics.store_failures.inc();
+        warn!(
+            proposal = %self.proposal, lane = self.lane.0, problem = telemetry::chain(problem),
+            "the store failed, trying again"
+        );
+        if matches!(problem, StoreError::Damaged { .. })
+            && let Err(problem) = self.tally.store.drop_lane(self.proposal, self.lane).await
+        {
+            warn!(
+                proposal = %self.proposal, lane = self.lane.0, problem = telemetry::chain(&problem),
+                "a damaged lane could not be dropped"
+            );
+        }
+        backoff.wait().await;
+        Ok(())
     }
 
-    async fn note_failure(&self, problem: &StoreError) {
-        self.tally.metrics.store_failures.inc();
-        warn!(proposal = %self.proposal, lane = self.lane.0, %problem, "the store failed, trying again");
-        time::sleep(RETRY_DELAY).await;
+    /// Counts a failure of the log; fails if trying again is of no use.
+    pub(super) fn note_log_failure(&self, problem: LogError) -> Result<(), LaneError> {
+        if is_lasting(&problem) {
+            return Err(LaneError::Log { proposal: self.proposal, source: problem });
+        }
+        note_log_failure(&self.tally, &problem);
+        Ok(())
+    }
+
+    pub(super) fn note_position(&mut self, next_offset: u64) {
+        self.next_offset = next_offset;
+        self.progress.note_position(next_offset);
     }
 
     /// Where the store has the lane, however long it takes to hear.
-    async fn position(&self) -> Result<Option<LanePosition>, LaneError> {
+    pub(super) async fn position(&self) -> Result<Option<LanePosition>, LaneError> {
+        let mut backoff = Backoff::default();
         loop {
             let problem = match self.tally.store.lane_position(self.proposal, self.lane).await {
                 Ok(position) => return Ok(position),
-                Err(problem @ StoreError::UnknownProposal { .. }) => problem,
-                Err(source @ (StoreError::UnknownLane { .. } | StoreError::RegisteredOtherwise { .. })) => {
-                    return Err(LaneError::Store { proposal: self.proposal, source });
+                Err(StoreError::UnknownProposal { .. }) => {
+                    let rules = CountingRules::of(self.definition.proposal());
+                    match self.tally.store.register(self.proposal, rules, self.definition.lanes()).await {
+                        Ok(()) => continue,
+                        Err(problem) => problem,
+                    }
                 }
+                Err(problem) => problem,
             };
-            self.note_failure(&problem).await;
-            let rules = CountingRules::of(self.definition.proposal());
-            let registered = self.tally.store.register(self.proposal, rules, self.definition.lanes()).await;
-            registered.map_err(|source| LaneError::Store { proposal: self.proposal, source })?;
+            self.note_store_failure(&problem, &mut backoff).await?;
         }
     }
 
-    fn position_at(&self, next_offset: u64) -> LanePosition {
+    pub(super) fn position_at(&self, next_offset: u64) -> LanePosition {
         LanePosition { log: self.tally.log.identity(), next_offset, below_cut: self.cut.is_some() }
     }
 
     /// Whether a lane at this position in the store holds what this owner would write at `next_offset`. Before the cut
     /// nobody writes a lane without verdicts.
-    fn is_held(&self, position: Option<LanePosition>, next_offset: u64) -> bool {
+    pub(super) fn is_held(&self, position: Option<LanePosition>, next_offset: u64) -> bool {
         let is_unwritten = position.is_none() && next_offset == 0 && self.cut.is_none();
         is_unwritten || position == Some(self.position_at(next_offset))
     }
 
-    async fn end(&self) -> Result<u64, LaneError> {
-        let ends = self.tally.log.ends(&self.topic).await.map_err(|source| self.unreadable(source))?;
-        Ok(*ends.get(usize::from(self.lane.0)).expect("checked at the start: a partition for every lane"))
+    /// Whether a batch from this offset on would be applied to a lane at this position.
+    fn stands_at(&self, position: Option<LanePosition>, from_offset: u64) -> bool {
+        match position {
+            Some(LanePosition { log, next_offset, below_cut }) => {
+                log == self.tally.log.identity() && next_offset == from_offset && (self.cut.is_some() || !below_cut)
+            }
+            None => from_offset == 0,
+        }
     }
 
-    fn reader(&self) -> Result<PartitionReader, LaneError> {
-        self.reader_from(self.next_offset)
+    /// Where the lane ends in the log, read at `since` or later, however long it takes to hear.
+    pub(super) async fn end_since(&self, since: Instant) -> Result<u64, LaneError> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.tally.ends.lanes_since(self.proposal, since).await {
+                Ok(read) if read.started >= since => {
+                    if let Some(end) = read.value.get(usize::from(self.lane.0)) {
+                        return Ok(*end);
+                    }
+                }
+                Err(ReadError::Log(problem)) => self.note_log_failure(problem)?,
+                // It is older than asked for: the log does not answer.
+                Ok(_) | Err(ReadError::Slow | ReadError::Store(_)) => {
+                    self.tally.metrics.log_failures.inc();
+                }
+            }
+            backoff.wait().await;
+        }
     }
 
-    fn reader_from(&self, offset: u64) -> Result<PartitionReader, LaneError> {
-        Log::reader(&self.tally.log, &self.topic, self.lane.0.into(), offset).map_err(|source| self.unreadable(source))
-    }
-
-    const fn unreadable(&self, source: LogError) -> LaneError {
-        LaneError::Log { proposal: self.proposal, source }
+    /// A reader of the lane, however long it takes to have one.
+    pub(super) async fn reader_from(&self, offset: u64) -> Result<PartitionReader, LaneError> {
+        let mut backoff = Backoff::default();
+        loop {
+            match Log::reader(&self.tally.log, &self.topic, self.lane.0.into(), offset) {
+                Ok(reader) => return Ok(reader),
+                Err(problem) => self.note_log_failure(problem)?,
+            }
+            backoff.wait().await;
+        }
     }
 }

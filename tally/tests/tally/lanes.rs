@@ -3,8 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use pnyx_backbone::{
+    drain,
     log::{LogIdentity, Topic, VERIFIER_GROUP},
-    store::{LaneBatch, LaneCounters, LanePosition, LaneState, MemoryStore, ProposalView, Store},
+    store::{
+        LaneBatch, LaneCounters, LanePosition, LaneState, MemoryStore, PLACE_BLOCK_WORDS, PlaceBlock, ProposalView,
+        Store,
+    },
 };
 use pnyx_core::{
     choice::{Choice, Ranking, Weights},
@@ -142,8 +146,60 @@ async fn a_store_that_lost_lanes_is_rebuilt_although_nothing_arrives() {
 
     rig.store.drop_lane(id, Lane(2)).await.unwrap();
     rebuilt_in_time(&rig, id, &before).await;
-    rig.store.flush().await;
+    rig.store.flush().await.unwrap();
     rebuilt_in_time(&rig, id, &before).await;
+    eventually("all are counted", async || restored(&rig) == [0, 5, 0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_falls_back_is_written_anew_from_memory() {
+    let rig = Rig::new().await;
+    let definition = definition("back", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    let verdicts = verdicts(single);
+    rig.judge(id, &verdicts[..300]).await;
+    rig.counted(id).await;
+    let mut older = Vec::new();
+    for lane in (0..definition.lanes()).map(Lane) {
+        older.push((lane, rig.store.load_lane(id, lane).await.unwrap().unwrap()));
+    }
+    rig.judge(id, &verdicts[300..]).await;
+    let before = rig.counted(id).await;
+    for (lane, state) in &older {
+        rig.store.drop_lane(id, *lane).await.unwrap();
+        rig.store.replace(id, *lane, None, state.clone()).await.unwrap();
+    }
+    rebuilt_in_time(&rig, id, &before).await;
+    assert_eq!(restored(&rig), [0, 4, 0]);
+
+    // An owner that begins then has nothing but that older state, and goes on from it.
+    for (lane, state) in older {
+        rig.store.drop_lane(id, lane).await.unwrap();
+        rig.store.replace(id, lane, None, state).await.unwrap();
+    }
+    let store = rig.store.clone();
+    let rig = rig.restarted_with(store).await;
+    let view = rig.counted(id).await;
+    check(&rig, &definition, &view, &verdicts).await;
+    assert_eq!(restored(&rig), [4, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_does_not_add_up_is_counted_again() {
+    let rig = Rig::new().await;
+    let definition = definition("damaged", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    let verdicts = verdicts(single);
+    rig.judge(id, &verdicts).await;
+    rig.counted(id).await;
+    let mut state = rig.store.load_lane(id, Lane(1)).await.unwrap().unwrap();
+    state.standing.pop();
+    let seen = Some(state.position);
+    let store = rig.store.clone();
+    rig.store.replace(id, Lane(1), seen, state).await.unwrap();
+    let rig = rig.restarted_with(store).await;
+    eventually("every lane is taken up", async || restored(&rig) == [3, 0, 1]).await;
+    check(&rig, &definition, &rig.counted(id).await, &verdicts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +216,7 @@ async fn a_store_left_over_from_another_log_is_replaced() {
         totals: foreign,
         counters: LaneCounters::default(),
         standing: Vec::new(),
-        rejected: Vec::new(),
+        places: Vec::new(),
     };
     store.replace(id, Lane(1), None, state).await.unwrap();
 
@@ -187,8 +243,11 @@ async fn a_batch_of_another_owner_is_noticed_and_nothing_counts_twice() {
     let standing: Vec<(Voter, _)> = tally.standing().iter().map(|(voter, ballot)| (*voter, ballot.clone())).collect();
     let counters = LaneCounters { counting: 1, ..LaneCounters::default() };
     let log = rig.log.identity();
-    let (from_offset, next_offset, below_cut, rejected) = (0, 1, false, Vec::new());
-    let batch = LaneBatch { log, from_offset, next_offset, below_cut, delta, counters, standing, rejected };
+    let mut bits = [0; PLACE_BLOCK_WORDS];
+    bits[0] = 1;
+    let places = vec![PlaceBlock { partition: 0, block: 0, bits }];
+    let (from_offset, next_offset, below_cut) = (0, 1, false);
+    let batch = LaneBatch { log, from_offset, next_offset, below_cut, delta, counters, standing, places };
     rig.store.register(id, rules, definition.lanes()).await.unwrap();
     rig.store.apply(id, lane, batch).await.unwrap();
     let verdicts = [first, counts(2, voter(1), Choice::Single(2), "2")];
@@ -211,7 +270,7 @@ async fn poison_is_skipped_and_reported_once() {
     let view = rig.counted(id).await;
     check(&rig, &definition, &view, std::slice::from_ref(&good)).await;
 
-    rig.store.flush().await;
+    rig.store.flush().await.unwrap();
     let before = view;
     rebuilt_in_time(&rig, id, &before).await;
     assert!(rig.metrics.encode().contains("pnyx_tally_verdicts_poison_total 3"), "{}", rig.metrics.encode());
@@ -245,6 +304,16 @@ async fn verdicts_beyond_the_cut_are_taken_out_again() {
     check(&rig, &definition, &rig.counted(id).await, &below).await;
 }
 
+/// How many lanes were restored from the store, from memory and from the log.
+fn restored(rig: &Rig) -> [u64; 3] {
+    let metrics = rig.metrics.encode();
+    ["Checkpoint", "Memory", "Log"].map(|from| {
+        let name = format!("pnyx_tally_lanes_restored_total{{from=\"{from}\"}} ");
+        let figure = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        figure.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+    })
+}
+
 /// Of each lane, what the store says of the cut.
 async fn below_cut(rig: &Rig, definition: &Definition) -> Vec<bool> {
     let mut said = Vec::new();
@@ -274,7 +343,7 @@ async fn every_lane_says_that_it_lies_below_the_cut_although_nothing_arrives() {
     let view = rig.store.view(id).await.unwrap().unwrap();
     check(&rig, &definition, &view, std::slice::from_ref(&below)).await;
 
-    rig.store.flush().await;
+    rig.store.flush().await.unwrap();
     eventually("all lanes say it again", all).await;
     let view = rig.store.view(id).await.unwrap().unwrap();
     check(&rig, &definition, &view, std::slice::from_ref(&below)).await;
@@ -285,7 +354,7 @@ async fn every_lane_says_that_it_lies_below_the_cut_although_nothing_arrives() {
     rig.judge(id, &[counts(10, in_lane(1), Choice::Single(2), "1")]).await;
     check(&rig, &definition, &rig.counted(id).await, &[below]).await;
     assert_eq!(below_cut(&rig, &definition).await, [true; 4]);
-    assert!(rig.metrics.encode().contains("pnyx_tally_lanes_rebuilt_total 0"), "{}", rig.metrics.encode());
+    assert_eq!(restored(&rig), [4, 0, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,14 +367,13 @@ async fn a_final_proposal_is_served_and_rebuilt_and_takes_nothing_more() {
     rig.counted(id).await;
     let cut = rig.cut(id, &[250, 250]).await;
     rig.counted(id).await;
-    let metrics = rig.metrics.encode();
-    assert!(metrics.contains("pnyx_tally_lanes_rebuilt_total 0"), "no lane went past the cut: {metrics}");
+    assert_eq!(restored(&rig), [0, 0, 0], "no lane went past the cut");
     rig.publish(&definition, cut).await;
     rig.judge(id, &verdicts[..50]).await;
     rig.judge(id, &[counts(600, voter(1), Choice::Single(1), "1000")]).await;
     let view = rig.counted(id).await;
     check(&rig, &definition, &view, &verdicts).await;
-    rig.store.flush().await;
+    rig.store.flush().await.unwrap();
     rebuilt_in_time(&rig, id, &view).await;
 }
 
@@ -318,11 +386,17 @@ async fn drained_means_verified_and_counted_up_to_the_cut() {
     let records = (0..4).map(|number| (number % 2, vec![1])).collect();
     rig.log.append_batch(&topic, records).await.unwrap();
     let cut = rig.cut(id, &[2, 2]).await;
-    assert!(!rig.tally.is_drained(&cut).await.unwrap(), "nothing is verified yet");
+    let verified = async || drain::verifiers_reached(&rig.log, &cut).await.unwrap();
+    let phase = async || rig.get(&format!("/v1/proposals/{id}")).await.body["phase"].clone();
+    assert_eq!(verified().await, None, "nothing is verified yet");
     let consumer = rig.log.subscribe(&topic, VERIFIER_GROUP).unwrap();
     rig.judge(id, &[counts(0, voter(1), Choice::Single(1), "1")]).await;
     consumer.commit(0, 2).await.unwrap();
-    assert!(!rig.tally.is_drained(&cut).await.unwrap(), "one partition is not verified");
+    assert_eq!(verified().await, None, "one partition is not verified");
+    assert_eq!(phase().await, "draining");
     consumer.commit(1, 2).await.unwrap();
-    eventually("the tally is drained", async || rig.tally.is_drained(&cut).await.unwrap()).await;
+    let ends = verified().await.expect("everything is verified");
+    let reached = async || drain::tally_reached(&rig.store, rig.log.identity(), id, &ends, true).await.unwrap();
+    eventually("the tally is drained", reached).await;
+    eventually("the phase says so", async || phase().await == "recounting").await;
 }

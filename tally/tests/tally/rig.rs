@@ -86,7 +86,6 @@ impl Rig {
             archive: Box::new(|id| {
                 future::ok(stream::iter([Ok(Bytes::from(format!("archive of {id}\n")))]).boxed()).boxed()
             }),
-            is_disputed: Box::new(|_| false),
         };
         let (router, _) = api::router(api::ApiState::new(tally.clone(), recount));
         Self { log, store, proposals, tally, metrics, shutdown, router, directory }

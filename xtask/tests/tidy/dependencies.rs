@@ -32,7 +32,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "pnyx-recount",
         ],
     ),
-    ("xtask", &[]),
+    ("pnyx-testbed", &[]),
+    ("xtask", &["pnyx-testbed"]),
 ];
 
 const COMPONENT: &[&str] = &["pnyx-core", "pnyx-crds", "pnyx-backbone", "pnyx-verification"];

@@ -8,6 +8,7 @@ mod group;
 mod keys;
 mod lock;
 mod mark;
+mod member;
 mod metrics;
 mod open;
 mod queue;
@@ -41,6 +42,7 @@ use super::{AppendError, AppendTo, Appended, LogError, LogIdentity, OpenError, R
 use crate::{clock, telemetry::Metrics};
 
 pub use group::EmbeddedConsumer;
+pub use member::EmbeddedMember;
 pub use reader::EmbeddedReader;
 
 /// A log in a directory. Clones share it; it closes when the last one goes.
@@ -157,6 +159,11 @@ impl EmbeddedLog {
     /// See [`super::Log::subscribe`].
     pub fn subscribe(&self, topic: &Topic, group: &str) -> Result<EmbeddedConsumer, LogError> {
         Ok(EmbeddedConsumer::join(self.shared().clone(), self.topic(topic)?, group))
+    }
+
+    /// See [`Log::join`](crate::log::Log::join).
+    pub fn join(&self, _group: &str) -> EmbeddedMember {
+        EmbeddedMember::new(self.clone())
     }
 
     /// See [`super::Log::committed`].

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     ops::Bound,
 };
 
@@ -13,7 +13,7 @@ use pnyx_core::{
     tally::StandingBallot,
 };
 
-use crate::store::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, RejectedEntry};
+use crate::store::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, PLACE_BLOCK_WORDS, PlaceBlock};
 
 /// A lane's part of the store.
 pub(super) struct LaneData {
@@ -22,21 +22,13 @@ pub(super) struct LaneData {
     counters: LaneCounters,
     standing: BTreeMap<Voter, StandingBallot>,
     by_power: BTreeSet<Rank>,
-    rejections: Rejections,
+    places: BTreeMap<(u32, u64), [u64; PLACE_BLOCK_WORDS]>,
     rules: CountingRules,
 }
 
 /// A place in the leaderboard: by power descending, then voter ascending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(Reverse<Power>, Voter);
-
-/// The newest rejections that claim a voter, found by that voter.
-#[derive(Default)]
-struct Rejections {
-    by_voter: BTreeMap<(Voter, u64), RejectedEntry>,
-    order: VecDeque<(Voter, u64)>,
-    next: u64,
-}
 
 impl Rank {
     fn new(power: Power, voter: Voter) -> Self {
@@ -58,14 +50,14 @@ impl LaneData {
             counters: LaneCounters::default(),
             standing: BTreeMap::new(),
             by_power: BTreeSet::new(),
-            rejections: Rejections::default(),
+            places: BTreeMap::new(),
             rules,
         }
     }
 
     /// Adds a batch if the lane stands where it starts and the batch does not take it past a cut.
-    pub(super) fn apply(&mut self, batch: LaneBatch, rejected_max: usize) -> ApplyOutcome {
-        let LaneBatch { log, from_offset, next_offset, below_cut, delta, counters, standing, rejected } = batch;
+    pub(super) fn apply(&mut self, batch: LaneBatch) -> ApplyOutcome {
+        let LaneBatch { log, from_offset, next_offset, below_cut, delta, counters, standing, places } = batch;
         let stored = self.position.unwrap_or(LanePosition { log, next_offset: 0, below_cut: false });
         if (stored.log, stored.next_offset) != (log, from_offset) || (stored.below_cut && !below_cut) {
             return self.fenced();
@@ -75,27 +67,22 @@ impl LaneData {
         for (voter, ballot) in standing {
             self.stand(voter, ballot);
         }
-        self.rejections.extend(rejected, rejected_max);
+        self.note_places(places);
         self.position = Some(LanePosition { log, next_offset, below_cut });
         ApplyOutcome::Applied
     }
 
     /// Becomes `state` if the lane stands where the writer saw it.
-    pub(super) fn replace(
-        &mut self,
-        seen: Option<LanePosition>,
-        state: LaneState,
-        rejected_max: usize,
-    ) -> ApplyOutcome {
+    pub(super) fn replace(&mut self, seen: Option<LanePosition>, state: LaneState) -> ApplyOutcome {
         if self.position != seen {
             return self.fenced();
         }
-        let LaneState { position, totals, counters, standing, rejected } = state;
+        let LaneState { position, totals, counters, standing, places } = state;
         *self = Self { position: Some(position), totals, counters, ..Self::new(self.rules) };
         for (voter, ballot) in standing {
             self.stand(voter, ballot);
         }
-        self.rejections.extend(rejected, rejected_max);
+        self.note_places(places);
         ApplyOutcome::Applied
     }
 
@@ -126,9 +113,24 @@ impl LaneData {
         ranks.filter_map(|rank| self.standing.get(&rank.voter()).map(|ballot| (*rank, ballot)))
     }
 
-    /// The kept rejections that claim this voter, the oldest first.
-    pub(super) fn rejections_of(&self, voter: Voter) -> impl Iterator<Item = &RejectedEntry> {
-        self.rejections.by_voter.range((voter, 0)..=(voter, u64::MAX)).map(|(_, entry)| entry)
+    /// All of it; `None` if nothing is known of it.
+    pub(super) fn state(&self) -> Option<LaneState> {
+        let places = self.places.iter();
+        Some(LaneState {
+            position: self.position?,
+            totals: self.totals.clone(),
+            counters: self.counters.clone(),
+            standing: self.standing.iter().map(|(voter, ballot)| (*voter, ballot.clone())).collect(),
+            places: places
+                .map(|((partition, block), bits)| PlaceBlock { partition: *partition, block: *block, bits: *bits })
+                .collect(),
+        })
+    }
+
+    fn note_places(&mut self, places: Vec<PlaceBlock>) {
+        for PlaceBlock { partition, block, bits } in places {
+            self.places.insert((partition, block), bits);
+        }
     }
 
     fn stand(&mut self, voter: Voter, ballot: StandingBallot) {
@@ -142,23 +144,5 @@ impl LaneData {
 
     fn fenced(&self) -> ApplyOutcome {
         ApplyOutcome::Fenced { stored_next_offset: self.position.map_or(0, |position| position.next_offset) }
-    }
-}
-
-impl Rejections {
-    /// Keeps the newest `entries_max` entries that claim a voter; nobody could ask for the others.
-    fn extend(&mut self, entries: Vec<RejectedEntry>, entries_max: usize) {
-        for entry in entries {
-            let Some(voter) = entry.claimed_voter else { continue };
-            let key = (voter, self.next);
-            self.next += 1;
-            self.by_voter.insert(key, entry);
-            self.order.push_back(key);
-            if self.order.len() > entries_max
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.by_voter.remove(&oldest);
-            }
-        }
     }
 }

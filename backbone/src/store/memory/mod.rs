@@ -26,10 +26,7 @@ use pnyx_core::{
 use tokio::sync::watch;
 
 use self::lane::LaneData;
-use super::{
-    ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, ProposalView, REJECTED_ENTRIES_MAX, RejectedEntry,
-    StoreError,
-};
+use super::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, ProposalView, StoreError};
 
 /// Proposals in memory. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -68,8 +65,7 @@ impl MemoryStore {
 
     pub(super) fn apply(&self, proposal: ProposalId, lane: Lane, batch: LaneBatch) -> Result<ApplyOutcome, StoreError> {
         let data = self.proposal(proposal)?;
-        let rejected_max = data.rejected_max();
-        let outcome = data.lane_mut(proposal, lane)?.apply(batch, rejected_max);
+        let outcome = data.lane_mut(proposal, lane)?.apply(batch);
         data.note_change(outcome);
         Ok(outcome)
     }
@@ -82,8 +78,7 @@ impl MemoryStore {
         state: LaneState,
     ) -> Result<ApplyOutcome, StoreError> {
         let data = self.proposal(proposal)?;
-        let rejected_max = data.rejected_max();
-        let outcome = data.lane_mut(proposal, lane)?.replace(seen, state, rejected_max);
+        let outcome = data.lane_mut(proposal, lane)?.replace(seen, state);
         data.note_change(outcome);
         Ok(outcome)
     }
@@ -113,13 +108,13 @@ impl MemoryStore {
         let data = self.proposal(proposal).ok()?;
         let mut totals = Totals::empty(data.rules);
         let mut counters = LaneCounters::default();
-        let mut next_offsets = Vec::with_capacity(data.lanes.len());
+        let mut positions = Vec::with_capacity(data.lanes.len());
         for lane in &data.read_all() {
             totals.merge(lane.totals());
             counters.merge(lane.counters());
-            next_offsets.push(lane.position().map_or(0, |position| position.next_offset));
+            positions.push(lane.position());
         }
-        Some(ProposalView { totals, counters, next_offsets })
+        Some(ProposalView { totals, counters, positions })
     }
 
     pub(super) fn standing_ballot(
@@ -160,12 +155,8 @@ impl MemoryStore {
         Ok(merged.into_iter().map(|(rank, ballot)| (rank.voter(), ballot.power, ballot.choice.clone())).collect())
     }
 
-    pub(super) fn rejections_of(&self, proposal: ProposalId, voter: Voter) -> Result<Vec<RejectedEntry>, StoreError> {
-        let data = self.proposal(proposal)?;
-        let mut entries: Vec<_> =
-            data.read_all().iter().flat_map(|lane| lane.rejections_of(voter).cloned().collect::<Vec<_>>()).collect();
-        entries.sort_by_key(|entry| entry.place);
-        Ok(entries)
+    pub(super) fn load_lane(&self, proposal: ProposalId, lane: Lane) -> Result<Option<LaneState>, StoreError> {
+        Ok(self.proposal(proposal)?.lane(proposal, lane)?.state())
     }
 
     pub(super) fn changes(&self, proposal: ProposalId) -> Result<watch::Receiver<u64>, StoreError> {
@@ -182,11 +173,6 @@ impl MemoryStore {
 }
 
 impl ProposalData {
-    /// Each lane's share of the kept rejections.
-    fn rejected_max(&self) -> usize {
-        (REJECTED_ENTRIES_MAX / self.lanes.len().max(1)).max(1)
-    }
-
     fn lane(&self, proposal: ProposalId, lane: Lane) -> Result<RwLockReadGuard<'_, LaneData>, StoreError> {
         let data = self.lanes.get(usize::from(lane.0)).ok_or(StoreError::UnknownLane { proposal, lane })?;
         Ok(data.read().unwrap_or_else(PoisonError::into_inner))

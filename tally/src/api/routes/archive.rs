@@ -27,7 +27,7 @@ pub(in crate::api) async fn get_archive(
 ) -> Result<Response, ApiError> {
     let named = state.find(&id)?;
     let Some(result) = &named.decisions.result else {
-        let phase = state.phase(named.id, &named.decisions).await?;
+        let phase = state.phase(named.id, &named.decisions).await;
         return Err(ApiError::NotFinal { what: "archive", phase });
     };
     // An archive is the same bytes for the same log, and its result names that log's records.

@@ -66,7 +66,8 @@ impl BallotDto {
 /// Lists the standing ballots by voter.
 #[utoipa::path(get, path = "/v1/proposals/{id}/ballots", tag = "ballots",
     params(("id" = String, Path, description = "id or name"), PageQuery),
-    responses((status = 200, body = BallotsDto), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = BallotsDto), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)))]
 pub(in crate::api) async fn list_ballots(
     State(state): State<ApiState>,
     headers: HeaderMap,
@@ -77,7 +78,7 @@ pub(in crate::api) async fn list_ballots(
     let (limit, after) = (page.limit()?, page.after(voter_cursor)?);
     let named = state.find(&id)?;
     // One more than asked for tells whether there is a next page.
-    let mut standing = state.0.tally.store.standing_after(named.id, after, limit + 1).await?;
+    let mut standing = state.in_time(state.0.tally.store.standing_after(named.id, after, limit + 1)).await?;
     let has_more = standing.len() > limit;
     standing.truncate(limit);
     let next_cursor = standing.last().filter(|_| has_more).map(|(voter, _)| voter.to_string());

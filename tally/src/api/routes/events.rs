@@ -3,16 +3,17 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
+    body::{Body, Bytes},
     extract::{Path, State},
     http::{HeaderMap, HeaderName, header},
-    response::{
-        IntoResponse as _, Response, Sse,
-        sse::{Event, KeepAlive},
-    },
+    response::{IntoResponse as _, Response},
 };
 use futures_util::{Stream, stream};
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time,
+};
 
 use crate::api::{
     ApiState,
@@ -23,8 +24,8 @@ use crate::api::{
 /// How often a comment is sent when nothing changes: below the idle time-outs of usual proxies (30 to 60 s).
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// When a reader should connect again, which also spreads readers after a restart.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// A comment, which readers ignore.
+const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
 /// The header with which a reader says what it has seen.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -56,7 +57,8 @@ impl Drop for Connected {
     }
 }
 
-/// The whole tally whenever it changes, at most 4 times a second; a slow reader skips states. `Last-Event-ID` resumes
+/// The whole tally whenever it changes, at most 4 times a second; a slow reader skips states, and one
+/// that takes nothing is disconnected. `Last-Event-ID` resumes
 /// without repeating what was seen.
 #[utoipa::path(get, path = "/v1/proposals/{id}/events", tag = "proposals",
     params(("id" = String, Path, description = "id or name"),
@@ -77,23 +79,28 @@ pub(in crate::api) async fn get_events(
     let connected = Connected::new(permit, metrics.event_readers.clone());
     let seen = headers.get(LAST_EVENT_ID).and_then(|value| Some(value.to_str().ok()?.to_owned()));
     let reader = Reader { states: state.watch(&named).await?, seen, _connected: connected };
-    let sse = Sse::new(events(reader)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL));
-    // Proxies that collect answers before passing them on would hold events back.
-    let headers = [(header::CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
-    Ok((headers, sse).into_response())
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Proxies that collect answers before passing them on would hold events back.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    Ok((headers, Body::from_stream(events(reader))).into_response())
 }
 
-fn events(reader: Reader) -> impl Stream<Item = Result<Event, Infallible>> + Send {
+fn events(reader: Reader) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     stream::unfold(reader, async |mut reader| {
         loop {
             let state = reader.states.borrow_and_update().clone();
             if reader.seen.as_ref() != Some(&state.version) {
                 reader.seen = Some(state.version.clone());
-                let event = Event::default().id(&state.version).event("tally").retry(RETRY_AFTER).data(&state.json);
-                return Some((Ok(event), reader));
+                return Some((Ok(state.event.clone()), reader));
             }
-            // Ends with the process's shutdown.
-            reader.states.changed().await.ok()?;
+            match time::timeout(KEEP_ALIVE_INTERVAL, reader.states.changed()).await {
+                // Ends with the process's shutdown.
+                Ok(changed) => changed.ok()?,
+                Err(_) => return Some((Ok(KEEP_ALIVE), reader)),
+            }
         }
     })
 }

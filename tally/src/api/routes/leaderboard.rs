@@ -41,7 +41,8 @@ struct RankedVoterDto {
 /// Lists voters whose ballot stands by power.
 #[utoipa::path(get, path = "/v1/proposals/{id}/leaderboard", tag = "ballots",
     params(("id" = String, Path, description = "id or name"), PageQuery),
-    responses((status = 200, body = LeaderboardDto), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = LeaderboardDto), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)))]
 pub(in crate::api) async fn get_leaderboard(
     State(state): State<ApiState>,
     headers: HeaderMap,
@@ -51,7 +52,7 @@ pub(in crate::api) async fn get_leaderboard(
     let page = paging::read(query)?;
     let (limit, after) = (page.limit()?, page.after(rank_cursor)?);
     let named = state.find(&id)?;
-    let mut ranked = state.0.tally.store.leaderboard(named.id, after, limit + 1).await?;
+    let mut ranked = state.in_time(state.0.tally.store.leaderboard(named.id, after, limit + 1)).await?;
     let has_more = ranked.len() > limit;
     ranked.truncate(limit);
     let next_cursor = ranked.last().filter(|_| has_more).map(|(voter, power, _)| format!("{power}_{voter}"));

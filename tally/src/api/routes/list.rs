@@ -64,11 +64,13 @@ struct ListedDto {
     ballots: u64,
     /// The choice with the highest score, if there is one.
     leading: Option<LeadingDto>,
+    /// Whether the store lost lanes, or has not been given any of them yet.
+    rebuilding: bool,
 }
 
 /// Lists proposals in the order in which they were made.
 #[utoipa::path(get, path = "/v1/proposals", tag = "proposals", params(ListQuery),
-    responses((status = 200, body = ProposalsDto), (status = 400, body = ErrorBody)))]
+    responses((status = 200, body = ProposalsDto), (status = 400, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(in crate::api) async fn list_proposals(
     State(state): State<ApiState>,
     headers: HeaderMap,
@@ -92,7 +94,7 @@ pub(in crate::api) async fn list_proposals(
     let (mut proposals, mut last, mut next_cursor) = (Vec::new(), None, None);
     for (id, decisions) in found {
         if let Some(wanted) = wanted
-            && state.phase(id, &decisions).await? != wanted
+            && state.phase(id, &decisions).await != wanted
         {
             continue;
         }
@@ -123,6 +125,7 @@ async fn listed(state: &ApiState, id: ProposalId, decisions: &ProposalDecisions)
         closes_at: time_text(proposal.window().closes_at()),
         ballots: snapshot.tally.ballots,
         leading: snapshot.tally.leading,
+        rebuilding: snapshot.tally.rebuilding,
     })
 }
 

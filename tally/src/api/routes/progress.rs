@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 
 use axum::{
     extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
 };
-use pnyx_backbone::log::{LogError, Topic};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    VERIFIER_GROUP,
-    api::{
-        ApiState, Named,
-        conditional::{Cache, json},
-        error::{ApiError, ErrorBody},
-    },
+use crate::api::{
+    ApiState,
+    conditional::{Cache, answer, to_json, version, weak_tag},
+    error::{ApiError, ErrorBody},
+    snapshots::STALE_AGE,
 };
 
 /// How far the records of a proposal have come.
@@ -42,58 +39,47 @@ pub(in crate::api) struct ProgressDto {
     lag_verify: u64,
     /// Verdicts that the tally does not show yet. A record may have more than one.
     lag_tally: u64,
-}
-
-/// How many records wait for their verdict.
-pub(super) struct Verification {
-    accepted: u64,
-    verified: u64,
-}
-
-impl Verification {
-    /// Reads the verifiers' offsets and the ends of the ballots.
-    pub(super) async fn read(state: &ApiState, named: &Named) -> Result<Self, ApiError> {
-        let ballots = Topic::ballots(named.id);
-        // What is done is read before what there is to do, so that a lag of 0 is never shown too early.
-        let committed = match state.0.tally.log.committed(&ballots, VERIFIER_GROUP).await {
-            Err(LogError::UnknownTopic { .. }) => Vec::new(),
-            answer => answer?,
-        };
-        let accepted = state.0.tally.ends(&ballots).await?.iter().sum();
-        Ok(Self { accepted, verified: committed.iter().sum() })
-    }
-
-    /// Records without a verdict.
-    pub(super) const fn lag(&self) -> u64 {
-        self.accepted.saturating_sub(self.verified)
-    }
+    /// When the figures of the tally were true, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<String>,
+    /// Whether any of these figures is more than 2 s old, because the store or the log does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<bool>,
 }
 
 /// How many records were accepted, verified and counted, and what waits.
 #[utoipa::path(get, path = "/v1/proposals/{id}/progress", tag = "proposals",
     params(("id" = String, Path, description = "id or name")),
-    responses((status = 200, body = ProgressDto), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = ProgressDto), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(in crate::api) async fn get_progress(
     State(state): State<ApiState>,
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let named = state.find(&id)?;
-    // Verifiers commit after they have written their verdicts, so the lanes' ends are read after their offsets.
-    let verification = Verification::read(&state, &named).await?;
+    // Read after the request came, and the lanes' ends after the verifiers' offsets: a lag of 0 is never shown too early.
+    let verification = state.0.tally.ends.verification(named.id).await?;
     let snapshot = state.snapshot(named.id, &named.decisions).await?;
     let (counting, rejected) = snapshot.tally.counters();
-    let (lag_verify, lag_tally) = (verification.lag(), snapshot.tally.behind());
-    let document = ProgressDto {
+    let lag_verify = verification.value.lag();
+    let lag_tally = snapshot.tally.behind_of(&verification.value.lane_ends);
+    let mut document = ProgressDto {
         phase: snapshot.phase.name(),
-        accepted: verification.accepted,
-        verified: verification.verified,
+        accepted: verification.value.accepted,
+        verified: verification.value.verified(),
         counted: counting + rejected.values().sum::<u64>(),
         counting,
         rejected: rejected.clone(),
         lag: lag_verify + lag_tally,
         lag_verify,
         lag_tally,
+        as_of: None,
+        stale: None,
     };
-    Ok(json(&headers, &document, Cache::Live))
+    let tag = weak_tag(&version(to_json(&document).as_bytes()));
+    Ok(answer(&headers, &tag, Cache::Live, || {
+        let (as_of, is_stale) = snapshot.tally.age();
+        (document.as_of, document.stale) = (as_of, Some(is_stale || verification.age() > STALE_AGE));
+        ([(header::CONTENT_TYPE, "application/json")], to_json(&document)).into_response()
+    }))
 }

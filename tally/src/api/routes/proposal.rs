@@ -54,7 +54,7 @@ fn shared_json<S: Serializer>(json: &RawValue, serializer: S) -> Result<S::Ok, S
 /// Everything about one proposal.
 #[utoipa::path(get, path = "/v1/proposals/{id}", tag = "proposals",
     params(("id" = String, Path, description = "id or name")),
-    responses((status = 200, body = ProposalDto), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = ProposalDto), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(in crate::api) async fn get_proposal(
     State(state): State<ApiState>,
     headers: HeaderMap,

@@ -5,31 +5,28 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use pnyx_backbone::log::{LogRecord, Topic};
+use pnyx_backbone::log::LogRecord;
 use pnyx_core::{
     id::{Lane, ProposalId},
-    rejection::Rejection,
-    verdict::{RejectedRecord, Ruling, Verdict},
-    wire::verdict,
+    verdict::RejectedRecord,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::ReadError;
 use crate::api::{
     ApiState,
     conditional::{Cache, json},
     error::{ApiError, ErrorBody},
     explanations,
     paging::{self, PageQuery, verdict_cursor},
+    search::{Rejected, rejected},
     texts::{PlaceDto, time_text},
 };
 
 /// Most verdicts looked at for one page: most of them count, and a request may not read a whole log. A page may be short
 /// or empty and have a next one.
 const SCAN_VERDICTS_MAX: usize = 20_000;
-
-/// Most verdicts read at once.
-const READ_VERDICTS_MAX: usize = 2_000;
 
 /// A page of rejected records in the order of their verdicts, lane by lane.
 #[derive(Serialize, ToSchema)]
@@ -56,10 +53,10 @@ pub(in crate::api) struct RejectionDto {
     snapshot_text: &'static str,
     /// Where the record lies in the ballots topic.
     place: PlaceDto,
-    /// When it was appended, RFC 3339; null where only the place is kept.
-    appended_at: Option<String>,
-    /// SHA-256 of the record; null where only the place is kept.
-    record: Option<String>,
+    /// When it was appended, RFC 3339.
+    appended_at: String,
+    /// SHA-256 of the record.
+    record: String,
     /// The ballot's identity, where it could be read.
     digest: Option<String>,
     /// The voter that the record claims to speak for: anybody can claim anything.
@@ -78,31 +75,28 @@ struct UnreadableDto {
 }
 
 impl RejectionDto {
-    /// A rejection of which only the place is known.
-    pub(in crate::api) fn new(rejection: Rejection, place: PlaceDto) -> Self {
+    pub(in crate::api) fn new(rejected: &Rejected) -> Self {
+        let Rejected { place, appended_at, record } = rejected;
+        let RejectedRecord { rejection, record, digest, claimed_voter } = record;
         Self {
             code: rejection.code(),
             reason: rejection.name(),
-            explanation: explanations::rejection(rejection),
+            explanation: explanations::rejection(*rejection),
             snapshot_text: rejection.snapshot_text(),
-            place,
-            appended_at: None,
-            record: None,
-            digest: None,
-            claimed_voter: None,
+            place: (*place).into(),
+            appended_at: time_text(*appended_at),
+            record: record.to_string(),
+            digest: digest.map(|digest| digest.to_string()),
+            claimed_voter: claimed_voter.map(|voter| voter.to_string()),
         }
-    }
-
-    /// With what could be read of the record.
-    pub(in crate::api) fn with(self, digest: Option<String>, claimed_voter: Option<String>) -> Self {
-        Self { digest, claimed_voter, ..self }
     }
 }
 
 /// Lists the records that do not count, with the reasons.
 #[utoipa::path(get, path = "/v1/proposals/{id}/rejections", tag = "ballots",
     params(("id" = String, Path, description = "id or name"), PageQuery),
-    responses((status = 200, body = RejectionsDto), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = RejectionsDto), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)))]
 pub(in crate::api) async fn list_rejections(
     State(state): State<ApiState>,
     headers: HeaderMap,
@@ -114,6 +108,9 @@ pub(in crate::api) async fn list_rejections(
     let named = state.find(&id)?;
     let lanes = named.decisions.definition.lanes();
     let start = after.unwrap_or((Lane(0), 0));
+    let Some(_turn) = state.search_turn().await else {
+        return Err(ApiError::Busy { what: "searches for rejected records" });
+    };
     let mut scan = Scan { limit, left: SCAN_VERDICTS_MAX, rejections: Vec::new(), unreadable: Vec::new() };
     let next = scan.run(&state, named.id, start, lanes).await?;
     let next_cursor = next.map(|(lane, offset)| format!("{}_{offset}", lane.0));
@@ -138,15 +135,21 @@ impl Scan {
         lanes: u16,
     ) -> Result<Option<(Lane, u64)>, ApiError> {
         let (Lane(first), mut offset) = start;
-        let log = &state.0.tally.log;
-        let topic = Topic::verdicts(id);
-        if state.0.tally.ends(&topic).await?.is_empty() {
+        let (ends, deadline) = state.search_range(id).await?;
+        if ends.is_empty() {
             return Ok(None);
         }
         for lane in first..lanes {
-            let mut reader = log.reader(&topic, lane.into(), offset)?;
+            let end = ends.get(usize::from(lane)).copied().unwrap_or(0);
+            let mut lane_scan = state.scan(id, lane, offset, end, deadline)?;
             loop {
-                let records = reader.read_available(READ_VERDICTS_MAX.min(self.left)).await?;
+                let records = match lane_scan.next(self.left).await {
+                    // What was found so far is a page, too.
+                    Err(ReadError::Slow) if self.left < SCAN_VERDICTS_MAX => {
+                        return Ok(Some((Lane(lane), lane_scan.position())));
+                    }
+                    records => records?,
+                };
                 for record in &records {
                     if self.rejections.len() + self.unreadable.len() == self.limit {
                         return Ok(Some((Lane(lane), record.offset)));
@@ -155,7 +158,7 @@ impl Scan {
                     self.take(lane, record);
                 }
                 if self.left == 0 {
-                    return Ok(Some((Lane(lane), reader.position())));
+                    return Ok(Some((Lane(lane), lane_scan.position())));
                 }
                 if records.is_empty() {
                     break;
@@ -167,17 +170,8 @@ impl Scan {
     }
 
     fn take(&mut self, lane: u16, record: &LogRecord) {
-        match verdict::decode(&record.value) {
-            Ok(Verdict { ruling: Ruling::Counts(_), .. }) => {}
-            Ok(Verdict { place, appended_at, ruling: Ruling::Rejected(rejected) }) => {
-                let RejectedRecord { rejection, record, digest, claimed_voter } = rejected;
-                self.rejections.push(RejectionDto {
-                    appended_at: Some(time_text(appended_at)),
-                    record: Some(record.to_string()),
-                    ..RejectionDto::new(rejection, place.into())
-                        .with(digest.map(|digest| digest.to_string()), claimed_voter.map(|voter| voter.to_string()))
-                });
-            }
+        match rejected(record) {
+            Ok(rejected) => self.rejections.extend(rejected.as_ref().map(RejectionDto::new)),
             Err(problem) => {
                 let problem = problem.to_string();
                 self.unreadable.push(UnreadableDto { lane, offset: record.offset, problem });

@@ -30,7 +30,7 @@ pub(in crate::api) async fn get_result(
 ) -> Result<Response, ApiError> {
     let named = state.find(&id)?;
     let Some(result) = &named.decisions.result else {
-        let phase = state.phase(named.id, &named.decisions).await?;
+        let phase = state.phase(named.id, &named.decisions).await;
         return Err(ApiError::NotFinal { what: "result", phase });
     };
     Ok(json_text(&headers, wire::result::encode(result), cache(&named)))

@@ -10,13 +10,14 @@ use pnyx_verification::power_by_strategy;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ballots::BallotDto, progress::Verification, rejections::RejectionDto};
+use super::{ballots::BallotDto, rejections::RejectionDto};
 use crate::api::{
     ApiState,
     conditional::{Cache, json},
     error::{ApiError, ErrorBody},
     explanations,
     inclusion::InclusionDto,
+    search::Searched,
 };
 
 /// Most rejected records shown of a voter: anybody can send records that claim anybody.
@@ -40,6 +41,8 @@ pub(in crate::api) struct VoterDto {
     explanation: String,
     /// Rejected records that claim this voter, by place; the last of many. Anybody can send those; they displace nothing.
     rejections: Vec<RejectionDto>,
+    /// Which verdicts were looked at for them: all, the newest, or nothing, when others are searching; ask again then.
+    rejections_searched: Searched,
     /// Once the proposal is final: proof that the ballot is in the published result.
     inclusion: Option<InclusionDto>,
     /// Why a ballot of a final proposal is without proof at this moment; else null.
@@ -58,7 +61,8 @@ struct StrategyPowerDto {
 /// One voter's power, ballot and rejected records, with the reasons.
 #[utoipa::path(get, path = "/v1/proposals/{id}/voters/{address}", tag = "ballots",
     params(("id" = String, Path, description = "id or name"), ("address" = String, Path, description = "in any case")),
-    responses((status = 200, body = VoterDto), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = VoterDto), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)))]
 pub(in crate::api) async fn get_voter(
     State(state): State<ApiState>,
     headers: HeaderMap,
@@ -69,17 +73,18 @@ pub(in crate::api) async fn get_voter(
     let named = state.find(&id)?;
     let store = &state.0.tally.store;
     let (power, by_strategy) = power(named.decisions.definition.proposal(), voter);
-    let ballot = store.standing_ballot(named.id, voter).await?;
-    let rejected = store.rejections_of(named.id, voter).await?;
+    let ballot = state.in_time(store.standing_ballot(named.id, voter)).await?;
+    let (rejected, searched) = state.rejected_of(named.id, voter).await;
     let explanation = match &ballot {
         Some(ballot) => explanations::standing(ballot),
         None => {
             // What was proven to be the voter's own says more than what anybody may have sent.
-            let own = rejected.iter().rfind(|entry| entry.rejection.signer_is_proven()).or_else(|| rejected.last());
-            let last = own.map(|entry| entry.rejection);
-            let verification = Verification::read(&state, &named).await?;
+            let rejections = || rejected.iter().map(|rejected| rejected.record.rejection);
+            let own = rejections().rfind(|rejection| rejection.signer_is_proven()).or_else(|| rejections().next_back());
+            let verification = state.0.tally.ends.verification(named.id).await?;
             let snapshot = state.snapshot(named.id, &named.decisions).await?;
-            explanations::nothing_stands(power, last, verification.lag() + snapshot.tally.behind())
+            let waiting = verification.value.lag() + snapshot.tally.behind();
+            explanations::nothing_stands(power, own, searched, waiting)
         }
     };
     let (inclusion, missing) = match (&ballot, &named.decisions.result) {
@@ -92,10 +97,6 @@ pub(in crate::api) async fn get_voter(
         (Some(_), None) | (None, _) => (None, None),
     };
     let newest = rejected.len().saturating_sub(REJECTIONS_MAX);
-    let rejections = rejected[newest..].iter().map(|entry| {
-        RejectionDto::new(entry.rejection, entry.place.into())
-            .with(entry.digest.map(|digest| digest.to_string()), entry.claimed_voter.map(|voter| voter.to_string()))
-    });
     let document = VoterDto {
         proposal: named.id.to_string(),
         voter: voter.to_string(),
@@ -103,7 +104,8 @@ pub(in crate::api) async fn get_voter(
         power_by_strategy: by_strategy,
         ballot: ballot.as_ref().map(|ballot| BallotDto::new(voter, ballot)),
         explanation,
-        rejections: rejections.collect(),
+        rejections: rejected[newest..].iter().map(RejectionDto::new).collect(),
+        rejections_searched: searched,
         inclusion,
         inclusion_missing: missing,
     };

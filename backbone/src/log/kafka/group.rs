@@ -1,0 +1,373 @@
+//! A member of a consumer group that reads one topic and notes how far what it read is durable downstream.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, base_consumer::PartitionQueue},
+    error::KafkaError,
+};
+use tokio::{sync::Notify, time::timeout};
+use tracing::{debug, warn};
+
+use super::{
+    Shared,
+    errors::{self, Kind},
+    events::Events,
+    queue::{Bounds, Stopped, Taken},
+    serve::{self, Served},
+    topics::partition_number,
+};
+use crate::log::{GROUP_BATCH_BYTES_MAX, GroupBatch, LogError, Topic};
+
+/// Commits of this time go out together.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// After a commit that failed, the next one waits so long.
+const COMMIT_RETRY: Duration = Duration::from_secs(1);
+
+/// How often the group's committed offsets are compared with this member's: a former owner of a partition may have
+/// committed after this one.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long that question may take.
+const COMPARE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a member that leaves waits for its last commits.
+const LAST_COMMITS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A queue is looked at after this even when nothing woke its reader: a wake-up that was lost costs half a second.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A member of a consumer group.
+#[derive(Debug)]
+pub struct KafkaConsumer {
+    shared: Arc<Shared>,
+    state: Arc<GroupState>,
+    /// The partition that was served last: the others come first.
+    served: u32,
+}
+
+/// What the member's thread, its client's callbacks and its reader share.
+pub(super) struct GroupState {
+    topic: Topic,
+    name: String,
+    group_id: String,
+    owned: Mutex<BTreeMap<u32, Owned>>,
+    notify: Arc<Notify>,
+    /// Cannot be mended by waiting: given to whoever reads next.
+    failure: Mutex<Option<LogError>>,
+    has_left: AtomicBool,
+}
+
+/// A partition that is this member's.
+struct Owned {
+    queue: PartitionQueue<GroupContext>,
+    /// Below this the group needs nothing, says whoever reads.
+    wanted: u64,
+    /// The brokers have this.
+    committed: u64,
+}
+
+impl KafkaConsumer {
+    /// Joins the group on a thread of its own.
+    pub(super) fn join(shared: &Arc<Shared>, topic: &Topic, group: &str) -> Result<Self, LogError> {
+        let state = Arc::new(GroupState {
+            topic: topic.clone(),
+            name: shared.settings.topic_name(topic),
+            group_id: shared.settings.topic_group(topic, group),
+            owned: Mutex::default(),
+            notify: Arc::new(Notify::new()),
+            failure: Mutex::default(),
+            has_left: AtomicBool::new(false),
+        });
+        serve::spawn(shared, state.clone(), "kafka-group")
+            .map_err(|source| LogError::Read { topic: topic.clone(), source: errors::problem(source.to_string()) })?;
+        Ok(Self { shared: shared.clone(), state, served: 0 })
+    }
+
+    /// See [`crate::log::GroupConsumer::next_batch`].
+    pub async fn next_batch(&mut self, records_max: usize) -> Result<GroupBatch, LogError> {
+        let bounds = Bounds { records_max, bytes_max: GROUP_BATCH_BYTES_MAX };
+        loop {
+            self.shared.check_open()?;
+            if let Some(failure) = lock(&self.state.failure).take() {
+                return Err(failure);
+            }
+            if let Some(batch) = self.state.take(self.served, bounds) {
+                self.served = batch.partition;
+                return Ok(batch);
+            }
+            tokio::select! {
+                // Either way the queues are looked at next.
+                _ = timeout(LOOK_AGAIN, self.state.notify.notified()) => {}
+                () = self.shared.closed() => return Err(LogError::Closed),
+            }
+        }
+    }
+
+    /// See [`crate::log::GroupConsumer::commit`]. It goes to the brokers a moment later, and again until they have it.
+    pub fn commit(&self, partition: u32, next_offset: u64) -> Result<(), LogError> {
+        self.shared.check_open()?;
+        let mut owned = lock(&self.state.owned);
+        match owned.get_mut(&partition) {
+            Some(owned) => owned.wanted = owned.wanted.max(next_offset),
+            None => {
+                debug!(topic = %self.state.topic, group = self.state.group_id, partition, "ignored a commit of a former member");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for KafkaConsumer {
+    fn drop(&mut self) {
+        // The thread commits what is left and leaves the group.
+        self.state.has_left.store(true, Ordering::Release);
+    }
+}
+
+impl GroupState {
+    /// Records of the next partition that has some, the one served last coming last.
+    fn take(&self, served: u32, bounds: Bounds) -> Option<GroupBatch> {
+        let owned = lock(&self.owned);
+        let after = owned.range(served.saturating_add(1)..);
+        let up_to = owned.range(..=served);
+        for (partition, owned) in after.chain(up_to) {
+            let mut taken = Taken::default();
+            if let Stopped::Error(error) = taken.fill(&owned.queue, None, bounds) {
+                self.note_error(&error);
+            }
+            if !taken.records.is_empty() {
+                return Some(GroupBatch { partition: *partition, records: taken.take() });
+            }
+        }
+        None
+    }
+
+    /// Keeps what cannot be mended by waiting; the rest has been counted and logged.
+    fn note_error(&self, error: &KafkaError) {
+        match errors::kind(error) {
+            Kind::NotAllowed | Kind::Fatal => {
+                *lock(&self.failure) = Some(errors::reading(&self.topic, error));
+                self.notify.notify_one();
+            }
+            // The topic may be about to be made.
+            Kind::Unknown | Kind::Transient | Kind::TooLarge | Kind::QueueFull => {}
+        }
+    }
+
+    /// Offsets that the brokers do not have yet.
+    fn to_send(&self) -> Option<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for (partition, owned) in lock(&self.owned).iter() {
+            if owned.wanted > owned.committed {
+                self.add(&mut list, *partition, owned.wanted);
+            }
+        }
+        (list.count() > 0).then_some(list)
+    }
+
+    fn has_uncommitted(&self) -> bool {
+        lock(&self.owned).values().any(|owned| owned.wanted > owned.committed)
+    }
+
+    fn add(&self, list: &mut TopicPartitionList, partition: u32, offset: u64) {
+        let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+        let added = list.add_partition_offset(&self.name, partition_number(partition), offset);
+        added.expect("an offset that is not negative can be noted");
+    }
+
+    fn acknowledged(&self, list: &TopicPartitionList) {
+        let mut all_owned = lock(&self.owned);
+        for element in list.elements_for_topic(&self.name) {
+            let number = u32::try_from(element.partition()).ok();
+            if let Some(owned) = number.and_then(|number| all_owned.get_mut(&number)) {
+                owned.committed = owned.committed.max(committed_offset(element.offset()));
+            }
+        }
+    }
+
+    /// Notes positions again that somebody else has put back.
+    fn compare(&self, consumer: &BaseConsumer<GroupContext>) {
+        let mut list = TopicPartitionList::new();
+        for (partition, owned) in lock(&self.owned).iter() {
+            if owned.committed > 0 {
+                list.add_partition(&self.name, partition_number(*partition));
+            }
+        }
+        if list.count() == 0 {
+            return;
+        }
+        let group = match consumer.committed_offsets(list, COMPARE_TIMEOUT) {
+            Ok(group) => group,
+            Err(error) => return debug!(group = self.group_id, %error, "committed offsets were not compared"),
+        };
+        let mut all_owned = lock(&self.owned);
+        for element in group.elements_for_topic(&self.name) {
+            let number = u32::try_from(element.partition()).ok();
+            let Some(owned) = number.and_then(|number| all_owned.get_mut(&number)) else { continue };
+            if element.error().is_err() {
+                continue;
+            }
+            let offset = committed_offset(element.offset());
+            if offset < owned.committed {
+                warn!(
+                    group = self.group_id,
+                    partition = number,
+                    offset,
+                    ours = owned.committed,
+                    "the group's position was put back"
+                );
+                owned.committed = offset;
+            }
+        }
+    }
+}
+
+impl Served for GroupState {
+    type Context = GroupContext;
+
+    fn connect(self: Arc<Self>, shared: &Shared) -> Result<Arc<BaseConsumer<GroupContext>>, errors::KafkaOpenError> {
+        let config = shared.settings.group(&self.group_id)?;
+        let context =
+            GroupContext { events: shared.group_events.clone(), state: self.clone(), consumer: OnceLock::new() };
+        let client = |error: KafkaError| errors::KafkaOpenError::Client { problem: errors::words(&error) };
+        let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, context).map_err(client)?);
+        let _ = consumer.context().consumer.set(Arc::downgrade(&consumer));
+        consumer.subscribe(&[&self.name]).map_err(client)?;
+        Ok(consumer)
+    }
+
+    fn serve(&self, consumer: &Arc<BaseConsumer<GroupContext>>, poll: Duration, is_to_end: &dyn Fn() -> bool) {
+        let mut commit_at = Instant::now();
+        let mut compare_at = Instant::now() + COMPARE_INTERVAL;
+        while !is_to_end() && !self.has_left() {
+            if let Some(Err(error)) = consumer.poll(poll) {
+                self.note_error(&error);
+            }
+            let now = Instant::now();
+            if now >= commit_at {
+                commit_at = now + if self.send_commits(consumer) { COMMIT_INTERVAL } else { COMMIT_RETRY };
+            }
+            if now >= compare_at {
+                self.compare(consumer);
+                compare_at = Instant::now() + COMPARE_INTERVAL;
+            }
+        }
+        let deadline = Instant::now() + LAST_COMMITS_TIMEOUT;
+        while self.has_uncommitted() && Instant::now() < deadline {
+            self.send_commits(consumer);
+            drop(consumer.poll(poll));
+        }
+        lock(&self.owned).clear();
+    }
+
+    fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
+    }
+
+    fn failed(&self, error: &errors::KafkaOpenError) {
+        let source = errors::problem(crate::telemetry::chain(error));
+        *lock(&self.failure) = Some(LogError::Read { topic: self.topic.clone(), source });
+        self.notify.notify_one();
+    }
+}
+
+impl GroupState {
+    /// `false` if it failed. Blocks until the brokers have answered, for the library's session time-out at most: only
+    /// then does it say what became of a commit, and one that is refused in a rebalance must go out again.
+    fn send_commits(&self, consumer: &BaseConsumer<GroupContext>) -> bool {
+        let Some(list) = self.to_send() else { return true };
+        match consumer.commit(&list, CommitMode::Sync) {
+            Ok(()) => {
+                self.acknowledged(&list);
+                true
+            }
+            Err(error) => {
+                debug!(group = self.group_id, %error, "a commit failed; it is sent again");
+                false
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for GroupState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupState").field("group_id", &self.group_id).finish_non_exhaustive()
+    }
+}
+
+/// What the member's client reports to.
+pub(super) struct GroupContext {
+    events: Events,
+    state: Arc<GroupState>,
+    /// The client itself: its partitions' queues are split off as they are assigned.
+    consumer: OnceLock<Weak<BaseConsumer<Self>>>,
+}
+
+impl ClientContext for GroupContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.events.on_log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.events.on_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        self.events.metrics().rebalanced(&self.state.group_id);
+        match rebalance {
+            Rebalance::Assign(list) => self.assign(list),
+            Rebalance::Revoke(list) => {
+                let mut owned = lock(&self.state.owned);
+                for element in list.elements_for_topic(&self.state.name) {
+                    if let Ok(partition) = u32::try_from(element.partition()) {
+                        owned.remove(&partition);
+                    }
+                }
+            }
+            Rebalance::Error(error) => warn!(group = self.state.group_id, %error, "a rebalance failed"),
+        }
+    }
+}
+
+impl GroupContext {
+    /// Splits the queues off before anything is fetched into them.
+    fn assign(&self, list: &TopicPartitionList) {
+        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else { return };
+        for element in list.elements_for_topic(&self.state.name) {
+            let Ok(partition) = u32::try_from(element.partition()) else { continue };
+            let Some(mut queue) = consumer.split_partition_queue(&self.state.name, element.partition()) else {
+                warn!(group = self.state.group_id, partition, "an assigned partition has no queue");
+                continue;
+            };
+            let notify = self.state.notify.clone();
+            queue.set_nonempty_callback(move || notify.notify_one());
+            lock(&self.state.owned).insert(partition, Owned { queue, wanted: 0, committed: 0 });
+        }
+        debug!(group = self.state.group_id, partitions = list.count(), "partitions were assigned");
+    }
+}
+
+/// The committed offset; a group that has committed nothing begins at 0.
+pub(super) fn committed_offset(offset: Offset) -> u64 {
+    match offset {
+        Offset::Offset(offset) => u64::try_from(offset).unwrap_or(0),
+        Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => 0,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,41 @@
+//! The page for operators names every metric that any component registers.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const COMPONENTS: [&str; 5] = ["backbone", "ingest", "verifier", "tally", "recount"];
+
+/// The names that are registered in a source, with their units.
+fn names(source: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let prefix = source.split_once("sub_registry_with_prefix(\"").and_then(|(_, rest)| rest.split_once('"'));
+    let prefix = prefix.map_or_else(String::new, |(prefix, _)| format!("{prefix}_"));
+    for (call, suffix) in [("registry.register(", ""), ("registry.register_with_unit(", "_seconds")] {
+        for rest in source.split(call).skip(1) {
+            let name = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
+            names.extend(name.map(|(name, _)| format!("pnyx_{prefix}{name}{suffix}")));
+        }
+    }
+    names
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn every_metric_is_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let files = COMPONENTS.iter().flat_map(|component| sources(&root.join(component).join("src")));
+    let names: Vec<String> = files.flat_map(|file| names(&fs::read_to_string(file).unwrap())).collect();
+    assert!(names.len() > 40, "the sources are searched: {names:?}");
+    let missing: Vec<_> = names.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/operations.md says nothing of {missing:?}");
+    let explained = page.split('`').filter(|word| word.starts_with("pnyx_"));
+    let gone: Vec<_> = explained.filter(|word| !names.iter().any(|name| name == word)).collect();
+    assert!(gone.is_empty(), "docs/operations.md explains {gone:?}, which nobody registers");
+}

@@ -1,0 +1,39 @@
+//! `pnyx verifier`: shards of all proposals as a process. Any number of them share the work.
+
+use std::{num::NonZeroUsize, process::ExitCode};
+
+use axum::Router;
+use pnyx_verifier::VerifierConfig;
+
+use super::{Process, Started, banner, kafka_words, settings};
+use crate::{cli::process::VerifierArgs, screen};
+
+/// Where it listens unless told otherwise.
+const PORT: u16 = 8082;
+
+/// Runs the process.
+pub(crate) async fn run(args: VerifierArgs) -> anyhow::Result<ExitCode> {
+    let file = settings::file(&args.config)?;
+    let kafka = settings::kafka(&args.kafka, &file, "pnyx-verifier")?;
+    let shards = args.shards.or(file.shards).map_or_else(shards_for_cores, NonZeroUsize::from);
+    let config = VerifierConfig { shards, ..VerifierConfig::default() };
+    let process = Process::begin("verifier", settings::serving(&args.serve, &file, PORT)).await?;
+    banner("verifier", &[kafka_words(&kafka), format!("{shards} shards a proposal")]);
+    let starting = process.open_log(kafka);
+    let Started::Ready((log, proposals)) = process.start(starting).await? else {
+        screen::line("stopped before it was ready");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (for_shards, stop, metrics) = (log.clone(), process.shutdown.clone(), process.metrics.clone());
+    process
+        .shutdown
+        .spawn("verifier", async move { pnyx_verifier::run(config, for_shards, proposals, stop, &metrics).await });
+    let router = Router::new();
+    process.run(log, router, "verifying, metrics on").await
+}
+
+/// One more than there are cores: while each core checks signatures for one shard, another has its verdicts written. More
+/// would only be more members of the group, each with a connection of its own.
+fn shards_for_cores() -> NonZeroUsize {
+    std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores).saturating_add(1)
+}

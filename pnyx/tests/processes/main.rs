@@ -1,0 +1,34 @@
+//! The platform in separate processes on real Kafka and Redis: the same results as in one process, refusals that say
+//! what to do, poison that hurts nobody, restarts that nobody notices.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that fails says where, and its figures are shown"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod edge;
+mod poison;
+mod rolling;
+mod same;
+
+use common::pipeline::{Pipeline, Role, Shape};
+
+/// One after another on one platform: starting one for each would take longer than what they do.
+#[test]
+fn the_processes_of_a_platform() {
+    let mut shape = Shape::usual();
+    shape.roles.push(Role::Ingest);
+    let mut pipeline = Pipeline::start(shape);
+    poison::is_skipped_in_every_topic(&mut pipeline);
+    edge::limits_a_source_address(&mut pipeline);
+    edge::answers_503_while_the_broker_is_silent(&mut pipeline);
+    rolling::restarts_are_noticed_by_nobody(&mut pipeline);
+}
+
+#[test]
+fn processes_and_one_process_come_to_the_same_result() {
+    same::run();
+}

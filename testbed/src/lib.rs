@@ -1,0 +1,30 @@
+//! Real servers for tests: Apache Kafka, Redis, processes that may be killed and connections that may be cut.
+//!
+//! Everything listens on the loopback interface alone, on free ports, in directories of its own, and ends with the value
+//! that started it, also when the test panics or its process is killed. What has to be fetched or made first (Kafka's
+//! jars, a Redis binary) is prepared once and kept outside the checkout; see [`cache`] for where. All calls block; none
+//! waits without a limit.
+//!
+//! `PNYX_TEST_KAFKA=host:port` and `PNYX_TEST_REDIS=redis://…` name servers that exist already. They stand in where a
+//! test asks for a plain server; what only the owner of a server can do then fails with [`TestbedError::NotOurs`].
+
+pub mod cache;
+mod certificates;
+mod directory;
+mod error;
+mod kafka;
+mod ports;
+mod process;
+mod proxy;
+mod redis;
+
+pub use certificates::{Authority, Issued};
+pub use directory::KEEP_VARIABLE;
+pub use error::TestbedError;
+pub use kafka::{EXTERNAL_VARIABLE as KAFKA_VARIABLE, KafkaCluster, KafkaOptions, Listener, ROUTES_MAX, Route};
+pub use ports::Port;
+pub use process::Process;
+pub use proxy::Proxy;
+pub use redis::{
+    EXTERNAL_VARIABLE as REDIS_VARIABLE, RedisCluster, RedisOptions, RedisSentinel, RedisServer, RedisSnapshot,
+};

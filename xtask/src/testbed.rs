@@ -1,0 +1,221 @@
+//! `cargo xtask testbed`: Kafka and Redis for people, the same as tests use, until `down` ends them.
+
+use std::{
+    env,
+    fs::{self, File, TryLockError},
+    io::{self, Write as _},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, Subcommand};
+use pnyx_testbed::{KAFKA_VARIABLE, KafkaCluster, KafkaOptions, REDIS_VARIABLE, RedisOptions, RedisServer, cache};
+
+use crate::process;
+
+/// How long servers may take to start, the first download of Kafka on a slow line included.
+const UP_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long servers may take to end: brokers are killed, so only their data has to be removed.
+const DOWN_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a waiting task looks again; a person notices no shorter time.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What to do with the servers.
+#[derive(Debug, Subcommand)]
+pub enum Testbed {
+    /// Starts servers in the background and prints where they are and how tests find them.
+    Up(Up),
+    /// Ends the servers and removes their data.
+    Down,
+    /// Keeps the servers; what `up` starts in the background.
+    #[command(hide = true)]
+    Hold(Servers),
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    #[command(flatten)]
+    servers: Servers,
+    /// Prints one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which servers; without a choice one Kafka broker and one Redis.
+#[derive(Debug, Clone, Args)]
+pub struct Servers {
+    /// Starts Kafka with this many brokers.
+    #[arg(long, value_name = "BROKERS", value_parser = ["1", "3"])]
+    kafka: Option<String>,
+    /// Starts Redis.
+    #[arg(long)]
+    redis: bool,
+}
+
+/// Files by which `up`, `down` and the process in the background know of each other.
+struct Files {
+    /// Locked by the process in the background as long as it lives.
+    lock: PathBuf,
+    /// Where the servers are; when it goes, they go.
+    state: PathBuf,
+    /// What the process in the background writes.
+    log: PathBuf,
+}
+
+/// Runs one of the tasks.
+pub(crate) fn run(task: Testbed) -> anyhow::Result<()> {
+    let folder = cache::root()?.join("testbed");
+    fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    let files =
+        Files { lock: folder.join("lock"), state: folder.join("state.json"), log: folder.join("background.log") };
+    match task {
+        Testbed::Up(up) => files.up(&up),
+        Testbed::Down => files.down(),
+        Testbed::Hold(servers) => files.hold(&servers),
+    }
+}
+
+impl Files {
+    fn up(&self, up: &Up) -> anyhow::Result<()> {
+        if try_lock(&self.lock)?.is_none() {
+            print(&self.state, up.json).context("servers are being started or ended")?;
+            bail!("these servers are up already; `cargo xtask testbed down` ends them");
+        }
+        remove(&self.state)?;
+        let log = File::create(&self.log).with_context(|| format!("failed to write {}", self.log.display()))?;
+        let mut command = Command::new(env::current_exe().context("this program has no path")?);
+        command.args(["testbed", "hold"]).args(up.servers.arguments());
+        // Servers of somebody else are what these are to be instead of.
+        command.env_remove(KAFKA_VARIABLE).env_remove(REDIS_VARIABLE);
+        // A group of its own, so that Ctrl-C in this terminal does not reach it.
+        command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut background = command.spawn().context("failed to start a process in the background")?;
+        let (start, mut shown) = (Instant::now(), 0);
+        while !self.state.exists() {
+            shown = show_from(&self.log, shown)?;
+            if let Some(status) = background.try_wait()? {
+                let rest = read_from(&self.log, shown)?;
+                let reason = rest.trim_end().strip_prefix("error: ");
+                bail!(
+                    "{}",
+                    reason.map_or_else(|| format!("the servers did not start: {status}\n{rest}"), str::to_owned)
+                );
+            }
+            if start.elapsed() > UP_LIMIT {
+                background.kill()?;
+                bail!("the servers did not start within {} s", UP_LIMIT.as_secs());
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        print(&self.state, up.json)
+    }
+
+    fn down(&self) -> anyhow::Result<()> {
+        let was_up = try_lock(&self.lock)?.is_none();
+        remove(&self.state)?;
+        let start = Instant::now();
+        while try_lock(&self.lock)?.is_none() {
+            ensure!(start.elapsed() < DOWN_LIMIT, "the servers did not end within {} s", DOWN_LIMIT.as_secs());
+            thread::sleep(POLL_INTERVAL);
+        }
+        process::say(if was_up { "the servers are down" } else { "no servers were up" })?;
+        Ok(())
+    }
+
+    /// Starts the servers and keeps them until the state file is removed.
+    fn hold(&self, servers: &Servers) -> anyhow::Result<()> {
+        let _lock = try_lock(&self.lock)?.context("another process holds servers already")?;
+        let brokers = servers.brokers();
+        let options = brokers.map(|brokers| if brokers == 3 { KafkaOptions::three() } else { KafkaOptions::one() });
+        let kafka = options.map(KafkaCluster::start).transpose()?;
+        let redis = servers.has_redis().then(|| RedisServer::start(RedisOptions::new())).transpose()?;
+        let state = serde_json::json!({
+            "kafka": kafka.as_ref().map(KafkaCluster::bootstrap),
+            "kafka_brokers": kafka.as_ref().map(KafkaCluster::node_count),
+            "redis": redis.as_ref().map(RedisServer::address),
+        });
+        let aside = self.state.with_extension("part");
+        fs::write(&aside, format!("{state}\n"))?;
+        fs::rename(&aside, &self.state)?;
+        while self.state.exists() {
+            thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+}
+
+impl Servers {
+    fn brokers(&self) -> Option<u32> {
+        let chosen = self.kafka.as_ref().map(|count| if count == "3" { 3 } else { 1 });
+        chosen.or_else(|| (!self.redis).then_some(1))
+    }
+
+    fn has_redis(&self) -> bool {
+        self.redis || self.kafka.is_none()
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let kafka = self.brokers().map(|brokers| format!("--kafka={brokers}"));
+        kafka.into_iter().chain(self.has_redis().then(|| "--redis".to_owned())).collect()
+    }
+}
+
+/// Prints where the servers are.
+fn print(state: &Path, is_json: bool) -> anyhow::Result<()> {
+    let text = fs::read_to_string(state).with_context(|| format!("failed to read {}", state.display()))?;
+    if is_json {
+        return Ok(process::say(text.trim_end())?);
+    }
+    let state: serde_json::Value = serde_json::from_str(&text)?;
+    let (kafka, redis) = (state["kafka"].as_str(), state["redis"].as_str());
+    process::say("# For tests of this repository:")?;
+    kafka.map_or(Ok(()), |kafka| process::say(&format!("export {KAFKA_VARIABLE}={kafka}")))?;
+    redis.map_or(Ok(()), |redis| process::say(&format!("export {REDIS_VARIABLE}=redis://{redis}")))?;
+    process::say("# For pnyx ingest, verifier, tally, recount and propose:")?;
+    kafka.map_or(Ok(()), |kafka| process::say(&format!("export PNYX_KAFKA={kafka}")))?;
+    if state["kafka_brokers"] == 1 {
+        process::say("export PNYX_KAFKA_REPLICATION_FACTOR=1")?;
+        process::say("export PNYX_KAFKA_MIN_INSYNC_REPLICAS=1")?;
+        process::say("export PNYX_ALLOW_UNSAFE_DURABILITY=true")?;
+    }
+    redis.map_or(Ok(()), |redis| process::say(&format!("export PNYX_REDIS={redis}")))?;
+    Ok(())
+}
+
+/// Shows on standard error the whole lines that a log has beyond a position, unless they say why it ended; returns the
+/// next position.
+fn show_from(log: &Path, position: usize) -> anyhow::Result<usize> {
+    let text = read_from(log, position)?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+    let whole = if whole.starts_with("error: ") { "" } else { whole };
+    io::stderr().write_all(whole.as_bytes())?;
+    Ok(position + whole.len())
+}
+
+fn read_from(log: &Path, position: usize) -> anyhow::Result<String> {
+    let bytes = fs::read(log).with_context(|| format!("failed to read {}", log.display()))?;
+    Ok(String::from_utf8_lossy(bytes.get(position..).unwrap_or_default()).into_owned())
+}
+
+fn try_lock(path: &Path) -> anyhow::Result<Option<File>> {
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("failed to lock {}", path.display())),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
