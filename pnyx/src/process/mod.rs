@@ -38,6 +38,12 @@ use crate::{
 /// by then, and a cluster has told its nodes.
 const NOTICE: Duration = Duration::from_secs(3);
 
+/// After the drain: what the log's client takes at most to send its last records and to leave its groups.
+const CLOSING: Duration = Duration::from_secs(9);
+
+/// The drain has at least this, however short the limit: a request in flight and its append.
+const DRAIN_MIN: Duration = Duration::from_secs(3);
+
 /// A process that is starting or running.
 struct Process {
     name: &'static str,
@@ -103,7 +109,7 @@ impl Process {
         screen::line(&format!(
             "ready · {what} {url} · health on {url}/readyz · SIGTERM ends it after what is in flight"
         ));
-        let drained = shutdown.drained(drain_limit.saturating_sub(NOTICE)).await;
+        let drained = shutdown.drained(drain_limit.saturating_sub(NOTICE + CLOSING).max(DRAIN_MIN)).await;
         log.close().await;
         drained.with_context(|| format!("pnyx {name}"))?;
         screen::line(&format!("stopped · pnyx {name}"));

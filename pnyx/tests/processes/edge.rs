@@ -17,8 +17,8 @@ use crate::common::{
 const REFUSED_WITHIN: Duration = Duration::from_secs(6);
 /// How soon after the broker goes on ballots are taken again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
-/// Ballots at once while the broker is silent: twenty times what the edge holds in flight.
-const AT_ONCE: usize = 20 * 1_024;
+/// Ballots while the broker is silent: four times what the edge holds in flight, each of them refused after two seconds.
+const AT_ONCE: usize = 4 * 1_024;
 /// Most memory of the edge under that, in kB.
 const MEMORY_KB_MAX: u64 = 400 * 1_024;
 /// Connections over which those come: what the open files of this process allow.
@@ -41,6 +41,8 @@ pub(crate) fn limits_a_source_address(pipeline: &mut Pipeline) {
     assert!(refused.iter().all(|answer| answer.retry_after_s >= Some(1)), "{refused:?}");
     assert!(answers.iter().all(|answer| answer.is_success() || answer.status == 429), "{answers:?}");
 
+    // Of a proposal of its own: the load knows nothing of the ballots above.
+    let target = propose(pipeline, "limited-load");
     let load = Load::start(pipeline.folder(), "limited", |command| {
         command.args(["--url", &url, "--read-url", &pipeline.reads().join(",")]);
         command.args(["--proposal", &target.id, "--ballots", "300", "--connections", "8", "--counted-within", "60s"]);

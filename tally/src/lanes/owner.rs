@@ -100,14 +100,17 @@ impl LaneOwner {
         let mut check = time::interval(STORE_CHECK_INTERVAL);
         check.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         self.restore().await?;
-        let mut reader = self.reader_from(self.next_offset).await?;
+        let mut reader = None;
         let mut backoff = Backoff::default();
         loop {
-            if reader.position() != self.next_offset {
-                reader = self.reader_from(self.next_offset).await?;
-            }
+            reader = match reader {
+                // A reader costs a place in the log's client, and a final lane reads no more.
+                _ if self.fold.is_none() => None,
+                Some(reader) if PartitionReader::position(&reader) == self.next_offset => Some(reader),
+                _ => Some(self.reader_from(self.next_offset).await?),
+            };
             tokio::select! {
-                records = reader.next_batch(BATCH_VERDICTS_MAX, BATCH_BYTES_MAX), if self.fold.is_some() => match records {
+                records = next_batch(&mut reader) => match records {
                     Ok(records) => {
                         backoff = Backoff::default();
                         self.take(records).await?;
@@ -115,7 +118,7 @@ impl LaneOwner {
                     Err(problem) => {
                         self.note_log_failure(problem)?;
                         backoff.wait().await;
-                        reader = self.reader_from(self.next_offset).await?;
+                        reader = None;
                     }
                 },
                 _ = check.tick() => self.check().await?,
@@ -374,5 +377,13 @@ impl LaneOwner {
             }
             backoff.wait().await;
         }
+    }
+}
+
+/// The next verdicts; never any without a reader.
+async fn next_batch(reader: &mut Option<PartitionReader>) -> Result<Vec<LogRecord>, LogError> {
+    match reader {
+        Some(reader) => reader.next_batch(BATCH_VERDICTS_MAX, BATCH_BYTES_MAX).await,
+        None => std::future::pending().await,
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -46,7 +46,7 @@ pub(super) struct DeliveryState {
     pub(super) settings: Settings,
     allowed: AtomicBool,
     fatal_in_row: AtomicU32,
-    ahead_ms: AtomicI64,
+    newest_ms: AtomicU64,
 }
 
 /// One record on its way.
@@ -139,7 +139,7 @@ impl DeliveryState {
             settings,
             allowed: AtomicBool::new(true),
             fatal_in_row: AtomicU32::new(0),
-            ahead_ms: AtomicI64::new(i64::MIN),
+            newest_ms: AtomicU64::new(0),
         }
     }
 
@@ -155,7 +155,8 @@ impl DeliveryState {
 
     /// See [`crate::log::Log::clock_ahead`].
     pub(super) fn clock_ahead(&self) -> Option<Duration> {
-        let ahead = Duration::from_millis(u64::try_from(self.ahead_ms.load(Ordering::Relaxed)).ok()?);
+        let newest = TimestampMs(self.newest_ms.load(Ordering::Relaxed));
+        let ahead = Duration::from_millis(newest.saturating_since_ms(clock::now()));
         (ahead >= CLOCK_AHEAD_MIN).then_some(ahead)
     }
 
@@ -171,9 +172,9 @@ impl DeliveryState {
         let appended_at = TimestampMs(u64::try_from(appended_at).unwrap_or(0));
         self.allowed.store(true, Ordering::Relaxed);
         self.fatal_in_row.store(0, Ordering::Relaxed);
-        let ahead_ms = i64::try_from(i128::from(appended_at.0) - i128::from(clock::now().0)).unwrap_or(i64::MAX);
-        self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
-        events.metrics().clock_ahead_seconds.set(ahead_ms.max(0) / 1_000);
+        self.newest_ms.store(appended_at.0, Ordering::Relaxed);
+        let ahead_s = appended_at.saturating_since_ms(clock::now()) / 1_000;
+        events.metrics().clock_ahead_seconds.set(i64::try_from(ahead_s).unwrap_or(i64::MAX));
         Ok(Appended { place: Place { partition, offset }, appended_at })
     }
 

@@ -22,7 +22,7 @@ use super::{
     Shared,
     errors::{self, Kind},
     events::Events,
-    queue::{Bounds, Stopped, Taken},
+    queue::{Bounds, Following, Stopped, Taken},
     serve::{self, Served},
     topics::partition_number,
 };
@@ -71,6 +71,8 @@ pub(super) struct GroupState {
 /// A partition that is this member's.
 struct Owned {
     queue: PartitionQueue<GroupContext>,
+    /// The offset that comes next, once one was read.
+    next: Option<u64>,
     /// Below this the group needs nothing, says whoever reads.
     wanted: u64,
     /// The brokers have this.
@@ -138,19 +140,32 @@ impl Drop for KafkaConsumer {
 impl GroupState {
     /// Records of the next partition that has some, the one served last coming last.
     fn take(&self, served: u32, bounds: Bounds) -> Option<GroupBatch> {
-        let owned = lock(&self.owned);
-        let after = owned.range(served.saturating_add(1)..);
-        let up_to = owned.range(..=served);
-        for (partition, owned) in after.chain(up_to) {
+        let mut all_owned = lock(&self.owned);
+        let after = all_owned.range(served.saturating_add(1)..).map(|(partition, _)| *partition);
+        let up_to = all_owned.range(..=served).map(|(partition, _)| *partition);
+        for partition in after.chain(up_to).collect::<Vec<_>>() {
+            let Some(owned) = all_owned.get_mut(&partition) else { continue };
             let mut taken = Taken::default();
-            if let Stopped::Error(error) = taken.fill(&owned.queue, None, bounds) {
-                self.note_error(&error);
+            match taken.fill(&owned.queue, Following::WhateverIsFirst(&mut owned.next), bounds) {
+                Stopped::Full | Stopped::Empty => {}
+                Stopped::Error(error) => self.note_error(&error),
+                Stopped::Gap { found } => self.note_gap(partition, owned.next, found),
             }
             if !taken.records.is_empty() {
-                return Some(GroupBatch { partition: *partition, records: taken.take() });
+                return Some(GroupBatch { partition, records: taken.take() });
             }
         }
         None
+    }
+
+    /// Records are missing between two that came: the library leaves out a batch that it cannot read. Whoever reads hears
+    /// of it, joins again and is given the partition from its committed offset on, so that nothing behind the gap is
+    /// committed before what is in it.
+    fn note_gap(&self, partition: u32, next: Option<u64>, found: u64) {
+        warn!(group = self.group_id, partition, next, found, "records were left out; the partition is read again");
+        let source = errors::problem("records were left out");
+        *lock(&self.failure) = Some(LogError::Unavailable { topic: self.topic.clone(), source });
+        self.notify.notify_one();
     }
 
     /// Keeps what cannot be mended by waiting; the rest has been counted and logged.
@@ -354,7 +369,7 @@ impl GroupContext {
             };
             let notify = self.state.notify.clone();
             queue.set_nonempty_callback(move || notify.notify_one());
-            lock(&self.state.owned).insert(partition, Owned { queue, wanted: 0, committed: 0 });
+            lock(&self.state.owned).insert(partition, Owned { queue, next: None, wanted: 0, committed: 0 });
         }
         debug!(group = self.state.group_id, partitions = list.count(), "partitions were assigned");
     }

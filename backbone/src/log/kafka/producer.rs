@@ -88,7 +88,8 @@ impl Producer {
     }
 
     /// Blocks until a new client is warm, then lets it take over from the old one, which is flushed in the background.
-    pub(super) fn replace(&self, reason: &str) {
+    /// `false` if the old one stays.
+    pub(super) fn replace(&self, reason: &str) -> bool {
         if self.has_failed() {
             self.state.producer_failed();
         }
@@ -99,7 +100,7 @@ impl Producer {
                     error = crate::telemetry::chain(&error),
                     reason, "no new producer can be made; the old one stays"
                 );
-                return;
+                return false;
             }
         };
         // One that is not warm yet is still better than one that has failed; one that works is kept.
@@ -111,13 +112,14 @@ impl Producer {
                 reason, "the new producer does not get ready; the old one stays"
             );
             next.retire();
-            return;
+            return false;
         }
         let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
+            // The log was closed meanwhile.
             drop(slot);
             next.retire();
-            return;
+            return true;
         }
         let old = slot.replace(next);
         drop(slot);
@@ -126,6 +128,7 @@ impl Producer {
         if let Some(old) = old {
             old.retire();
         }
+        true
     }
 
     /// Refuses further appends, and blocks until what was sent is acknowledged or given up.

@@ -9,7 +9,7 @@ use super::{
     Shared,
     errors::{self, Kind},
     hub::Attachment,
-    queue::{Bounds, Stopped, Taken},
+    queue::{Bounds, Following, Stopped, Taken},
     topics::Extent,
 };
 use crate::log::{LogError, LogRecord, Topic};
@@ -126,7 +126,7 @@ impl KafkaReader {
         }
         let Some(attachment) = &self.attachment else { return Ok(()) };
         let before = self.next;
-        let stopped = self.taken.fill(attachment.queue(), Some(&mut self.next), bounds);
+        let stopped = self.taken.fill(attachment.queue(), Following::Offset(&mut self.next), bounds);
         if self.next > before {
             self.has_read = true;
             self.gap = None;

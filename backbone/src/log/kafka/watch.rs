@@ -39,7 +39,8 @@ fn run(shared: &Shared) {
         shared.serve_questions(SERVE);
         let now = Instant::now();
         if now >= replace_at && shared.producer.has_failed() && shared.producer.state().is_writable() {
-            shared.producer.replace("the old one failed for good");
+            // If it stays, it is tried again after the pause.
+            let _ = shared.producer.replace("the old one failed for good");
             replace_at = Instant::now() + REPLACE_PAUSE;
         }
         if now >= files_at && !paths.is_empty() {
@@ -58,8 +59,7 @@ fn exchange(shared: &Shared) -> bool {
         Ok(cluster) => {
             info!("files with credentials have changed; new clients take over");
             shared.replace_consumers(cluster);
-            shared.producer.replace("credentials have changed");
-            true
+            shared.producer.replace("credentials have changed")
         }
         Err(error) => {
             warn!(error = crate::telemetry::chain(&error), "changed credentials do not work; tried again");

@@ -44,6 +44,7 @@ use pnyx_core::{
 };
 use redis::RedisError;
 use tokio::{sync::watch, task::AbortHandle};
+use tracing::warn;
 
 use self::{
     connection::{CallError, Connection},
@@ -129,13 +130,14 @@ impl RedisStore {
         let registered = self.register_here(proposal, rules, lanes)?;
         let descriptor = format!("{} {} {lanes}", rules.system.name(), rules.choice_count);
         let mut command = redis::cmd("SET");
-        command.arg(registered.keys.descriptor()).arg(&descriptor).arg("NX").arg("GET");
+        command.arg(registered.keys.descriptor()).arg(&descriptor).arg("GET");
         let before: Option<String> = self.query(&registered, &command).await?;
-        if before.is_none_or(|before| before == descriptor) {
-            return Ok(());
+        // All processes of one log agree on a definition, so this is what another log left here. Its lanes are fenced by
+        // their log's identity and replaced.
+        if let Some(before) = before.filter(|before| *before != descriptor) {
+            warn!(%proposal, before, now = descriptor, "the store knew this proposal by another log's definition");
         }
-        self.inner.proposals.write().unwrap_or_else(PoisonError::into_inner).remove(&proposal);
-        Err(StoreError::RegisteredOtherwise { proposal })
+        Ok(())
     }
 
     pub(super) fn changes(&self, proposal: ProposalId) -> Result<watch::Receiver<u64>, StoreError> {

@@ -93,7 +93,7 @@ fn tls_is_on_where_anything_is_said_about_it() {
     assert_eq!(config(&[], &format!("kafka: {{{servers}, tls: {{}}}}")).unwrap(), system);
     let own = config(&flags(&["--kafka-tls-ca-file", "ca.pem"]), "kafka: {tls: {caFile: /other.pem}}").unwrap();
     assert_eq!(own, Some(KafkaTls { ca_file: Some("ca.pem".into()), client: None }));
-    assert_eq!(config(&flags(&["--kafka-tls", "false"]), "kafka: {tls: {caFile: ca.pem}}").unwrap(), None);
+    assert_eq!(config(&flags(&["--kafka-tls=false"]), "kafka: {tls: {caFile: ca.pem}}").unwrap(), None);
     check_error(
         config(&flags(&["--kafka-tls-key-file", "k"]), ""),
         expect!["kafka.tls: certificateFile and keyFile go together"],
