@@ -9,6 +9,7 @@ use std::{
 };
 
 use pnyx_core::{id::Place, time::TimestampMs};
+use prometheus_client::metrics::gauge::Gauge;
 use rdkafka::{
     ClientContext, Message as _, Timestamp,
     config::RDKafkaLogLevel,
@@ -153,14 +154,16 @@ impl DeliveryState {
         self.fatal_in_row.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// See [`crate::log::Log::clock_ahead`].
-    pub(super) fn clock_ahead(&self) -> Option<Duration> {
+    /// See [`crate::log::Log::clock_ahead`]. Keeps the gauge, too: whoever asks does so about every second, while records
+    /// are acknowledged by the thousand.
+    pub(super) fn clock_ahead(&self, gauge: &Gauge) -> Option<Duration> {
         let newest = TimestampMs(self.newest_ms.load(Ordering::Relaxed));
         let ahead = Duration::from_millis(newest.saturating_since_ms(clock::now()));
+        gauge.set(i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX));
         (ahead >= CLOCK_AHEAD_MIN).then_some(ahead)
     }
 
-    fn acknowledged(&self, message: &BorrowedMessage<'_>, events: &Events) -> Result<Appended, AppendError> {
+    fn acknowledged(&self, message: &BorrowedMessage<'_>) -> Result<Appended, AppendError> {
         let failed = |words: &str| AppendError::Failed { source: errors::problem(words) };
         let (Ok(partition), Ok(offset)) = (u32::try_from(message.partition()), u64::try_from(message.offset())) else {
             // The broker knew the record already but not where: it is in the log, and there is no receipt for it.
@@ -173,8 +176,6 @@ impl DeliveryState {
         self.allowed.store(true, Ordering::Relaxed);
         self.fatal_in_row.store(0, Ordering::Relaxed);
         self.newest_ms.store(appended_at.0, Ordering::Relaxed);
-        let ahead_s = appended_at.saturating_since_ms(clock::now()) / 1_000;
-        events.metrics().clock_ahead_seconds.set(i64::try_from(ahead_s).unwrap_or(i64::MAX));
         Ok(Appended { place: Place { partition, offset }, appended_at })
     }
 
@@ -255,7 +256,7 @@ impl ProducerContext for DeliveryContext {
         let outcome = match result {
             Ok(message) => {
                 self.events.metrics().observe_append(queued_at.elapsed());
-                self.state.acknowledged(message, &self.events)
+                self.state.acknowledged(message)
             }
             Err((error, message)) => Err(self.state.refused(
                 error,

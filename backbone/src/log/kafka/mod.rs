@@ -158,7 +158,8 @@ impl KafkaLog {
 
     /// See [`super::Log::clock_ahead`].
     pub fn clock_ahead(&self) -> Option<Duration> {
-        self.shared().producer.state().clock_ahead()
+        let shared = self.shared();
+        shared.producer.state().clock_ahead(&shared.metrics.clock_ahead_seconds)
     }
 
     /// See [`super::Log::register_metrics`].
