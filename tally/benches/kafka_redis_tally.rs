@@ -277,6 +277,7 @@ fn proposal() -> Proposal {
         },
         window: Window::new(TimestampMs(now.0 - 60_000), now.saturating_add_ms(86_400_000)).expect("a window"),
         strategies: vec![Strategy::Ticket(Power::parse("1250.5").expect("a power"))],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     })
     .expect("a proposal")

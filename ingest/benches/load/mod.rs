@@ -209,6 +209,7 @@ pub(crate) fn proposal() -> Proposal {
         },
         window: Window::new(TimestampMs(now.0 - 60_000), now.saturating_add_ms(86_400_000)).expect("a window"),
         strategies: vec![Strategy::Ticket(Power::ONE)],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     })
     .expect("a proposal")

@@ -21,6 +21,8 @@ use super::{
 pub enum PowerEvidence {
     /// The definition lists who has how much, so every power was computed again.
     Definition,
+    /// The archive has them as the chains gave them at the pins: whoever has a node can ask it again.
+    Recorded,
 }
 
 /// A valid archive: everything here was computed again from its records and equals what it says.
@@ -76,7 +78,10 @@ impl AuditReport {
             "partitions": self.partitions,
             "records": self.records,
             "rejected": self.rejected.iter().map(|(rejection, count)| (rejection.name(), *count)).collect::<BTreeMap<_, _>>(),
-            "power": match self.power { PowerEvidence::Definition => "definition" },
+            "power": match self.power {
+                PowerEvidence::Definition => "definition",
+                PowerEvidence::Recorded => "recorded",
+            },
             "ballots": self.core.ballots,
             "totalPower": format_units(self.core.outcome.total_power),
             "scores": scores

@@ -191,6 +191,7 @@ async fn decided(platform: &Platform) -> Vec<&'static str> {
         Decision::Log(_) => "log",
         Decision::PlatformKey(_) => "key",
         Decision::Definition(_) => "definition",
+        Decision::Pins(_) => "pins",
         Decision::Cut(_) => "cut",
         Decision::Dispute(_) => "dispute",
         Decision::Result(_) => "result",

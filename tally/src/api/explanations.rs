@@ -31,6 +31,9 @@ pub(super) const fn rejection(rejection: Rejection) -> &'static str {
         }
         Rejection::WrongSigner => "the signature was made by another account than the one it speaks for",
         Rejection::NoPower => "the voter has no power at the snapshot under the proposal's strategies",
+        Rejection::PowerUnavailable => {
+            "the proposal's strategies have no answer for this voter at the pinned blocks: a contract reverts or answers in another shape"
+        }
     }
 }
 

@@ -49,6 +49,7 @@ fn definition(system: VotingSystem, lanes: u16) -> Definition {
         voting: Voting { system, quorum: None, approval_threshold: None, abstentions: Abstentions::default() },
         window: Window::new(TimestampMs(0), TimestampMs(u64::MAX / 2)).unwrap(),
         strategies: vec![Strategy::Ticket(Power::ONE)],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     };
     Definition::new(Proposal::new(parts).unwrap(), lanes, 2).unwrap()

@@ -157,7 +157,7 @@ impl Rig {
             outcome: outcome(&proposal.parts().voting, CountingRules::of(proposal), &view.totals),
             ballots_root: root,
         };
-        let provenance = Provenance { cut, records: 0, rejected: view.counters.rejected };
+        let provenance = Provenance { cut, records: 0, rejected: view.counters.rejected, chains: None };
         let key = SigningKey::from_bytes([1; 32]).unwrap();
         let result = PublishedResult::sign(core, provenance, &key);
         self.proposals.decide(Decision::Result(Box::new(result.clone()))).await.unwrap();
@@ -228,6 +228,7 @@ pub(crate) fn definition_open(
         },
         window: Window::new(TimestampMs(opens), TimestampMs(closes)).unwrap(),
         strategies: vec![Strategy::Whitelist(listed), Strategy::Ticket(Power::parse("0.5").unwrap())],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     };
     Definition::new(Proposal::new(parts).unwrap(), 4, 2).unwrap()
