@@ -33,6 +33,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pnyx-testbed", &[]),
+    ("pnyx-bench-support", &["pnyx-core"]),
     ("xtask", &["pnyx-testbed"]),
 ];
 
