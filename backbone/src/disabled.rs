@@ -111,13 +111,13 @@ struct ReasonLabel {
 }
 
 impl DisabledProposals {
-    /// Registers `disabled_proposals`, by reason; each begins at 0.
-    pub fn register(&self, registry: &mut Registry) {
+    /// Registers the number of them under `name`, by reason; each begins at 0.
+    pub fn register(&self, registry: &mut Registry, name: &'static str) {
         for fault in Fault::ALL {
             drop(self.gauge.get_or_create(&ReasonLabel { reason: fault.name() }));
         }
         registry.register(
-            "disabled_proposals",
+            name,
             "Proposals that this process leaves alone because only a person can mend what belongs to them, by reason; \
              looked at again every minute at least, retired ones seldom",
             self.gauge.clone(),
@@ -313,8 +313,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_counts_once_under_its_reason() {
+        const NAME: &str = "disabled_proposals";
         let (disabled, metrics) = (DisabledProposals::default(), Metrics::new());
-        metrics.register(|registry| disabled.register(registry));
+        metrics.register(|registry| disabled.register(registry, NAME));
         assert!(metrics.encode().contains("pnyx_disabled_proposals{reason=\"damaged\"} 0\n"));
         disabled.disable(ONE, Fault::Missing, &Problem);
         disabled.disable(ONE, Fault::Missing, &Problem);

@@ -87,7 +87,7 @@ impl Tally {
         metrics: &Metrics,
     ) -> Self {
         let disabled = DisabledProposals::default();
-        metrics.register(|registry| disabled.register(registry.sub_registry_with_prefix("tally")));
+        metrics.register(|registry| disabled.register(registry, "tally_disabled_proposals"));
         let metrics = metrics.register(TallyMetrics::register);
         let ends = Ends::new(log.clone(), shutdown.clone());
         Self { config, log, store, proposals, shutdown: shutdown.clone(), metrics, disabled, ends }

@@ -73,7 +73,7 @@ pub async fn run(
     metrics: &Metrics,
 ) -> Result<(), VerifierError> {
     let disabled = DisabledProposals::default();
-    metrics.register(|registry| disabled.register(registry.sub_registry_with_prefix("verifier")));
+    metrics.register(|registry| disabled.register(registry, "verifier_disabled_proposals"));
     let metrics = metrics.register(VerifierMetrics::register);
     let measuring = measure_lag(log.clone(), proposals.watch(), disabled.clone(), metrics.clone());
     let verifying = Verifying {

@@ -10,7 +10,7 @@ use axum::{
 use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use pnyx_backbone::{
     clock,
-    log::{AppendTo, EmbeddedLog, Log, Topic},
+    log::{AppendTo, EmbeddedLog, Log, LogError, Topic},
     proposals::Proposals,
     shutdown::Shutdown,
     store::{MemoryStore, ProposalView, Store},
@@ -121,7 +121,8 @@ impl Rig {
     /// Writes verdicts, each to its lane.
     pub(crate) async fn judge(&self, id: ProposalId, verdicts: &[Verdict]) {
         let topic = Topic::verdicts(id);
-        let lanes = u16::try_from(self.log.partitions(&topic).await.unwrap()).unwrap();
+        let lanes = patiently(async || self.log.partitions(&topic).await).await;
+        let lanes = u16::try_from(lanes).unwrap();
         let records = verdicts.iter().map(|v| (u32::from(v.lane(lanes).0), verdict::encode(v))).collect();
         self.log.append_batch(&topic, records).await.unwrap();
     }
@@ -133,7 +134,7 @@ impl Rig {
 
     /// Waits until the store holds all that is in the log.
     pub(crate) async fn counted(&self, id: ProposalId) -> ProposalView {
-        let ends = self.log.ends(&Topic::verdicts(id)).await.unwrap();
+        let ends = patiently(async || self.log.ends(&Topic::verdicts(id)).await).await;
         eventually("all verdicts are counted", async || {
             self.tally.drained_to(id, &ends).await.is_ok_and(|is_drained| is_drained)
         })
@@ -193,6 +194,20 @@ impl Rig {
             .unwrap_or_else(|_| Value::String(String::from_utf8(bytes.to_vec()).unwrap()));
         Answer { status: parts.status, headers: parts.headers, body }
     }
+}
+
+/// Asks the log until it answers: a busy Kafka may take longer than one question waits.
+async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, LogError>) -> T {
+    let asked = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(LogError::Unavailable { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    });
+    asked.await.expect("the log answers")
 }
 
 /// Waits until something holds.

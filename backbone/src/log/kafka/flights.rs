@@ -183,7 +183,11 @@ mod tests {
         assert!(waits);
         assert_eq!([first.number, second.number, third.number], [1, 1, 2]);
         drop(second);
-        assert_eq!((flights.lock().number, flights.lock().waiting), (2, 0), "the first that lands lets the others go");
+        let number_and_waiting = {
+            let inner = flights.lock();
+            (inner.number, inner.waiting)
+        };
+        assert_eq!(number_and_waiting, (2, 0), "the first that lands lets the others go");
         drop(first);
         assert!(flights.lock().is_in_air, "what is left of an earlier flight does not end a later one");
         drop(third);
@@ -202,7 +206,11 @@ mod tests {
         drop(first);
         assert_eq!(flights.lock().number, 1, "one is still on its way");
         drop(second);
-        assert_eq!((flights.lock().number, flights.lock().batches), (2, 1));
+        let number_and_batches = {
+            let inner = flights.lock();
+            (inner.number, inner.batches)
+        };
+        assert_eq!(number_and_batches, (2, 1));
         drop(third);
         assert!(!flights.lock().is_in_air);
     }

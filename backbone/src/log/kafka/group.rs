@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -50,6 +51,9 @@ const COMPARE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a new assignment waits to hear where the group is in its partitions.
 const ASSIGN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a member waits that joins again: the coordinator is away or has only just changed.
+const JOIN_AGAIN: Duration = Duration::from_millis(500);
+
 /// How long a member that leaves waits for its last commits.
 const LAST_COMMITS_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -75,6 +79,8 @@ pub(super) struct GroupState {
     /// Cannot be mended by waiting: given to whoever reads next.
     failure: Mutex<Option<LogError>>,
     gaps: Arc<Gaps>,
+    /// The client could not take what it was assigned: a new one joins.
+    joins_again: AtomicBool,
     has_left: AtomicBool,
 }
 
@@ -105,6 +111,7 @@ impl KafkaConsumer {
             notify: Arc::new(Notify::new()),
             failure: Mutex::default(),
             gaps: shared.gaps.clone(),
+            joins_again: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
         });
         serve::spawn(shared, state.clone(), "kafka-group")
@@ -291,7 +298,7 @@ impl Served for GroupState {
     fn serve(&self, consumer: &Arc<BaseConsumer<GroupContext>>, poll: Duration, is_to_end: &dyn Fn() -> bool) {
         let mut commit_at = Instant::now();
         let mut compare_at = Instant::now() + COMPARE_INTERVAL;
-        while !is_to_end() && !self.has_left() {
+        while !is_to_end() && !self.has_left() && !self.joins_again.load(Ordering::Acquire) {
             if let Some(Err(error)) = consumer.poll(poll) {
                 self.note_error(&error);
             }
@@ -310,6 +317,9 @@ impl Served for GroupState {
             drop(consumer.poll(poll));
         }
         lock(&self.owned).clear();
+        if self.joins_again.swap(false, Ordering::AcqRel) {
+            thread::sleep(JOIN_AGAIN);
+        }
     }
 
     fn has_left(&self) -> bool {
@@ -384,8 +394,7 @@ impl ConsumerContext for GroupContext {
         };
         if let Err(error) = done {
             warn!(group = self.state.group_id, %error, "a rebalance failed; the group is joined again");
-            let source = errors::backend(&error);
-            self.state.fail(LogError::Unavailable { topic: self.state.topic.clone(), source });
+            self.state.joins_again.store(true, Ordering::Release);
         }
     }
 }
@@ -402,7 +411,7 @@ impl GroupContext {
         if let Ok(positions) = &positions {
             self.own(positions, list)?;
         }
-        // Also where the group is not known, because the library waits for an answer; whoever reads joins again then.
+        // Also where that is not known, because the library waits for an answer. Nothing is read then: a new client joins.
         if is_cooperative {
             consumer.incremental_assign(list)?
         } else {
