@@ -7,7 +7,7 @@
 
 use std::{
     error::Error,
-    fs, future,
+    future,
     io::{self, Write as _},
     sync::{
         Arc,
@@ -18,6 +18,7 @@ use std::{
 };
 
 use pnyx_backbone::log::{AppendTo, KafkaConfig, KafkaLog, Log, Topic};
+use pnyx_bench_support::{cpu_time, load_average, median};
 use pnyx_core::id::ProposalId;
 use pnyx_testbed::{KafkaCluster, KafkaOptions};
 use rdkafka::{
@@ -27,7 +28,6 @@ use rdkafka::{
     producer::{BaseRecord, FutureProducer, FutureRecord, Producer as _, ProducerContext, ThreadedProducer},
     util::AsyncRuntime,
 };
-use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
 
 /// A ballot record of Snapshot's shape has about this many bytes.
@@ -303,20 +303,4 @@ impl AsyncRuntime for NoRuntime {
     fn delay_for(_: Duration) -> Self::Delay {
         future::ready(())
     }
-}
-
-/// Processor time of this process, of all its threads.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::try_from(time).expect("processor time is not negative")
-}
-
-fn load_average() -> io::Result<String> {
-    let load = fs::read_to_string("/proc/loadavg")?;
-    Ok(load.split(' ').next().unwrap_or_default().to_owned())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -3,8 +3,8 @@
 //! `cargo bench --profile dev -p pnyx-backbone --bench store`
 
 use std::{
-    fs,
     io::{self, Write as _},
+    process,
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,7 @@ use pnyx_backbone::{
     log::LogIdentity,
     store::{LaneBatch, LaneCounters, MemoryStore, Store},
 };
+use pnyx_bench_support::resident_bytes;
 use pnyx_core::{
     choice::Choice,
     counting::{CountingRules, TotalsDelta},
@@ -30,9 +31,6 @@ const READS: usize = 200;
 const PROPOSAL: ProposalId = ProposalId::new([1; 32]);
 const RULES: CountingRules = CountingRules { system: VotingSystem::SingleChoice, choice_count: 3 };
 
-/// A memory page of this system, in bytes.
-const MEMORY_PAGE_BYTES: u64 = 4_096;
-
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
     runtime.block_on(run()).expect("the measurement runs");
@@ -41,7 +39,7 @@ fn main() {
 async fn run() -> io::Result<()> {
     let store = Store::Memory(MemoryStore::new());
     store.register(PROPOSAL, RULES, LANES).await.map_err(io::Error::other)?;
-    let before = resident_bytes()?;
+    let before = resident_bytes(process::id())?;
     let started = Instant::now();
     let mut next_offsets = [0; LANES as usize];
     for first in (0..VOTERS).step_by(usize::try_from(BATCH).expect("a batch fits in memory")) {
@@ -53,7 +51,7 @@ async fn run() -> io::Result<()> {
         store.apply(PROPOSAL, lane, batch).await.map_err(io::Error::other)?;
     }
     let applied = started.elapsed();
-    let bytes = resident_bytes()?.saturating_sub(before);
+    let bytes = resident_bytes(process::id())?.saturating_sub(before);
     let view = time(async || store.view(PROPOSAL).await.map(|_| ())).await;
     let leaders = time(async || store.leaderboard(PROPOSAL, None, PAGE).await.map(|_| ())).await;
     let ballots = time(async || store.standing_after(PROPOSAL, None, PAGE).await.map(|_| ())).await;
@@ -98,10 +96,4 @@ async fn time<E: std::fmt::Debug>(mut read: impl AsyncFnMut() -> Result<(), E>) 
         read().await.expect("the proposal is registered");
     }
     started.elapsed() / u32::try_from(READS).expect("a small number")
-}
-
-fn resident_bytes() -> io::Result<u64> {
-    let statm = fs::read_to_string("/proc/self/statm")?;
-    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.map(|pages| pages * MEMORY_PAGE_BYTES).ok_or_else(|| io::Error::other("statm has no resident pages"))
 }

@@ -2,13 +2,13 @@
 //! holds nothing at or above the cut. Each function looks once; whoever waits asks again.
 
 use pnyx_core::{
-    id::{Lane, LogIdentity, ProposalId},
+    id::{LogIdentity, ProposalId},
     result::Cut,
 };
 
 use crate::{
     log::{Log, LogError, Topic, VERIFIER_GROUP},
-    store::{LanePosition, Store, StoreError},
+    store::{LanePosition, LaneStamp, Store, StoreError},
 };
 
 /// Whether every record below the cut has its verdict, when the verifiers have committed this much by partition.
@@ -48,17 +48,21 @@ pub async fn tally_reached(
     lane_ends: &[u64],
     has_cut: bool,
 ) -> Result<bool, StoreError> {
-    for (lane, end) in (0..).map(Lane).zip(lane_ends) {
-        let position = match store.lane_position(proposal, lane).await {
-            // The tally has not come to this proposal yet.
-            Err(StoreError::UnknownProposal { .. }) => return Ok(false),
-            answer => answer?,
-        };
-        if !has_lane_reached(position, log, *end, has_cut) {
-            return Ok(false);
-        }
+    match store.lane_stamps(proposal).await {
+        Ok(stamps) => Ok(have_lanes_reached(&stamps, log, lane_ends, has_cut)),
+        // The tally has not come to this proposal yet.
+        Err(StoreError::UnknownProposal { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
-    Ok(true)
+}
+
+/// The same of lanes as they were read; [`has_lane_reached`] of each.
+pub fn have_lanes_reached(stamps: &[Option<LaneStamp>], log: LogIdentity, lane_ends: &[u64], has_cut: bool) -> bool {
+    stamps.len() == lane_ends.len()
+        && stamps
+            .iter()
+            .zip(lane_ends)
+            .all(|(stamp, end)| has_lane_reached(stamp.map(|stamp| stamp.position), log, *end, has_cut))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Follows `pnyx.proposals` and writes decisions: whoever writes one acts only on what it then reads back.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -8,6 +9,7 @@ use std::{
 use pnyx_core::{
     decisions::{Decision, DecisionBook, Recorded},
     id::ProposalId,
+    time::TimestampMs,
     wire::{WireError, decision},
 };
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
@@ -32,6 +34,10 @@ const READ_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a decision that is durable may take to be read back: far above the usual milliseconds.
 const READ_BACK_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How much later than the cut that stands was appended another recount may have read the ends without knowing of it:
+/// clocks differ by at most the shortest grace, which is 5 s, and what is appended is read within milliseconds.
+const CUT_RACE_MAX_MS: u64 = 5_000;
 
 /// What is decided, kept current. Clones share one follower.
 #[derive(Debug, Clone)]
@@ -76,6 +82,29 @@ pub enum DecideError {
     Ended,
 }
 
+/// Why it is not known what is decided by now.
+#[derive(Debug, Error)]
+pub enum BookError {
+    /// The log could not say how many decisions there are.
+    #[error("the topic of decisions cannot be reached")]
+    Log(#[from] LogError),
+    /// The log has decisions that this process has not come to.
+    #[error("decisions below offset {end} were not read within {} s", READ_BACK_WAIT_MAX.as_secs())]
+    Slow {
+        /// Where the topic ended.
+        end: u64,
+    },
+    /// The follower ended before it came to all decisions.
+    #[error("the process ends before all decisions were read")]
+    Ended,
+}
+
+/// Why records were not read.
+enum Unread {
+    Slow,
+    Ended,
+}
+
 /// What became of each record by offset, `None` if it could not be read: a byte a decision, a handful a proposal.
 #[derive(Debug, Clone, Default)]
 struct Outcomes {
@@ -85,6 +114,7 @@ struct Outcomes {
 #[derive(Debug, Clone, Default)]
 struct ProposalsMetrics {
     conflicts: Counter,
+    outrun: Counter,
     unreadable: Counter,
 }
 
@@ -94,6 +124,8 @@ struct Follower {
     book: watch::Sender<Arc<DecisionBook>>,
     outcomes: Outcomes,
     metrics: ProposalsMetrics,
+    /// When each cut that stands was appended.
+    cuts_appended_at: BTreeMap<ProposalId, TimestampMs>,
 }
 
 impl Proposals {
@@ -105,7 +137,13 @@ impl Proposals {
         let reader = log.reader(&topic, 0, 0).map_err(FollowError::Topic)?;
         let (sender, book) = watch::channel(Arc::default());
         let (outcomes, metrics) = (Outcomes::default(), ProposalsMetrics::default());
-        let mut follower = Follower { reader, book: sender, outcomes: outcomes.clone(), metrics: metrics.clone() };
+        let mut follower = Follower {
+            reader,
+            book: sender,
+            outcomes: outcomes.clone(),
+            metrics: metrics.clone(),
+            cuts_appended_at: BTreeMap::new(),
+        };
         while ends.first().is_some_and(|end| follower.reader.position() < *end) {
             follower.read_batch().await?;
         }
@@ -124,6 +162,16 @@ impl Proposals {
         self.book.borrow().clone()
     }
 
+    /// What is decided, with everything that was in the log when this was called: for whoever is about to decide.
+    pub async fn current_book(&self) -> Result<Arc<DecisionBook>, BookError> {
+        let end = self.log.ends(&Topic::proposals()).await?.first().copied().unwrap_or(0);
+        match self.read_to(end).await {
+            Ok(()) => Ok(self.book()),
+            Err(Unread::Slow) => Err(BookError::Slow { end }),
+            Err(Unread::Ended) => Err(BookError::Ended),
+        }
+    }
+
     /// Changes whenever something is decided.
     pub fn watch(&self) -> watch::Receiver<Arc<DecisionBook>> {
         self.book.clone()
@@ -134,16 +182,22 @@ impl Proposals {
         let value = decision::encode(&decision);
         let appended = self.log.append(&Topic::proposals(), AppendTo::Partition(0), value).await;
         let offset = appended.map_err(DecideError::Append)?.place.offset;
+        match self.read_to(offset + 1).await {
+            Ok(()) => {}
+            Err(Unread::Slow) => return Err(DecideError::Slow { offset }),
+            Err(Unread::Ended) => return Err(DecideError::Ended),
+        }
+        let outcome = self.outcomes.get(offset).expect("the record was read");
+        outcome.ok_or(DecideError::Unreadable { offset })
+    }
+
+    /// Waits until every record below `end` is in the book.
+    async fn read_to(&self, end: u64) -> Result<(), Unread> {
         let mut book = self.book.clone();
-        let waiting = timeout(READ_BACK_WAIT_MAX, book.wait_for(|_| self.outcomes.get(offset).is_some()));
-        let Ok(read_back) = waiting.await.map(|seen| seen.is_ok()) else { return Err(DecideError::Slow { offset }) };
-        match self.outcomes.get(offset) {
-            Some(Some(recorded)) => Ok(recorded),
-            Some(None) => Err(DecideError::Unreadable { offset }),
-            None => {
-                debug_assert!(!read_back, "the book changes only after the outcome is noted");
-                Err(DecideError::Ended)
-            }
+        match timeout(READ_BACK_WAIT_MAX, book.wait_for(|_| self.outcomes.count() >= end)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Unread::Ended),
+            Err(_) => Err(Unread::Slow),
         }
     }
 
@@ -189,7 +243,10 @@ impl Follower {
     async fn read_batch(&mut self) -> Result<(), FollowError> {
         let batch = self.reader.next_batch(BATCH_RECORDS_MAX, BATCH_BYTES_MAX).await.map_err(FollowError::Read)?;
         let mut book = DecisionBook::clone(&self.book.borrow());
-        let outcomes: Vec<_> = batch.iter().map(|record| self.take(&mut book, record)).collect();
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for record in &batch {
+            outcomes.push(self.take(&mut book, record));
+        }
         // Both while nobody can look at the book, so that whoever sees an outcome also sees what it led to.
         self.book.send_modify(|standing| {
             self.outcomes.extend(outcomes);
@@ -199,7 +256,7 @@ impl Follower {
     }
 
     /// Records a decision; what cannot stand is reported once, here, and otherwise skipped by everybody alike.
-    fn take(&self, book: &mut DecisionBook, record: &LogRecord) -> Option<Recorded> {
+    fn take(&mut self, book: &mut DecisionBook, record: &LogRecord) -> Option<Recorded> {
         let decision = match decision::decode(&record.value) {
             Ok(decision) => decision,
             Err(problem) => {
@@ -207,9 +264,15 @@ impl Follower {
                 return None;
             }
         };
+        let cut = if let Decision::Cut(cut) = &decision { Some((cut.proposal, cut.decided_at)) } else { None };
         let outcome = book.record(record.offset, decision);
         match outcome {
-            Recorded::Stands | Recorded::Repeated => {}
+            Recorded::Stands => self.cuts_appended_at.extend(cut.map(|(proposal, _)| (proposal, record.appended_at))),
+            Recorded::Repeated => {}
+            Recorded::Conflicts if cut.is_some_and(|(proposal, decided_at)| self.is_outrun(proposal, decided_at)) => {
+                warn!(offset = record.offset, "two recounts cut at the same time: the later cut is ignored");
+                self.metrics.outrun.inc();
+            }
             Recorded::Conflicts => {
                 error!(offset = record.offset, "a decision differs from the one that stands and is ignored");
                 self.metrics.conflicts.inc();
@@ -222,6 +285,12 @@ impl Follower {
         Some(outcome)
     }
 
+    /// Whether the ends of a cut were read before its writer could know of the cut that stands.
+    fn is_outrun(&self, proposal: ProposalId, decided_at: TimestampMs) -> bool {
+        let standing = self.cuts_appended_at.get(&proposal);
+        standing.is_some_and(|appended_at| decided_at <= appended_at.saturating_add_ms(CUT_RACE_MAX_MS))
+    }
+
     fn report_unreadable(&self, offset: u64, problem: &WireError) {
         error!(offset, %problem, "a decision cannot be read and is skipped");
         self.metrics.unreadable.inc();
@@ -231,6 +300,11 @@ impl Follower {
 impl Outcomes {
     fn extend(&self, outcomes: Vec<Option<Recorded>>) {
         self.lock().extend(outcomes);
+    }
+
+    /// How many records were read.
+    fn count(&self) -> u64 {
+        self.lock().len() as u64
     }
 
     /// What became of the record; `None` if it has not been read yet.
@@ -250,6 +324,11 @@ impl ProposalsMetrics {
             "decisions_ignored",
             "Decisions that contradict the one that stands or name an unknown proposal: incidents",
             self.conflicts.clone(),
+        );
+        registry.register(
+            "decisions_outrun",
+            "Cuts that differ from the one that stands because two recounts read the ends at the same time: harmless",
+            self.outrun.clone(),
         );
         registry.register(
             "decisions_unreadable",

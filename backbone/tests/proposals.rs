@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use pnyx_backbone::{
     log::{AppendTo, EmbeddedLog, Log, Topic},
-    proposals::{DecideError, Proposals},
+    proposals::{BookError, DecideError, Proposals},
     shutdown::Shutdown,
     telemetry::Metrics,
 };
 use pnyx_core::{
     decisions::{Decision, Recorded},
-    id::{ProposalId, Voter},
+    id::{ProposalId, Root, Voter},
     power::Power,
     proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
-    result::Cut,
+    result::{Cut, CutPartition},
     time::{TimestampMs, Window},
 };
 use tokio::time::timeout;
@@ -73,13 +73,17 @@ async fn the_first_decision_stands_for_everybody() {
     timeout(HANG, watched.wait_for(|book| book.get(id(&first)).is_some())).await.unwrap().unwrap();
     assert_eq!(other.decide(define(&first)).await.unwrap(), Recorded::Repeated);
     assert_eq!(other.decide(define(&second)).await.unwrap(), Recorded::Conflicts);
-    let cut = |decided_at| Cut { proposal: id(&first), decided_at: TimestampMs(decided_at), partitions: vec![] };
-    let (outcome, rival) = tokio::join!(one.decide(Decision::Cut(cut(1))), other.decide(Decision::Cut(cut(2))));
+    let cut = |decided_at, end_offset| Cut {
+        proposal: id(&first),
+        decided_at: TimestampMs(decided_at),
+        partitions: vec![CutPartition { end_offset, records_root: Root::new([0; 32]) }],
+    };
+    let (outcome, rival) = tokio::join!(one.decide(Decision::Cut(cut(1, 1))), other.decide(Decision::Cut(cut(2, 2))));
     let (outcome, rival) = (outcome.unwrap(), rival.unwrap());
     assert!(
         [(Recorded::Stands, Recorded::Conflicts), (Recorded::Conflicts, Recorded::Stands)].contains(&(outcome, rival))
     );
-    let unknown = Cut { proposal: ProposalId::new([3; 32]), ..cut(3) };
+    let unknown = Cut { proposal: ProposalId::new([3; 32]), ..cut(3, 3) };
     assert_eq!(one.decide(Decision::Cut(unknown)).await.unwrap(), Recorded::Unknown);
     let stands = if outcome == Recorded::Stands { 1 } else { 2 };
     for follower in [&one, &other] {
@@ -90,7 +94,37 @@ async fn the_first_decision_stands_for_everybody() {
     }
     let metrics = Metrics::new();
     one.register_metrics(&metrics);
-    assert!(metrics.encode().contains("pnyx_decisions_ignored_total 3"), "{}", metrics.encode());
+    let counted = async |ignored: u64, outrun: u64| {
+        one.current_book().await.unwrap();
+        let metrics = metrics.encode();
+        assert!(metrics.contains(&format!("pnyx_decisions_ignored_total {ignored}\n")), "{metrics}");
+        assert!(metrics.contains(&format!("pnyx_decisions_outrun_total {outrun}\n")), "{metrics}");
+    };
+    counted(2, 1).await;
+    let much_later = pnyx_backbone::clock::now().saturating_add_ms(60 * 60 * 1_000).0;
+    assert_eq!(other.decide(Decision::Cut(cut(much_later, stands))).await.unwrap(), Recorded::Repeated);
+    counted(2, 1).await;
+    assert_eq!(other.decide(Decision::Cut(cut(much_later, 3))).await.unwrap(), Recorded::Conflicts);
+    counted(3, 1).await;
+}
+
+#[tokio::test]
+async fn the_current_book_has_what_anybody_wrote_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, shutdown) = (open(dir.path()), Shutdown::new());
+    let one = Proposals::start(log.clone(), &shutdown).await.unwrap();
+    for number in 0..50 {
+        let definition = definition("default", &format!("grants-{number}"), "Grants", 4);
+        let value = pnyx_core::wire::decision::encode(&define(&definition));
+        log.append(&Topic::proposals(), AppendTo::Partition(0), value).await.unwrap();
+        assert!(one.current_book().await.unwrap().get(id(&definition)).is_some());
+    }
+    shutdown.trigger();
+    shutdown.drained(HANG).await.unwrap();
+    let missed = define(&definition("default", "missed", "Grants", 4));
+    log.append(&Topic::proposals(), AppendTo::Partition(0), pnyx_core::wire::decision::encode(&missed)).await.unwrap();
+    let outcome = timeout(HANG, one.current_book()).await.unwrap();
+    assert!(matches!(outcome, Err(BookError::Ended)), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -34,9 +34,10 @@ pub enum Decision {
 pub enum Recorded {
     /// The first of its kind: it stands.
     Stands,
-    /// The same as the one that stands.
+    /// The same as the one that stands, whoever wrote it and when.
     Repeated,
-    /// Different from the one that stands, or not a decision that its proposal admits: an incident, ignored.
+    /// Different from the one that stands, or not a decision that its proposal admits: ignored, and an incident unless two
+    /// recounts cut at the same time.
     Conflicts,
     /// About a proposal without a definition: an incident, ignored.
     Unknown,
@@ -96,17 +97,23 @@ impl DecisionBook {
                 None => Recorded::Unknown,
             },
             Decision::Cut(cut) => match self.proposals.get_mut(&cut.proposal) {
-                Some(decisions) => record_once(&mut decisions.cut, cut),
+                // When somebody read the ends is no part of where they are.
+                Some(decisions) => {
+                    record_once(&mut decisions.cut, cut, |standing, cut| standing.partitions == cut.partitions)
+                }
                 None => Recorded::Unknown,
             },
             Decision::Dispute(dispute) => match self.proposals.get_mut(&dispute.proposal) {
                 // Each recount may find something else; the first finding is kept.
                 Some(ProposalDecisions { dispute: Some(_), .. }) => Recorded::Repeated,
-                Some(decisions) => record_once(&mut decisions.dispute, dispute),
+                Some(decisions) => record_once(&mut decisions.dispute, dispute, PartialEq::eq),
                 None => Recorded::Unknown,
             },
             Decision::Result(result) => match self.proposals.get_mut(&result.core.proposal) {
-                Some(decisions) => record_once(&mut decisions.result, *result),
+                // Nor is who signed it a part of what came out.
+                Some(decisions) => record_once(&mut decisions.result, *result, |standing, result| {
+                    standing.core == result.core && standing.provenance == result.provenance
+                }),
                 None => Recorded::Unknown,
             },
         }
@@ -149,9 +156,9 @@ impl DecisionBook {
     }
 }
 
-fn record_once<T: PartialEq>(slot: &mut Option<Arc<T>>, value: T) -> Recorded {
+fn record_once<T>(slot: &mut Option<Arc<T>>, value: T, is_same: impl FnOnce(&T, &T) -> bool) -> Recorded {
     match slot {
-        Some(standing) if **standing == value => Recorded::Repeated,
+        Some(standing) if is_same(standing, &value) => Recorded::Repeated,
         Some(_) => Recorded::Conflicts,
         None => {
             *slot = Some(Arc::new(value));
@@ -172,7 +179,7 @@ mod tests {
         outcome::{Outcome, OutcomeDecision},
         power::Power,
         proposal::{Abstentions, ChainRead, ChainStrategy, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
-        result::{Provenance, ResultCore},
+        result::{CutPartition, Provenance, ResultCore},
         time::{TimestampMs, Window},
     };
 
@@ -186,10 +193,16 @@ mod tests {
         assert_eq!(book.record(2, result(cut.clone(), 1)), Recorded::Stands);
         let before = book.get(id).cloned();
 
+        assert_eq!(book.record(3, Decision::Cut(self::cut(id, 101))), Recorded::Repeated, "read later, the same ends");
+        let Decision::Result(by_another) = result(cut.clone(), 1) else { unreachable!("it is a result") };
+        let by_another = PublishedResult { key: Voter::new([1; 20]), signature: [1; 65], ..*by_another };
+        assert_eq!(book.record(3, Decision::Result(Box::new(by_another))), Recorded::Repeated);
         for repeated in [first, Decision::Cut(cut.clone()), result(cut.clone(), 1)] {
             assert_eq!(book.record(3, repeated), Recorded::Repeated);
         }
-        for other in [definition("grants", 5).1, Decision::Cut(self::cut(id, 101)), result(cut.clone(), 2)] {
+        let other_ends = vec![CutPartition { end_offset: 1, records_root: Root::new([0; 32]) }];
+        let other_cut = Cut { partitions: other_ends, ..cut.clone() };
+        for other in [definition("grants", 5).1, Decision::Cut(other_cut), result(cut.clone(), 2)] {
             assert_eq!(book.record(4, other), Recorded::Conflicts);
         }
         assert_eq!(book.get(id).cloned(), before);

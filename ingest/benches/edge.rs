@@ -17,13 +17,12 @@ use pnyx_backbone::{
     shutdown::Shutdown,
     telemetry::Metrics,
 };
+use pnyx_bench_support::median;
 use pnyx_core::{decisions::Decision, id::ProposalId, proposal::Definition, wire};
 use pnyx_ingest::{Ingest, IngestConfig, PlatformKey};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use load::{
-    BareAnswer, BareEnvelope, Candidate, Requester, TURN, TURNS, Turn, ballots, http, median, millis, proposal, run,
-};
+use load::{BareAnswer, BareEnvelope, Candidate, Requester, TURN, TURNS, Turn, ballots, http, millis, proposal, run};
 
 /// Requests a second.
 const RATES: [u32; 2] = [1_000, 5_000];
@@ -56,12 +55,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 cell.note(&run(candidate, CONNECTIONS, rate)?);
             }
         }
-        for (candidate, cell) in candidates.iter().zip(&mut cells) {
-            let [p50, p99] = [&mut cell.p50, &mut cell.p99].map(|turns| median(turns));
+        for (candidate, cell) in candidates.iter().zip(&cells) {
+            let [p50, p99] = [&cell.p50, &cell.p99].map(|turns| median(turns.clone()));
             let name = candidate.name;
             writeln!(out, "{rate:6}  {name:<20} {p50:8.2} {p99:8.2} {:8.2} {:7}", cell.worst, cell.failed)?;
         }
-        let [bare, append, edge] = cells.each_mut().map(|cell| median(&mut cell.p99));
+        let [bare, append, edge] = cells.map(|cell| median(cell.p99));
         writeln!(
             out,
             "{rate:6}  p99 of POST / {edge:.2}   goal: at most {:.2} = both floors + 1\n",

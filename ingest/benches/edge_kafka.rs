@@ -10,7 +10,6 @@ mod load;
 use std::{
     env,
     error::Error,
-    fs,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
     process::{Child, Command, Stdio},
@@ -32,6 +31,7 @@ use pnyx_backbone::{
     shutdown::Shutdown,
     telemetry::Metrics,
 };
+use pnyx_bench_support::{cpu_time_of, load_average, median};
 use pnyx_core::{decisions::Decision, id::ProposalId, proposal::Definition};
 use pnyx_ingest::{Ingest, IngestConfig, PlatformKey};
 use pnyx_testbed::{KafkaCluster, KafkaOptions};
@@ -42,7 +42,7 @@ use rdkafka::{
 };
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 
-use load::{BareAnswer, BareEnvelope, Candidate, TURN, TURNS, Turn, ballots, http, median, millis, proposal, run};
+use load::{BareAnswer, BareEnvelope, Candidate, TURN, TURNS, Turn, ballots, http, millis, proposal, run};
 
 /// Requests a second.
 const RATES: [u32; 3] = [1_000, 2_000, 5_000];
@@ -105,7 +105,7 @@ fn measure(options: KafkaOptions, brokers: u16) -> Result<(), Box<dyn Error>> {
                 }
             }
         }
-        tell(&mut out, rate, &candidates, &mut cells)?;
+        tell(&mut out, rate, &candidates, &cells)?;
     }
     Ok(())
 }
@@ -114,12 +114,12 @@ fn tell(
     out: &mut impl io::Write,
     rate: u32,
     candidates: &[Candidate; SERVERS.len()],
-    cells: &mut [Cell; SERVERS.len()],
+    cells: &[Cell; SERVERS.len()],
 ) -> io::Result<()> {
     let load = load_average()?;
-    let medians = cells.each_mut().map(|cell| cell.quantiles.each_mut().map(|turns| median(turns)));
+    let medians = cells.each_ref().map(|cell| cell.quantiles.each_ref().map(|turns| median(turns.clone())));
     let cpus = cells.each_ref().map(Cell::cpu_micros);
-    for (((candidate, cell), [p50, p99, p999]), cpu) in candidates.iter().zip(&*cells).zip(medians).zip(cpus) {
+    for (((candidate, cell), [p50, p99, p999]), cpu) in candidates.iter().zip(cells).zip(medians).zip(cpus) {
         let name = candidate.name;
         let (worst, failed) = (cell.worst, cell.failed);
         writeln!(
@@ -190,14 +190,9 @@ impl Server {
         Ok((server, id.to_owned()))
     }
 
-    /// Processor time that it has used, in user and in kernel mode.
-    fn cpu_time(&self) -> Result<Duration, Box<dyn Error>> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // After the name, which may hold anything, come the state and ten numbers, then utime and stime.
-        let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/PID/stat")?;
-        let ticks: u64 =
-            fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
-        Ok(Duration::from_micros(ticks * 1_000_000 / rustix::param::clock_ticks_per_second()))
+    /// Processor time that it has used.
+    fn cpu_time(&self) -> io::Result<Duration> {
+        cpu_time_of(self.child.id())
     }
 }
 
@@ -306,9 +301,4 @@ impl ProducerContext for Waking {
         // A client that has gone needs no answer.
         let _ = request.send(offset);
     }
-}
-
-fn load_average() -> io::Result<String> {
-    let load = fs::read_to_string("/proc/loadavg")?;
-    Ok(load.split(' ').next().unwrap_or_default().to_owned())
 }

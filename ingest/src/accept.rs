@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use pnyx_backbone::{
     clock,
     log::{AppendError, AppendTo, Topic},
+    traces::{self, Step},
 };
 use pnyx_core::{
     ballot::{Envelope, HashMemo, ParsedBallot},
@@ -17,7 +18,7 @@ use pnyx_core::{
     time::{TimestampMs, WindowPosition},
     wire,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use crate::{Inner, answer::Refused};
@@ -29,6 +30,7 @@ thread_local! {
 
 /// Checks what the edge may check, appends, judges the append time, and signs the receipt.
 pub(crate) async fn accept(ingest: &Inner, body: Bytes) -> Result<SignedReceipt, Refused> {
+    let began = Instant::now();
     let (decisions, ballot) = parse(ingest, &body)?;
     let proposal = decisions.definition.proposal();
     check_before_append(&decisions, &ballot, clock::now())?;
@@ -62,7 +64,10 @@ pub(crate) async fn accept(ingest: &Inner, body: Bytes) -> Result<SignedReceipt,
         place: appended.place,
         appended_at: appended.appended_at,
     };
-    ingest.signer.sign(receipt).await.ok_or(Refused::ReceiptUnsigned)
+    let signed = ingest.signer.sign(receipt).await.ok_or(Refused::ReceiptUnsigned)?;
+    let step = Step::Accepted { proposal: proposal.id() };
+    traces::note(ballot.digest(), appended.place, step, began.elapsed());
+    Ok(signed)
 }
 
 /// The ballot and what is decided of its proposal.
@@ -184,6 +189,6 @@ mod tests {
         assert_eq!(check(TimestampMs(CLOSES_AT.0 - 1)), Ok(()));
         let late = check(CLOSES_AT.saturating_add_ms(3)).unwrap_err();
         let body = axum::body::to_bytes(late.into_response().into_body(), 1_000).await.unwrap();
-        expect_test::expect![[r#"{"error":"client_error","error_description":"not in voting window","detail":"closed 2026-11-30T01:03:20Z, appended 2026-11-30T01:03:20.003Z"}"#]].assert_eq(str::from_utf8(&body).unwrap());
+        expect_test::expect![[r#"{"error":"client_error","error_description":"not in voting window","detail":"closed 2026-11-30T01:03:20.000Z, appended 2026-11-30T01:03:20.003Z"}"#]].assert_eq(str::from_utf8(&body).unwrap());
     }
 }

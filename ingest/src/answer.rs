@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
+use pnyx_backbone::clock::time_text;
 use pnyx_core::{
     rejection::Rejection,
     time::TimestampMs,
@@ -200,10 +200,4 @@ pub async fn not_found() -> Response {
 /// A 200 with this JSON.
 pub(crate) fn json(body: String) -> Response {
     ([(header::CONTENT_TYPE, JSON)], body).into_response()
-}
-
-/// RFC 3339 in UTC, with milliseconds where there are any.
-fn time_text(time: TimestampMs) -> String {
-    let time = i64::try_from(time.0).ok().and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok());
-    time.map_or_else(|| "after the year 9999".to_owned(), |time| time.to_string())
 }

@@ -1,4 +1,4 @@
-//! The platform's signing key: a file that only its owner may read.
+//! The platform's signing key: a file that its owner and at most its group may read, and only its owner may write.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -24,8 +24,9 @@ const KEY_FILE_BYTES_MAX: u64 = 80;
 /// The mode it is made with: nobody but its owner.
 const KEY_FILE_MODE: u32 = 0o600;
 
-/// Bits of a mode that let others in.
-const OTHERS_MODE: u32 = 0o077;
+/// Bits of a mode that let in whom the owner did not choose. A group may read: that is how a cluster hands a secret to a
+/// process that does not own it.
+const OTHERS_MODE: u32 = 0o037;
 
 /// Why there is no key.
 #[derive(Debug, Error)]
@@ -39,8 +40,13 @@ pub enum KeyError {
         #[source]
         source: io::Error,
     },
-    /// Others may read or write it, so it may be known to somebody else already.
-    #[error("platform key {} is open to others (mode {mode:04o}); if nobody else has read it: chmod 600 {}", path.display(), path.display())]
+    /// Everybody may read it or its group may write it, so it may be known to somebody else already.
+    #[error(
+        "platform key {} is open to others (mode {mode:04o}); if nobody else has read it: chmod 600 {}, or 640 where the \
+         process reads it as one of the file's group",
+        path.display(),
+        path.display()
+    )]
     OpenToOthers {
         /// The file.
         path: PathBuf,

@@ -87,7 +87,7 @@ pub struct ErrorAnswer {
     #[schema(example = "not in voting window")]
     pub error_description: String,
     /// More, for people.
-    #[schema(example = "closed 2026-12-08T12:00:00Z, appended 2026-12-08T12:00:00.003Z")]
+    #[schema(example = "closed 2026-12-08T12:00:00.000Z, appended 2026-12-08T12:00:00.003Z")]
     pub detail: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use pnyx_backbone::blocking::blocking;
 use pnyx_core::{id::Voter, power::format_units, receipt::SignedReceipt};
 use pnyx_recount::audit::{AuditFailure, AuditOptions, AuditReport, PowerEvidence, ReceiptFinding, audit};
 use serde_json::json;
@@ -30,7 +31,7 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     }
     let reader = open(&archive).await?;
     let bar = if json { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::new_spinner() };
-    let outcome = tokio::task::spawn_blocking(move || {
+    let outcome = blocking(move || {
         let outcome = audit(reader, &receipts, &options, &mut |records| {
             bar.set_position(records);
             bar.set_message(format!("{} records checked", screen::grouped(&records.to_string())));
@@ -38,8 +39,7 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
         bar.finish_and_clear();
         outcome
     })
-    .await
-    .context("the audit's thread failed")?;
+    .await?;
     match outcome {
         Ok(report) => {
             let seconds = start.elapsed().as_secs_f64();

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use pnyx_backbone::telemetry::LogFormat;
 
-use process::{IngestArgs, ProposeArgs, RecountArgs, TallyArgs, VerifierArgs};
+use process::{IngestArgs, OtlpArgs, ProposeArgs, RecountArgs, TallyArgs, VerifierArgs};
 
 /// Where `pnyx dev` listens, and where the clients look for it.
 pub const URL_DEFAULT: &str = "http://127.0.0.1:8080";
@@ -109,6 +109,9 @@ pub struct DevArgs {
     /// Browser origins that may call the API; repeat for several; `*` for any.
     #[arg(long, default_value = "*", value_name = "ORIGIN")]
     pub cors_origin: Vec<String>,
+    /// The traces.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
 }
 
 /// How proposals that are made now are laid out.
@@ -118,9 +121,10 @@ pub struct LayoutArgs {
     /// the log: the same proposals keep the window they were given first.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub open_for: Option<Duration>,
-    /// Partitions of each ballots topic; at most 1024.
-    #[arg(long, default_value_t = 4)]
-    pub partitions: u32,
+    /// Partitions of each ballots topic, at most 1024 [default: 4]. Given again for a proposal that is there already, its
+    /// topic gets as many if it has fewer; partitions are never taken away, nor added in the last two minutes.
+    #[arg(long, value_name = "NUMBER")]
+    pub partitions: Option<u32>,
     /// Verdict lanes of each proposal made now; fixed for its life.
     #[arg(long, default_value_t = 4)]
     pub lanes: u16,

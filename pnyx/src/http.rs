@@ -75,9 +75,9 @@ fn archive_problem(error: ArchiveError) -> ArchiveProblem {
         | ArchiveError::Read(_)
         | ArchiveError::Recount(RecountError::Read(_) | RecountError::Interrupted) => ArchiveProblem::Unavailable,
         ArchiveError::Differs { .. }
-        | ArchiveError::Recount(
-            RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. } | RecountError::Thread(_),
-        ) => ArchiveProblem::Failed,
+        | ArchiveError::Recount(RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. }) => {
+            ArchiveProblem::Failed
+        }
     };
     kind(Box::new(error))
 }

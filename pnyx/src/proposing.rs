@@ -1,10 +1,11 @@
 //! From files to proposals: the same resources a cluster takes, opened now if asked, and remembered by the log.
 //!
-//! A proposal's topics are made before its definition is written, so that whoever reads of it finds them.
+//! A proposal's topics are made before its definition is written, so that whoever reads of it finds them. Partitions may be
+//! added to the ballots while the vote is open, because nothing depends on order there; lanes are fixed.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{cmp::Ordering, path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use pnyx_backbone::{
     log::{Log, Topic},
     proposals::Proposals,
@@ -19,14 +20,21 @@ use pnyx_crds::{Resource, read_resources};
 
 use crate::cli::LayoutArgs;
 
+/// Partitions of a new ballots topic unless told otherwise: enough that four verifiers share the work.
+const BALLOTS_PARTITIONS_DEFAULT: u32 = 4;
+
+/// No partition is added later than this before the close. Edges and verifiers see a new one within 2 s; one that was cut
+/// off for a while should not do so only after the cut.
+const GROW_BEFORE_CLOSE_MIN_MS: u64 = 2 * 60 * 1_000;
+
 /// How new proposals are laid out and when they open.
 pub(crate) struct Layout {
     /// The platform's domain.
     pub(crate) domain: String,
     /// Verdict lanes.
     pub(crate) lanes: u16,
-    /// Partitions of the ballots topic.
-    pub(crate) ballots_partitions: u32,
+    /// Partitions of the ballots topic, where they are asked for.
+    pub(crate) ballots_partitions: Option<u32>,
     /// Opens proposals now for this long, whatever their files say.
     pub(crate) open_for_ms: Option<u64>,
 }
@@ -36,18 +44,63 @@ impl Layout {
     pub(crate) fn new(args: &LayoutArgs, domain: String) -> anyhow::Result<Self> {
         let LayoutArgs { open_for, partitions, lanes } = args;
         let open_for_ms = open_for.map(|open_for| u64::try_from(open_for.as_millis())).transpose()?;
+        if let Some(partitions) = partitions {
+            let range = 1..=Definition::PARTITIONS_MAX;
+            ensure!(range.contains(partitions), "--partitions must be 1 to {}", Definition::PARTITIONS_MAX);
+        }
         Ok(Self { domain, lanes: *lanes, ballots_partitions: *partitions, open_for_ms })
     }
 }
 
-/// Records every proposal of the files that the log does not know yet; returns all of them in the order of the files.
+/// A proposal of the files, which is in the log now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Proposed {
+    /// Its id.
+    pub(crate) id: ProposalId,
+    /// What became of the partitions that were asked for.
+    pub(crate) growth: Growth,
+}
+
+/// What became of the partitions of a ballots topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// It is new, or has as many as were asked for, or nothing was asked.
+    None,
+    /// It got more.
+    Grown { from: u32, to: u32 },
+    /// It has more than were asked for.
+    NeverShrinks { partitions: u32, asked: u32 },
+    /// It has fewer, but the vote is about to close or over.
+    TooLate { partitions: u32, asked: u32 },
+}
+
+impl Growth {
+    /// What is said of it, if anything is.
+    pub(crate) fn words(self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Grown { from, to } => Some(format!("its ballots topic grew from {from} to {to} partitions")),
+            Self::NeverShrinks { partitions, asked } => Some(format!(
+                "its ballots topic keeps its {partitions} partitions, although {asked} were asked for: none is ever taken away"
+            )),
+            Self::TooLate { partitions, asked } => Some(format!(
+                "its ballots topic keeps its {partitions} partitions, although {asked} were asked for: none is added in the \
+                 last {} minutes or after the close",
+                GROW_BEFORE_CLOSE_MIN_MS / 60_000
+            )),
+        }
+    }
+}
+
+/// Records every proposal of the files that the log does not know yet, and adds partitions to those it knows where more
+/// are asked for; returns all of them in the order of the files.
 pub(crate) async fn propose(
     paths: &[PathBuf],
     layout: &Layout,
     log: &Log,
     proposals: &Proposals,
     now: TimestampMs,
-) -> anyhow::Result<Vec<ProposalId>> {
+) -> anyhow::Result<Vec<Proposed>> {
     // Everything is read before anything is recorded: what the log has once it has for ever.
     let mut resolved: Vec<(Resource, Proposal)> = Vec::new();
     for path in paths {
@@ -61,11 +114,30 @@ pub(crate) async fn propose(
             resolved.push((resource, proposal));
         }
     }
-    let ids = resolved.iter().map(|(_, proposal)| proposal.id()).collect();
+    let mut proposed = Vec::with_capacity(resolved.len());
     for (resource, proposal) in resolved {
+        let (id, closes_at) = (proposal.id(), proposal.window().closes_at());
         record(&resource, proposal, layout, log, proposals).await?;
+        let may_grow = now.saturating_add_ms(GROW_BEFORE_CLOSE_MIN_MS) <= closes_at;
+        proposed.push(Proposed { id, growth: grow(log, id, layout.ballots_partitions, may_grow).await? });
     }
-    Ok(ids)
+    Ok(proposed)
+}
+
+/// Gives the ballots topic as many partitions as are asked for, if it has fewer.
+async fn grow(log: &Log, id: ProposalId, asked: Option<u32>, may_grow: bool) -> anyhow::Result<Growth> {
+    let Some(asked) = asked else { return Ok(Growth::None) };
+    let topic = Topic::ballots(id);
+    let partitions = log.partitions(&topic).await.context("reading the partitions of the ballots topic")?;
+    match asked.cmp(&partitions) {
+        Ordering::Equal => Ok(Growth::None),
+        Ordering::Less => Ok(Growth::NeverShrinks { partitions, asked }),
+        Ordering::Greater if !may_grow => Ok(Growth::TooLate { partitions, asked }),
+        Ordering::Greater => {
+            log.grow_topic(&topic, asked).await.context("adding partitions to the ballots topic")?;
+            Ok(Growth::Grown { from: partitions, to: asked })
+        }
+    }
 }
 
 /// The proposal of a resource. With `open_for` the window is the one it was first given, if it was given one before.
@@ -97,7 +169,10 @@ async fn record(
     let known = proposals.book().get(id).map(|decisions| Arc::clone(&decisions.definition));
     let definition = match &known {
         Some(definition) => Arc::clone(definition),
-        None => Arc::new(Definition::new(proposal, layout.lanes, layout.ballots_partitions)?),
+        None => {
+            let partitions = layout.ballots_partitions.unwrap_or(BALLOTS_PARTITIONS_DEFAULT);
+            Arc::new(Definition::new(proposal, layout.lanes, partitions)?)
+        }
     };
     log.ensure_topic(&Topic::ballots(id), definition.ballots_partitions()).await.context("making the ballots topic")?;
     log.ensure_topic(&Topic::verdicts(id), definition.lanes().into()).await.context("making the verdicts topic")?;
@@ -128,4 +203,50 @@ fn refuse_past(
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pnyx_backbone::{clock, log::EmbeddedLog, shutdown::Shutdown};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn partitions_are_added_to_what_is_there_and_never_taken_away() {
+        let data = tempfile::tempdir().unwrap();
+        let log = Log::Embedded(EmbeddedLog::open(data.path()).unwrap());
+        let shutdown = Shutdown::new();
+        let proposals = Proposals::start(log.clone(), &shutdown).await.unwrap();
+        let paths = [Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/grants-round.yaml")];
+        let opened_at = clock::now();
+        let at = async |asked, minutes: u64| {
+            let args = LayoutArgs { open_for: Some(std::time::Duration::from_secs(600)), partitions: asked, lanes: 2 };
+            let layout = Layout::new(&args, "test".to_owned()).unwrap();
+            let now = opened_at.saturating_add_ms(minutes * 60_000);
+            let [Proposed { id, growth }] = propose(&paths, &layout, &log, &proposals, now).await.unwrap()[..] else {
+                panic!("the file has one proposal");
+            };
+            (log.partitions(&Topic::ballots(id)).await.unwrap(), growth)
+        };
+        assert_eq!(at(None, 0).await, (4, Growth::None));
+        assert_eq!(at(None, 0).await, (4, Growth::None));
+        assert_eq!(at(Some(4), 0).await, (4, Growth::None));
+        assert_eq!(at(Some(12), 1).await, (12, Growth::Grown { from: 4, to: 12 }));
+        assert_eq!(at(Some(2), 1).await, (12, Growth::NeverShrinks { partitions: 12, asked: 2 }));
+        assert_eq!(at(Some(13), 9).await, (12, Growth::TooLate { partitions: 12, asked: 13 }));
+        assert_eq!(at(Some(13), 60).await, (12, Growth::TooLate { partitions: 12, asked: 13 }));
+        assert_eq!(at(None, 60).await, (12, Growth::None));
+        assert_eq!(proposals.book().proposals().len(), 1);
+    }
+
+    #[test]
+    fn a_number_of_partitions_that_no_topic_has_is_refused() {
+        for partitions in [0, 1_025] {
+            let args = LayoutArgs { open_for: None, partitions: Some(partitions), lanes: 2 };
+            let refused = Layout::new(&args, "test".to_owned()).err().expect("it is refused");
+            assert_eq!(refused.to_string(), "--partitions must be 1 to 1024");
+        }
+    }
 }

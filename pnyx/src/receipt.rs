@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
-use jiff::Timestamp;
+use pnyx_backbone::clock::time_text;
 use pnyx_core::{id::Voter, receipt::SignedReceipt, wire};
 use serde_json::json;
 
@@ -66,15 +66,9 @@ fn show(as_json: bool, signed: &SignedReceipt, problem: Option<&str>) {
         return;
     }
     screen::line(&format!("receipt   {} for proposal {}", receipt.digest, receipt.proposal));
-    screen::line(&format!("place     ballots/{}   {}", receipt.place, time_text(receipt.appended_at.0)));
+    screen::line(&format!("place     ballots/{}   {}", receipt.place, time_text(receipt.appended_at)));
     match problem {
         None => screen::line(&format!("VALID     the platform's key {} acknowledged it", signed.key)),
         Some(problem) => screen::line(&format!("INVALID   {problem}")),
     }
-}
-
-/// RFC 3339 with milliseconds.
-pub(crate) fn time_text(time_ms: u64) -> String {
-    let time = i64::try_from(time_ms).ok().and_then(|time_ms| Timestamp::from_millisecond(time_ms).ok());
-    time.map_or_else(|| format!("{time_ms} ms"), |time| format!("{time:.3}"))
 }

@@ -18,6 +18,7 @@ use pnyx_backbone::{
     health::{Check, Health},
     log::Log,
     shutdown::Shutdown,
+    telemetry,
 };
 use pnyx_tally::api::{STALL_MAX_DEFAULT, StallBound};
 use tokio::net::TcpListener;
@@ -132,9 +133,13 @@ pub(crate) fn watch_log(log: &Log, health: &Health, shutdown: &Shutdown) {
     shutdown.spawn("log-health", async move {
         while !stop.is_requested() {
             if !log.is_writable() {
-                match log {
-                    Log::Embedded(_) => {
-                        check.set_not_ready("a write failed: free space or mend the disk, then start again");
+                match &log {
+                    Log::Embedded(log) => {
+                        let cause =
+                            log.failure().map_or_else(|| "it is closed".to_owned(), |cause| telemetry::chain(&*cause));
+                        check.set_not_ready(format!(
+                            "the log takes no more writes: free space or mend the disk, then start again ({cause})"
+                        ));
                     }
                     Log::Kafka(_) => return Err(UnwritableLog),
                 }

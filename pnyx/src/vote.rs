@@ -8,14 +8,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use pnyx_core::{ballot, id::ProposalId, power::Power, wire};
+use pnyx_backbone::clock::time_text;
+use pnyx_core::{ballot, id::ProposalId, power::Power, time::TimestampMs, wire};
 use serde_json::{Value, json};
 
 use crate::{
     EXIT_FOUND_WRONG,
     cli::VoteArgs,
     client::{Platform, Refused, path_segment},
-    receipt::time_text,
     screen, wallet,
 };
 
@@ -121,7 +121,7 @@ fn show_cast(cast: &Cast, choice: &str, power: &str, voter: &Value) -> anyhow::R
         "receipt  ballots/{} @ {}   {}   saved as {}",
         number("partition"),
         number("offset"),
-        time_text(number("appendedAtMs")),
+        time_text(TimestampMs(number("appendedAtMs"))),
         cast.receipt_file.display()
     ));
     Ok(())

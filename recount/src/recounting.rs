@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use pnyx_backbone::log::{Log, LogError, LogRecord, PartitionReader, Topic};
+use pnyx_backbone::{
+    blocking::{RuntimeEnded, blocking},
+    log::{Log, LogError, LogRecord, PartitionReader, Topic},
+};
 use pnyx_core::{
     chain::Pins,
     counting::{CountingRules, Totals},
@@ -16,7 +19,7 @@ use pnyx_core::{
 };
 use pnyx_verification::{PowerSource, PowerUnavailable};
 use thiserror::Error;
-use tokio::{runtime::Handle, task::JoinError, time::timeout};
+use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::count::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, Counted, Counter, HashedRecord};
@@ -106,9 +109,6 @@ pub enum RecountError {
     /// The recount was given up because the process ends.
     #[error("the recount was interrupted")]
     Interrupted,
-    /// The recount's thread did not come back.
-    #[error("the recount's thread failed")]
-    Thread(#[source] JoinError),
 }
 
 /// Counts a proposal's records below `cut` again on `threads` cores. `progress` is called after every batch. The power of
@@ -136,9 +136,8 @@ pub async fn recount(
     let (definition, cut, power) = (Arc::clone(definition), cut.clone(), power.clone());
     let reading = Reading { log: log.clone(), definition, cut, power, stop };
     let handle = Handle::current();
-    tokio::task::spawn_blocking(move || reading.count(&handle, threads, &progress))
-        .await
-        .map_err(RecountError::Thread)?
+    let counting = blocking(move || reading.count(&handle, threads, &progress));
+    counting.await.unwrap_or_else(|RuntimeEnded| Err(RecountError::Interrupted))
 }
 
 /// The part of a recount that runs on a blocking thread: it waits for the log and for the workers' queue.

@@ -3,12 +3,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     hint::black_box,
     io::{self, Write},
+    process,
     time::{Duration, Instant},
 };
 
+use pnyx_bench_support::resident_bytes;
 use pnyx_core::{
     choice::{Choice, ChoiceNumber, Ranking},
     counting::{CountingRules, Totals, TotalsDelta},
@@ -51,9 +52,9 @@ struct Built<T> {
 }
 
 fn built<T>(build: impl FnOnce() -> T) -> io::Result<Built<T>> {
-    let before = resident_bytes()?;
+    let before = resident_bytes(process::id())?;
     let value = build();
-    Ok(Built { value, bytes: resident_bytes()?.saturating_sub(before) })
+    Ok(Built { value, bytes: resident_bytes(process::id())?.saturating_sub(before) })
 }
 
 fn lane() -> LaneTally {
@@ -170,12 +171,4 @@ fn mix(number: u64) -> u64 {
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
-}
-
-/// Memory of this process that is in use, from the kernel's own count.
-fn resident_bytes() -> io::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| io::Error::other("/proc/self/status has no VmRSS"))
 }

@@ -8,7 +8,6 @@
 use std::{
     env,
     error::Error,
-    fs,
     io::{self, Write as _},
     process::{Command, ExitStatus},
     time::{Duration, Instant},
@@ -22,21 +21,18 @@ use pnyx_backbone::{
     store::{RedisAddress, RedisConfig, RedisStore, Store},
     telemetry::Metrics,
 };
+use pnyx_bench_support::{cpu_time, cpu_time_of, load_average, median, single_choice};
 use pnyx_core::{
     choice::Choice,
     decisions::Decision,
     id::{Digest, Lane, Place, Voter},
     power::Power,
-    proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
-    time::{TimestampMs, Window},
+    proposal::{Definition, Strategy},
+    time::TimestampMs,
     verdict::{CountingBallot, Ruling, Verdict},
     wire,
 };
 use pnyx_testbed::{KafkaCluster, KafkaOptions, RedisOptions, RedisServer};
-use rustix::{
-    param::clock_ticks_per_second,
-    time::{ClockId, clock_gettime},
-};
 use tokio::runtime::Runtime;
 
 /// Verdicts of a turn, each of another voter, which is the costlier kind: everything grows.
@@ -77,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let redis = RedisServer::start(RedisOptions::new())?;
     let runtime = Runtime::new()?;
     let mut out = io::stdout().lock();
-    writeln!(out, "{VERDICTS} verdicts of as many voters in {LANES} lanes, {TURNS} turns, load {}", load()?)?;
+    writeln!(out, "{VERDICTS} verdicts of as many voters in {LANES} lanes, {TURNS} turns, load {}", load_average()?)?;
     for (is_preloaded, name) in [(false, "appended while they are counted"), (true, "appended before they are counted")]
     {
         let mut turns = Vec::new();
@@ -95,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         tell(&mut out, "whole time", &turns, |took| took.whole)?;
         writeln!(out, "verdicts/s a core of the tally  {:.0}   goal: at least {GOAL}", 1e6 / tally)?;
     }
-    writeln!(out, "load after the run {}", load()?)?;
+    writeln!(out, "load after the run {}", load_average()?)?;
     Ok(())
 }
 
@@ -126,7 +122,9 @@ fn tell(out: &mut impl io::Write, name: &str, turns: &[Took], value: impl Fn(&To
 
 async fn count(bootstrap: &str, redis: &RedisServer, prefix: &str, is_preloaded: bool) -> Result<Took, Box<dyn Error>> {
     redis.command(&["FLUSHALL"])?;
-    let definition = Definition::new(proposal(), LANES, PARTITIONS)?;
+    let strategy = Strategy::Ticket(Power::parse("1250.5").expect("a power"));
+    let proposal = single_choice(TimestampMs(clock::now().0 - 60_000), vec![strategy]);
+    let definition = Definition::new(proposal, LANES, PARTITIONS)?;
     let id = definition.proposal().id();
     let log = Log::Kafka(KafkaLog::open(kafka_config(bootstrap, prefix)).await?);
     let address = RedisAddress::Single(redis.address().parse()?);
@@ -232,53 +230,7 @@ fn mix(number: u64) -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// Processor time of this process, of all its threads.
-fn cpu_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).expect("processor time is not negative")
-}
-
 fn redis_cpu_time(redis: &RedisServer) -> Result<Duration, Box<dyn Error>> {
     let id = redis.process_id().ok_or("the Redis is not ours, so its processor time is not known")?;
-    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // After the name, which may hold anything, come the state and ten numbers, then utime and stime.
-    let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/PID/stat")?;
-    let ticks: u64 = fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
-    Ok(Duration::from_micros(ticks * 1_000_000 / clock_ticks_per_second()))
-}
-
-fn load() -> io::Result<String> {
-    let load = fs::read_to_string("/proc/loadavg")?;
-    Ok(load.split(' ').next().unwrap_or_default().to_owned())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// A single-choice proposal, open since a minute.
-fn proposal() -> Proposal {
-    let now = clock::now();
-    Proposal::new(ProposalParts {
-        platform: "dev".to_owned(),
-        namespace: "default".to_owned(),
-        name: "grants-round".to_owned(),
-        space: "grants.example.eth".to_owned(),
-        title: "Grants round".to_owned(),
-        body: String::new(),
-        discussion: String::new(),
-        author: String::new(),
-        choices: ["For", "Against", "Abstain"].map(str::to_owned).to_vec(),
-        voting: Voting {
-            system: VotingSystem::SingleChoice,
-            quorum: None,
-            approval_threshold: None,
-            abstentions: Abstentions::default(),
-        },
-        window: Window::new(TimestampMs(now.0 - 60_000), now.saturating_add_ms(86_400_000)).expect("a window"),
-        strategies: vec![Strategy::Ticket(Power::parse("1250.5").expect("a power"))],
-        snapshots: std::collections::BTreeMap::new(),
-        clock_skew_s: 300,
-    })
-    .expect("a proposal")
+    Ok(cpu_time_of(id)?)
 }

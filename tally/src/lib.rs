@@ -13,6 +13,7 @@ mod recent;
 use std::sync::Arc;
 
 use pnyx_backbone::{
+    disabled::DisabledProposals,
     drain,
     log::{Log, LogError},
     proposals::Proposals,
@@ -48,6 +49,8 @@ pub struct Tally {
     proposals: Proposals,
     shutdown: Shutdown,
     metrics: TallyMetrics,
+    /// Proposals whose lanes nobody here owns, because something is wrong with what belongs to them.
+    disabled: DisabledProposals,
     ends: Ends,
 }
 
@@ -58,7 +61,8 @@ impl Default for Config {
 }
 
 /// Joins the group of tallies and owns the lanes that it is assigned, of every proposal in the book now and later, until
-/// the shutdown. Proposals are registered in the store whoever owns their lanes, so that this process can read them.
+/// the shutdown. Proposals are registered in the store whoever owns their lanes, so that this process can read them. What
+/// is wrong with one proposal's topic or lanes disables that proposal; only what concerns the whole log ends the tasks.
 pub fn run(
     config: Config,
     log: Log,
@@ -82,9 +86,11 @@ impl Tally {
         shutdown: &Shutdown,
         metrics: &Metrics,
     ) -> Self {
+        let disabled = DisabledProposals::default();
+        metrics.register(|registry| disabled.register(registry, "tally_disabled_proposals"));
         let metrics = metrics.register(TallyMetrics::register);
         let ends = Ends::new(log.clone(), shutdown.clone());
-        Self { config, log, store, proposals, shutdown: shutdown.clone(), metrics, ends }
+        Self { config, log, store, proposals, shutdown: shutdown.clone(), metrics, disabled, ends }
     }
 
     /// Whether every lane is in the store up to `ends` (by lane) and, once the proposal's cut is known, holds nothing

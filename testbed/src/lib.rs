@@ -23,7 +23,10 @@ mod redis;
 pub use certificates::{Authority, Issued};
 pub use directory::KEEP_VARIABLE;
 pub use error::TestbedError;
-pub use kafka::{EXTERNAL_VARIABLE as KAFKA_VARIABLE, KafkaCluster, KafkaOptions, Listener, ROUTES_MAX, Route};
+pub use kafka::{
+    EXTERNAL_VARIABLE as KAFKA_VARIABLE, KafkaCluster, KafkaOperation, KafkaOptions, KafkaResource, Listener,
+    ROUTES_MAX, Route,
+};
 pub use ports::Port;
 pub use process::Process;
 pub use proxy::Proxy;

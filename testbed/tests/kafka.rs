@@ -3,13 +3,20 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::TcpStream,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use pnyx_testbed::{KafkaCluster, KafkaOptions, Listener};
+use pnyx_testbed::{KafkaCluster, KafkaOperation, KafkaOptions, KafkaResource, Listener};
 
 /// How long a broker that answers may take for one answer, on a machine that compiles beside.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the others go on counting on a broker that is cut off: its session of 2 s, with room for a busy machine.
+const FENCED_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a broker may take until it is counted again.
+const REJOIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// ApiVersions, version 0: API key 18, version, correlation id 7, no client id.
 const API_VERSIONS: [u8; 10] = [0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
@@ -40,6 +47,8 @@ fn one_broker_dies_comes_back_and_is_paused() {
     let kafka = KafkaCluster::start(KafkaOptions::one()).unwrap();
     let address = kafka.bootstrap();
     assert!(answers(&address, ANSWER_LIMIT));
+    let refused = kafka.allow("eve", KafkaResource::Cluster, &[KafkaOperation::Describe]).unwrap_err();
+    assert!(format!("{refused:?}").contains("error 54"), "without users there are no rules: {refused:?}");
 
     kafka.kill(1).unwrap();
     assert!(TcpStream::connect(&address).is_err(), "a killed broker refuses");
@@ -111,4 +120,47 @@ fn listeners_with_passwords_and_settings_of_a_test_open() {
     let with_passwords = kafka.bootstrap_of(Listener::Scram);
     assert!(answers(&with_passwords, ANSWER_LIMIT));
     assert!(ask(&with_passwords, &METADATA, ANSWER_LIMIT).is_err());
+}
+
+/// How many brokers a broker counts: what follows correlation id and throttle time.
+fn broker_count(address: &str) -> Option<u8> {
+    ask(address, &METADATA, ANSWER_LIMIT).ok()?.get(11).copied()
+}
+
+/// Waits until a broker counts so many.
+fn counts(address: &str, brokers: u8, limit: Duration) -> bool {
+    let start = Instant::now();
+    while broker_count(address) != Some(brokers) {
+        if start.elapsed() > limit {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    true
+}
+
+#[test]
+fn a_broker_that_is_cut_off_is_left_by_the_others_and_comes_back() {
+    let kafka = KafkaCluster::start(KafkaOptions::three().links()).unwrap();
+    let addresses: Vec<String> = kafka.bootstrap().split(',').map(str::to_owned).collect();
+    let mut left = 0;
+    for node in 1..=3 {
+        let other = &addresses[node % 3];
+        assert!(counts(other, 3, REJOIN_LIMIT), "before node {node} is cut off");
+        kafka.cut_off(node).unwrap();
+        // Whoever leads the controllers hears of itself, and stays.
+        left += usize::from(counts(other, 2, FENCED_LIMIT));
+        assert!(addresses.iter().all(|address| answers(address, ANSWER_LIMIT)), "clients reach every broker");
+        kafka.rejoin(node).unwrap();
+    }
+    assert!(left > 0, "nobody was missed");
+    assert!(addresses.iter().all(|address| counts(address, 3, REJOIN_LIMIT)), "all come back");
+    println!("{left} of 3 were left by the others while they were cut off");
+}
+
+#[test]
+fn rules_are_taken_where_there_are_users() {
+    let kafka = KafkaCluster::start(KafkaOptions::one().scram_user_without_rights("eve", "apple")).unwrap();
+    kafka.allow("eve", KafkaResource::Topics("eve."), &[KafkaOperation::Read, KafkaOperation::Describe]).unwrap();
+    kafka.allow("eve", KafkaResource::Cluster, &[KafkaOperation::DescribeConfigs]).unwrap();
 }

@@ -10,14 +10,15 @@ use std::{
 };
 
 use alloy_sol_types::{Eip712Domain, SolStruct as _, eip712_domain};
+use pnyx_bench_support::{SPACE, key, single_choice};
 use pnyx_core::{
     ballot::{self, Domain, Envelope, HashMemo, Vote, compose},
     choice::RawChoice,
     id::{Digest, Place, ProposalId, Voter},
     power::Power,
-    proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
+    proposal::{Definition, Proposal, Strategy},
     signing::SigningKey,
-    time::{TimestampMs, Window},
+    time::TimestampMs,
     wire::{
         self,
         vote_types::{ChoiceType, VoteTypes},
@@ -39,7 +40,6 @@ const ROUNDS: usize = 31;
 const TURN: usize = 256;
 
 const OPENS_AT_S: u64 = 1_796_000_000;
-const SPACE: &str = "grants.example.eth";
 const REASON: &str = "Builders first";
 const APP: &str = "snapshot-v2";
 
@@ -74,7 +74,7 @@ struct Ballot {
 type Candidate<'a> = &'a mut dyn FnMut(&[Ballot]);
 
 fn main() -> io::Result<()> {
-    let keys: Vec<_> = (1..=BALLOTS).map(key).collect();
+    let keys: Vec<_> = (1..=BALLOTS as u64).map(key).collect();
     let proposal = proposal(&keys);
     let ballots: Vec<_> = (0_u32..).zip(&keys).map(|(number, key)| ballot(&proposal, key, number)).collect();
     let verifier = ProposalVerifier::new(Arc::new(Definition::new(proposal, 16, 4).expect("a layout")));
@@ -222,12 +222,6 @@ fn alloy_vote(ballot: &Ballot, proposal: &str) -> alloy::Vote {
     }
 }
 
-fn key(number: usize) -> SigningKey {
-    let mut bytes = [0x11; 32];
-    bytes[24..].copy_from_slice(&(number as u64).to_be_bytes());
-    SigningKey::from_bytes(bytes).expect("a key")
-}
-
 fn ballot(proposal: &Proposal, key: &SigningKey, number: u32) -> Ballot {
     let choice = number % 3 + 1;
     let signed_at_s = OPENS_AT_S + u64::from(number);
@@ -243,27 +237,6 @@ fn ballot(proposal: &Proposal, key: &SigningKey, number: u32) -> Ballot {
 
 fn proposal(keys: &[SigningKey]) -> Proposal {
     let power = Power::parse("1250.5").expect("a power");
-    let opens_at = TimestampMs(OPENS_AT_S * 1_000);
-    Proposal::new(ProposalParts {
-        platform: "dev".to_owned(),
-        namespace: "default".to_owned(),
-        name: "grants-round".to_owned(),
-        space: SPACE.to_owned(),
-        title: "Grants round".to_owned(),
-        body: String::new(),
-        discussion: String::new(),
-        author: String::new(),
-        choices: ["For", "Against", "Abstain"].map(str::to_owned).to_vec(),
-        voting: Voting {
-            system: VotingSystem::SingleChoice,
-            quorum: None,
-            approval_threshold: None,
-            abstentions: Abstentions::Quorum,
-        },
-        window: Window::new(opens_at, opens_at.saturating_add_ms(86_400_000)).expect("a window"),
-        strategies: vec![Strategy::WhitelistWeighted(keys.iter().map(|key| (key.address(), power)).collect())],
-        snapshots: BTreeMap::new(),
-        clock_skew_s: 300,
-    })
-    .expect("a proposal")
+    let powers = keys.iter().map(|key| (key.address(), power)).collect();
+    single_choice(TimestampMs(OPENS_AT_S * 1_000), vec![Strategy::WhitelistWeighted(powers)])
 }

@@ -6,7 +6,6 @@
 
 use std::{
     error::Error,
-    fs,
     hint::black_box,
     io::{self, Write as _},
     sync::Arc,
@@ -20,23 +19,20 @@ use pnyx_backbone::{
     shutdown::Shutdown,
     telemetry::Metrics,
 };
+use pnyx_bench_support::{ballot, cpu_time, load_average, median, single_choice};
 use pnyx_core::{
-    ballot::{HashMemo, compose},
+    ballot::HashMemo,
     decisions::Decision,
     id::Place,
     power::Power,
-    proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
-    signing::SigningKey,
-    time::{TimestampMs, Window},
+    proposal::{Definition, Strategy},
+    time::TimestampMs,
     wire,
 };
 use pnyx_testbed::{KafkaCluster, KafkaOptions};
-use pnyx_verification::{BallotRecord, ProposalVerifier};
+use pnyx_verification::{BallotRecord, ListedPower, ProposalVerifier};
 use pnyx_verifier::VerifierConfig;
-use rustix::{
-    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
-    time::{ClockId, clock_gettime},
-};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::runtime::Runtime;
 
 /// Ballots of a turn: more than a second of one core, so that joining the group weighs little.
@@ -50,7 +46,6 @@ const BATCH: usize = 256;
 
 const PARTITIONS: u32 = 4;
 const LANES: u16 = 4;
-const SPACE: &str = "grants.example.eth";
 
 /// How often to look whether everything is committed: seldom enough to cost nothing.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -70,8 +65,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     pin(cores[0])?;
     let runtime = Runtime::new()?;
 
-    let definition = Arc::new(Definition::new(proposal(), LANES, PARTITIONS)?);
-    let records: Vec<Vec<u8>> = (1..=BALLOTS).map(|number| record(definition.proposal(), number)).collect();
+    let opens_at = TimestampMs(clock::now().0 - 60_000);
+    let proposal = single_choice(opens_at, vec![Strategy::Ticket(Power::ONE)]);
+    let definition = Arc::new(Definition::new(proposal, LANES, PARTITIONS)?);
+    let (id, signed_at_s) = (definition.proposal().id(), clock::now().0 / 1_000);
+    let records: Vec<Vec<u8>> =
+        (1..=BALLOTS).map(|voter| wire::record::encode(&ballot(id, voter.into(), signed_at_s))).collect();
     let (mut in_memory, mut on_kafka) = (Vec::new(), Vec::new());
     for turn in 0..=TURNS {
         let memory = verify_in_memory(&definition, &records);
@@ -85,7 +84,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut out = io::stdout().lock();
     let bytes = records.iter().map(Vec::len).sum::<usize>() / records.len();
-    writeln!(out, "{BALLOTS} records of {bytes} bytes a turn, median of {TURNS} turns, one core, load {}", load()?)?;
+    writeln!(
+        out,
+        "{BALLOTS} records of {bytes} bytes a turn, median of {TURNS} turns, one core, load {}",
+        load_average()?
+    )?;
     writeln!(out, "µs a record                        CPU     whole   turns of CPU")?;
     let [memory, kafka] = [("record to verdict, in memory", &in_memory), ("the same from and to Kafka", &on_kafka)]
         .map(|(name, turns)| tell(&mut out, name, turns));
@@ -110,6 +113,7 @@ fn tell(out: &mut impl io::Write, name: &str, turns: &[Took]) -> io::Result<[f64
 
 fn verify_in_memory(definition: &Arc<Definition>, records: &[Vec<u8>]) -> Took {
     let verifier = ProposalVerifier::new(Arc::clone(definition));
+    let listed = ListedPower::of(definition.proposal());
     let appended_at = clock::now();
     let mut memo = HashMemo::default();
     let (cpu, started) = (cpu_time(), Instant::now());
@@ -119,7 +123,9 @@ fn verify_in_memory(definition: &Arc<Definition>, records: &[Vec<u8>]) -> Took {
             appended_at,
             bytes,
         });
-        for verdict in verifier.verify_batch(batch, &mut memo).expect("listed power is there") {
+        for record in batch {
+            let judged = verifier.judge(record, &mut memo);
+            let verdict = judged.weigh(record, |voter| VoterPower::Known(listed.power(voter)));
             black_box(wire::verdict::encode(&verdict));
         }
     }
@@ -182,57 +188,4 @@ fn pin(core: usize) -> io::Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core);
     Ok(sched_setaffinity(None, &cores)?)
-}
-
-/// Processor time of this process, of all its threads.
-fn cpu_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).expect("processor time is not negative")
-}
-
-fn load() -> io::Result<String> {
-    let load = fs::read_to_string("/proc/loadavg")?;
-    Ok(load.split(' ').next().unwrap_or_default().to_owned())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn record(proposal: &Proposal, number: u32) -> Vec<u8> {
-    let mut bytes = [0x11; 32];
-    bytes[28..].copy_from_slice(&number.to_be_bytes());
-    let key = SigningKey::from_bytes(bytes).expect("a key");
-    let signed_at_s = clock::now().0 / 1_000;
-    let choice = (number % 3 + 1).to_string();
-    let unsigned = compose(key.address(), SPACE, signed_at_s, proposal.id(), &choice, "Builders first", "snapshot-v2");
-    let unsigned = unsigned.expect("a choice");
-    wire::record::encode(&unsigned.body_with(&key.sign_digest(*unsigned.digest().as_bytes())))
-}
-
-/// A single-choice proposal with a vote for every wallet, open since a minute.
-fn proposal() -> Proposal {
-    let now = clock::now();
-    Proposal::new(ProposalParts {
-        platform: "dev".to_owned(),
-        namespace: "default".to_owned(),
-        name: "grants-round".to_owned(),
-        space: SPACE.to_owned(),
-        title: "Grants round".to_owned(),
-        body: String::new(),
-        discussion: String::new(),
-        author: String::new(),
-        choices: ["For", "Against", "Abstain"].map(str::to_owned).to_vec(),
-        voting: Voting {
-            system: VotingSystem::SingleChoice,
-            quorum: None,
-            approval_threshold: None,
-            abstentions: Abstentions::default(),
-        },
-        window: Window::new(TimestampMs(now.0 - 60_000), now.saturating_add_ms(86_400_000)).expect("a window"),
-        strategies: vec![Strategy::Ticket(Power::ONE)],
-        snapshots: std::collections::BTreeMap::new(),
-        clock_skew_s: 300,
-    })
-    .expect("a proposal")
 }

@@ -12,7 +12,7 @@ const BATCH_RECORDS_MAX_DEFAULT: NonZeroUsize = NonZeroUsize::new(256).expect("2
 /// Settings of the verifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifierConfig {
-    /// Shards of each live proposal.
+    /// Shards of each live proposal: batches that are worked on at once, of different partitions.
     pub shards: NonZeroUsize,
     /// Most records that a shard verifies and commits at once.
     pub batch_records_max: NonZeroUsize,

@@ -1,8 +1,9 @@
 //! The verifier: shards that read ballot records, write verdicts, and commit once the verdicts are durable.
 //!
-//! A shard keeps no state, so any number of them may share a proposal, come and go, and see records again: a repeated
+//! Shards keep no state, so any number of them may share a proposal, come and go, and see records again: a repeated
 //! verdict is the same verdict. Every proposal with a definition and without a result has its shards; what they write
-//! after the cut says nothing, because only records below it count.
+//! after the cut says nothing, because only records below it count. What is wrong with one proposal's topics disables that
+//! proposal, which is looked at again after a while; only what concerns the whole log ends the verifier.
 
 mod config;
 mod lag;
@@ -21,6 +22,7 @@ use std::{
 };
 
 use pnyx_backbone::{
+    disabled::DisabledProposals,
     log::Log,
     proposals::Proposals,
     shutdown::Shutdown,
@@ -36,20 +38,24 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{metrics::VerifierMetrics, shard::Shard};
+use crate::{metrics::VerifierMetrics, shard::Shards};
 
 /// How often lag and age are measured: often enough for an alarm, seldom enough to cost nothing.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Proposals whose topics are looked at at once: a process that starts with hundreds has them soon, and asks the brokers
+/// no more than a few questions at a time.
+const LOOKS_MAX: usize = 8;
+
 /// Why the verifier ended.
 #[derive(Debug, Error)]
 pub enum VerifierError {
-    /// A shard could not go on.
-    #[error("a shard of proposal {proposal} failed")]
+    /// The log can no longer be used.
+    #[error("the shards of proposal {proposal} failed")]
     Shard {
-        /// The shard's proposal.
+        /// The proposal of those who noticed.
         proposal: ProposalId,
-        /// What happened to it.
+        /// What happened to them.
         #[source]
         source: ShardError,
     },
@@ -66,17 +72,20 @@ pub async fn run(
     shutdown: Shutdown,
     metrics: &Metrics,
 ) -> Result<(), VerifierError> {
+    let disabled = DisabledProposals::default();
+    metrics.register(|registry| disabled.register(registry, "verifier_disabled_proposals"));
     let metrics = metrics.register(VerifierMetrics::register);
-    let measuring = measure_lag(log.clone(), proposals.watch(), metrics.clone());
-    let verifier = Verifier {
+    let measuring = measure_lag(log.clone(), proposals.watch(), disabled.clone(), metrics.clone());
+    let verifying = Verifying {
         config,
         log,
+        disabled,
+        looks: Arc::new(Semaphore::new(LOOKS_MAX)),
         // Signature checks take whole cores: as many at once as there are, however many shards wait for one.
         cores: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
         metrics,
-        live: BTreeMap::new(),
-        shards: JoinSet::new(),
     };
+    let verifier = Verifier { verifying, live: BTreeMap::new(), shards: JoinSet::new() };
     // Beside the shards, because a log that is out of reach keeps the question waiting.
     tokio::select! {
         ended = verifier.follow(proposals, shutdown) => ended,
@@ -85,13 +94,19 @@ pub async fn run(
 }
 
 /// Measures what waits for a verdict, for as long as it is asked to.
-async fn measure_lag(log: Log, book: watch::Receiver<Arc<DecisionBook>>, metrics: VerifierMetrics) -> Infallible {
+async fn measure_lag(
+    log: Log,
+    book: watch::Receiver<Arc<DecisionBook>>,
+    disabled: DisabledProposals,
+    metrics: VerifierMetrics,
+) -> Infallible {
     let mut interval = tokio::time::interval(LAG_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
         let current = Arc::clone(&book.borrow());
-        match lag::measure(&log, live(&current)).await {
+        let enabled = live(&current).filter(|proposal| !disabled.is_disabled(*proposal));
+        match lag::measure(&log, enabled).await {
             Ok(lag) => metrics.set_lag(lag),
             // The gauges keep what they said, and the time of it.
             Err(error) => warn!(error = telemetry::chain(&error), "lag could not be measured"),
@@ -104,11 +119,18 @@ fn live(book: &DecisionBook) -> impl Iterator<Item = ProposalId> {
     book.proposals().iter().filter(|(_, decisions)| decisions.result.is_none()).map(|(id, _)| *id)
 }
 
-struct Verifier {
+/// What the shards of all proposals share.
+struct Verifying {
     config: VerifierConfig,
     log: Log,
+    disabled: DisabledProposals,
+    looks: Arc<Semaphore>,
     cores: Arc<Semaphore>,
     metrics: VerifierMetrics,
+}
+
+struct Verifier {
+    verifying: Verifying,
     /// Stops the shards of a proposal.
     live: BTreeMap<ProposalId, CancellationToken>,
     shards: JoinSet<(ProposalId, Result<(), ShardError>)>,
@@ -117,6 +139,7 @@ struct Verifier {
 impl Verifier {
     async fn follow(mut self, proposals: Proposals, shutdown: Shutdown) -> Result<(), VerifierError> {
         let mut book = proposals.watch();
+        let disabled = self.verifying.disabled.clone();
         loop {
             let current = Arc::clone(&book.borrow_and_update());
             self.start_and_stop(&current);
@@ -127,12 +150,13 @@ impl Verifier {
                         break;
                     }
                 }
-                Some(ended) = self.shards.join_next() => note_end(ended)?,
+                Some(ended) = self.shards.join_next() => self.note_end(ended)?,
+                due = disabled.due() => self.start(&current, due),
             }
         }
         self.live.values().for_each(CancellationToken::cancel);
         while let Some(ended) = self.shards.join_next().await {
-            note_end(ended)?;
+            self.note_end(ended)?;
         }
         Ok(())
     }
@@ -147,26 +171,41 @@ impl Verifier {
             }
             stays
         });
-        for id in live {
-            if let Some(decisions) = book.get(id).filter(|_| !self.live.contains_key(&id)) {
+        // Those that voters wait for come first.
+        let is_closed = |id: &ProposalId| book.get(*id).is_some_and(|decisions| decisions.cut.is_some());
+        let (closed, open): (Vec<_>, Vec<_>) = live.into_iter().partition(is_closed);
+        let enabled = open.into_iter().chain(closed).filter(|id| !self.verifying.disabled.is_disabled(*id));
+        let enabled: Vec<_> = enabled.collect();
+        self.start(book, enabled);
+    }
+
+    /// Starts the shards of proposals that have none. One that is disabled is enabled by them if nothing is wrong any more.
+    fn start(&mut self, book: &DecisionBook, proposals: Vec<ProposalId>) {
+        for id in proposals {
+            let Some(decisions) = book.get(id).filter(|decisions| decisions.result.is_none()) else {
+                self.verifying.disabled.forget(id);
+                continue;
+            };
+            if !self.live.contains_key(&id) {
                 let stop = CancellationToken::new();
-                let shard =
-                    Shard::new(&self.config, &self.log, &decisions.definition, &self.cores, &self.metrics, &stop);
-                for _ in 0..self.config.shards.get() {
-                    let shard = shard.clone();
-                    self.shards.spawn(async move { (id, shard.run().await) });
-                }
-                info!(proposal = %id, shards = self.config.shards, "shards started");
+                let shards = Shards::new(&self.verifying, decisions, &stop);
+                self.shards.spawn(async move { (id, shards.run().await) });
+                info!(proposal = %id, shards = self.verifying.config.shards, "shards started");
                 self.live.insert(id, stop);
             }
         }
-        self.metrics.proposals.set(i64::try_from(self.live.len()).unwrap_or(i64::MAX));
+        self.verifying.metrics.proposals.set(i64::try_from(self.live.len()).unwrap_or(i64::MAX));
+    }
+
+    /// What is wrong with one proposal disables that one; anything else ends the verifier.
+    fn note_end(&mut self, ended: Ended) -> Result<(), VerifierError> {
+        let (proposal, result) = ended.map_err(VerifierError::Panic)?;
+        let Err(source) = result else { return Ok(()) };
+        let Some(fault) = source.fault() else { return Err(VerifierError::Shard { proposal, source }) };
+        self.live.remove(&proposal);
+        self.verifying.disabled.disable(proposal, fault, &source);
+        Ok(())
     }
 }
 
 type Ended = Result<(ProposalId, Result<(), ShardError>), tokio::task::JoinError>;
-
-fn note_end(ended: Ended) -> Result<(), VerifierError> {
-    let (proposal, result) = ended.map_err(VerifierError::Panic)?;
-    result.map_err(|source| VerifierError::Shard { proposal, source })
-}

@@ -1,26 +1,33 @@
-//! One shard: a member of the consumer group on a proposal's ballots.
+//! The shards of one proposal: one member of the consumer group on its ballots, whose batches are worked on several at
+//! once, those of one partition one after the other.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pnyx_backbone::{
     clock,
+    disabled::{DisabledProposals, Fault},
     log::{AppendError, GroupBatch, GroupConsumer, Log, LogError, Topic, VERIFIER_GROUP},
     telemetry,
+    traces::{self, Step},
 };
 use pnyx_core::{
     ballot::HashMemo,
-    id::{Lane, Place},
-    proposal::Definition,
-    verdict::{Ruling, Verdict},
+    decisions::ProposalDecisions,
+    id::{Lane, Place, ProposalId},
+    verdict::Verdict,
     wire,
 };
 use pnyx_verification::{BallotRecord, PowerUnavailable, ProposalVerifier};
 use thiserror::Error;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, JoinSet},
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{config::VerifierConfig, metrics::VerifierMetrics};
+use crate::{Verifying, metrics::VerifierMetrics};
 
 /// First pause after the log did not do what it was asked: a few writes of a log whose queue is full.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -28,12 +35,23 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// Longest pause: with it a log that is out of reach costs nothing, and one that is back is used at once.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Why a shard could not go on.
+/// How often shards look whether their topics are still there: nothing else tells a member of a group that reads nothing.
+const TOPICS_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why shards could not go on.
 #[derive(Debug, Error)]
 pub enum ShardError {
     /// A topic could not be made or joined.
-    #[error("the topics could not be made")]
+    #[error("the topics cannot be used")]
     Topics(#[source] LogError),
+    /// The number of lanes is fixed for ever, but the topic has another.
+    #[error("the verdicts have {partitions} partitions, the definition says {lanes} lanes")]
+    Lanes {
+        /// Partitions of the verdicts topic.
+        partitions: u32,
+        /// Lanes of the definition.
+        lanes: u16,
+    },
     /// Records could not be read.
     #[error("ballots could not be read")]
     Read(#[source] LogError),
@@ -70,26 +88,23 @@ enum Tried<T> {
 struct Pause(Duration);
 
 impl ShardError {
-    /// A log that is out of reach delays; only what no waiting can mend ends the process.
+    /// What is wrong with the proposal's topics; `None` if it is about the whole log.
+    pub(crate) const fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Topics(error) | Self::Read(error) | Self::Commit(error) => error.fault(),
+            Self::Lanes { .. } => Some(Fault::Partitions),
+            Self::Append(error) => error.fault(),
+        }
+    }
+
+    /// A log that is out of reach delays; only what no waiting can mend ends the shards.
     fn remedy(&self, log: &Log) -> Remedy {
-        let is_lasting = match self {
-            Self::Topics(error) | Self::Read(error) | Self::Commit(error) => match error {
-                LogError::Closed
-                | LogError::Damaged { .. }
-                | LogError::NoPartitions { .. }
-                | LogError::Settings { .. }
-                | LogError::Shrunk { .. } => true,
-                // A topic or a partition that somebody is about to make.
-                LogError::UnknownTopic { .. } | LogError::UnknownPartition { .. } => false,
-                LogError::Read { .. } | LogError::Topics { .. } | LogError::Unavailable { .. } => false,
-            },
-            Self::Append(error) => match error {
-                AppendError::Closed | AppendError::TooLarge { .. } => true,
-                AppendError::UnknownTopic { .. } | AppendError::UnknownPartition { .. } => false,
-                AppendError::Overloaded | AppendError::Failed { .. } => false,
-            },
+        let is_closed = match self {
+            Self::Topics(error) | Self::Read(error) | Self::Commit(error) => matches!(error, LogError::Closed),
+            Self::Append(error) => matches!(error, AppendError::Closed),
+            Self::Lanes { .. } => false,
         };
-        if is_lasting || !log.is_writable() { Remedy::GiveUp } else { Remedy::TryAgain }
+        if is_closed || self.fault().is_some() || !log.is_writable() { Remedy::GiveUp } else { Remedy::TryAgain }
     }
 }
 
@@ -107,90 +122,116 @@ impl Pause {
     }
 }
 
-/// A shard; clones are further shards of the same proposal.
+/// The shards of a proposal; clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Shard {
+pub(crate) struct Shards {
+    count: usize,
     batch_records_max: usize,
     log: Log,
     verifier: Arc<ProposalVerifier>,
     ballots: Topic,
     verdicts: Topic,
+    /// Records were counted, so both topics were there.
+    has_cut: bool,
+    disabled: DisabledProposals,
+    looks: Arc<Semaphore>,
     cores: Arc<Semaphore>,
     metrics: VerifierMetrics,
     stop: CancellationToken,
 }
 
-impl Shard {
-    pub(crate) fn new(
-        config: &VerifierConfig,
-        log: &Log,
-        definition: &Arc<Definition>,
-        cores: &Arc<Semaphore>,
-        metrics: &VerifierMetrics,
-        stop: &CancellationToken,
-    ) -> Self {
-        let id = definition.proposal().id();
+/// A member of the group and its batches that are worked on.
+struct Work<'a> {
+    shards: &'a Shards,
+    consumer: GroupConsumer,
+    tasks: JoinSet<Result<Judged, ShardError>>,
+    /// The partitions they come from: a batch is committed before the next one of its partition is begun, so that nothing
+    /// is committed before what lies below it.
+    busy: BTreeSet<u32>,
+    /// Read and not begun. Until it is, nothing more is read.
+    held: Option<GroupBatch>,
+    /// What earlier batches have learned.
+    memos: Vec<HashMemo>,
+}
+
+/// A batch whose verdicts are durable, unless the shards were stopped before.
+struct Judged {
+    partition: u32,
+    next_offset: u64,
+    verdicts: Vec<Verdict>,
+    memo: HashMemo,
+    started: Instant,
+    is_durable: bool,
+}
+
+impl Shards {
+    pub(crate) fn new(verifying: &Verifying, decisions: &ProposalDecisions, stop: &CancellationToken) -> Self {
+        let id = decisions.definition.proposal().id();
         Self {
-            batch_records_max: config.batch_records_max.get(),
-            log: log.clone(),
-            verifier: Arc::new(ProposalVerifier::new(Arc::clone(definition))),
+            count: verifying.config.shards.get(),
+            batch_records_max: verifying.config.batch_records_max.get(),
+            log: verifying.log.clone(),
+            verifier: Arc::new(ProposalVerifier::new(Arc::clone(&decisions.definition))),
             ballots: Topic::ballots(id),
             verdicts: Topic::verdicts(id),
-            cores: Arc::clone(cores),
-            metrics: metrics.clone(),
+            has_cut: decisions.cut.is_some(),
+            disabled: verifying.disabled.clone(),
+            looks: Arc::clone(&verifying.looks),
+            cores: Arc::clone(&verifying.cores),
+            metrics: verifying.metrics.clone(),
             stop: stop.clone(),
         }
     }
 
-    /// Until it is stopped: a batch, its verdicts, then the commit. Whatever happens in between is done again.
+    fn proposal(&self) -> ProposalId {
+        self.verifier.definition().proposal().id()
+    }
+
+    /// Until they are stopped: batches, their verdicts, then the commits. Whatever happens in between is done again.
     pub(crate) async fn run(self) -> Result<(), ShardError> {
-        let mut memo = HashMemo::default();
         let mut pause = Pause::default();
         loop {
-            let mut consumer = match self.tried(self.join().await, &mut pause).await? {
+            let consumer = match self.tried(self.join().await, &mut pause).await? {
                 Tried::Done(consumer) => consumer,
                 Tried::Again => continue,
                 Tried::Stopped => return Ok(()),
             };
+            self.disabled.enable(self.proposal());
             // Until reading fails: then a new consumer begins at what is committed.
-            loop {
-                let batch = tokio::select! {
-                    biased;
-                    () = self.stop.cancelled() => return Ok(()),
-                    batch = consumer.next_batch(self.batch_records_max) => batch.map_err(ShardError::Read),
-                };
-                let batch = match self.tried(batch, &mut pause).await? {
-                    Tried::Done(batch) => batch,
-                    Tried::Again => break,
-                    Tried::Stopped => return Ok(()),
-                };
-                let is_committed;
-                (is_committed, memo) = self.judge(batch, &consumer, memo).await?;
-                if !is_committed {
-                    return Ok(());
-                }
-                pause = Pause::default();
+            match self.consume(consumer, &mut pause).await? {
+                Tried::Again => {}
+                Tried::Done(()) | Tried::Stopped => return Ok(()),
             }
         }
     }
 
-    /// Makes the verdicts of a batch durable and then commits; `false` if the shard was stopped before.
-    async fn judge(
-        &self,
-        batch: GroupBatch,
-        consumer: &GroupConsumer,
-        memo: HashMemo,
-    ) -> Result<(bool, HashMemo), ShardError> {
+    /// Until reading fails or the shards are stopped; what was begun is finished first.
+    async fn consume(&self, consumer: GroupConsumer, pause: &mut Pause) -> Result<Tried<()>, ShardError> {
+        let mut work = Work {
+            shards: self,
+            consumer,
+            tasks: JoinSet::new(),
+            busy: BTreeSet::new(),
+            held: None,
+            memos: Vec::new(),
+        };
+        let failed = work.go_on(pause).await?;
+        work.finish().await?;
+        drop(work);
+        match failed {
+            Some(error) => self.tried(Err(ShardError::Read(error)), pause).await,
+            None => Ok(Tried::Stopped),
+        }
+    }
+
+    /// Makes the verdicts of a batch durable.
+    async fn judge(self, batch: GroupBatch, memo: HashMemo) -> Result<Judged, ShardError> {
         let started = Instant::now();
         let partition = batch.partition;
         let next_offset = batch.records.last().map_or(0, |record| record.offset + 1);
         let (verdicts, memo) = self.verify(batch, memo).await;
-        let is_committed = self.append(&verdicts).await? && self.commit(consumer, partition, next_offset).await?;
-        if is_committed {
-            self.metrics.observe_batch(&verdicts, started.elapsed(), clock::now());
-            trace(&verdicts);
-        }
-        Ok((is_committed, memo))
+        let is_durable = self.append(&verdicts).await?;
+        Ok(Judged { partition, next_offset, verdicts, memo, started, is_durable })
     }
 
     async fn append(&self, verdicts: &[Verdict]) -> Result<bool, ShardError> {
@@ -238,7 +279,7 @@ impl Shard {
         }
         let pause = pause.next();
         self.metrics.waits.inc();
-        let proposal = self.verifier.definition().proposal().id();
+        let proposal = self.proposal();
         warn!(%proposal, error = telemetry::chain(&error), pause_ms = pause.as_millis(), "a shard waits for the log");
         tokio::select! {
             () = self.stop.cancelled() => Ok(false),
@@ -246,15 +287,65 @@ impl Shard {
         }
     }
 
-    /// Makes the topics where nobody has, and joins the group.
+    /// Looks at the topics and joins the group.
     async fn join(&self) -> Result<GroupConsumer, ShardError> {
+        self.prepare().await?;
+        self.log.subscribe(&self.ballots, VERIFIER_GROUP).map_err(ShardError::Topics)
+    }
+
+    /// Makes the topics where nobody has. One that was there and is gone is not made again: ballots would be counted as
+    /// verified whose verdicts are missing, or a proposal would go on that has lost its ballots.
+    async fn prepare(&self) -> Result<(), ShardError> {
+        let _look = self.looks.acquire().await.expect("the semaphore is never closed");
         let definition = self.verifier.definition();
-        let joined = async {
+        let ballots = self.partitions(&self.ballots).await?;
+        let verdicts = self.partitions(&self.verdicts).await?;
+        if let Some(partitions) = verdicts.filter(|partitions| *partitions != u32::from(definition.lanes())) {
+            return Err(ShardError::Lanes { partitions, lanes: definition.lanes() });
+        }
+        let had_both = self.has_cut || self.disabled.was_enabled(self.proposal());
+        let gone = match (ballots, verdicts) {
+            (Some(_), Some(_)) => None,
+            (None, _) if had_both => Some(&self.ballots),
+            (_, None) if had_both => Some(&self.verdicts),
+            (None, None) => None,
+            (None, Some(_)) => is_begun(self.log.ends(&self.verdicts).await)?.then_some(&self.ballots),
+            (Some(_), None) => {
+                let committed = self.log.committed(&self.ballots, VERIFIER_GROUP).await;
+                is_begun(committed)?.then_some(&self.verdicts)
+            }
+        };
+        if let Some(topic) = gone {
+            return Err(ShardError::Topics(LogError::UnknownTopic { topic: topic.clone() }));
+        }
+        let made = async {
             self.log.ensure_topic(&self.ballots, definition.ballots_partitions()).await?;
             self.log.ensure_topic(&self.verdicts, definition.lanes().into()).await?;
-            self.log.subscribe(&self.ballots, VERIFIER_GROUP)
+            // Says if records are missing at the beginning.
+            self.log.ends(&self.ballots).await.map(drop)
         };
-        joined.await.map_err(ShardError::Topics)
+        made.await.map_err(ShardError::Topics)
+    }
+
+    /// Fails if a topic is gone or has fewer partitions than before.
+    async fn check(&self) -> Result<(), ShardError> {
+        for topic in [&self.ballots, &self.verdicts] {
+            if let Err(error) = self.log.partitions(topic).await
+                && error.fault().is_some()
+            {
+                return Err(ShardError::Topics(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many partitions the topic has; `None` if there is no topic.
+    async fn partitions(&self, topic: &Topic) -> Result<Option<u32>, ShardError> {
+        match self.log.partitions(topic).await {
+            Ok(partitions) => Ok(Some(partitions)),
+            Err(LogError::UnknownTopic { .. }) => Ok(None),
+            Err(error) => Err(ShardError::Topics(error)),
+        }
     }
 
     /// Checks signatures on a thread where blocking is allowed, so that they never hold up what waits for the log.
@@ -285,18 +376,80 @@ impl Shard {
     }
 }
 
-/// For whoever follows one ballot through the logs of all processes.
-fn trace(verdicts: &[Verdict]) {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
+impl Work<'_> {
+    /// Until the shards are stopped, or reading fails with this.
+    async fn go_on(&mut self, pause: &mut Pause) -> Result<Option<LogError>, ShardError> {
+        let mut check = tokio::time::interval(TOPICS_CHECK_INTERVAL);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick comes at once, and the topics were looked at a moment ago.
+        check.reset();
+        loop {
+            if let Some(batch) = self.held.take_if(|batch| !self.busy.contains(&batch.partition)) {
+                self.busy.insert(batch.partition);
+                let memo = self.memos.pop().unwrap_or_default();
+                self.tasks.spawn(self.shards.clone().judge(batch, memo));
+            }
+            let may_read = self.held.is_none() && self.tasks.len() < self.shards.count;
+            tokio::select! {
+                biased;
+                () = self.shards.stop.cancelled() => return Ok(None),
+                Some(judged) = self.tasks.join_next() => {
+                    self.commit(judged).await?;
+                    *pause = Pause::default();
+                }
+                _ = check.tick() => self.shards.check().await?,
+                batch = self.consumer.next_batch(self.shards.batch_records_max), if may_read => match batch {
+                    Ok(batch) => self.held = Some(batch),
+                    Err(error) => return Ok(Some(error)),
+                },
+            }
+        }
+    }
+
+    /// Commits what was begun.
+    async fn finish(&mut self) -> Result<(), ShardError> {
+        while let Some(judged) = self.tasks.join_next().await {
+            self.commit(judged).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, judged: Result<Result<Judged, ShardError>, JoinError>) -> Result<(), ShardError> {
+        let Judged { partition, next_offset, verdicts, memo, started, is_durable } = match judged {
+            Ok(judged) => judged?,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down and drops this task at its next wait.
+                Err(_) => return Ok(()),
+            },
+        };
+        self.busy.remove(&partition);
+        self.memos.push(memo);
+        if is_durable && self.shards.commit(&self.consumer, partition, next_offset).await? {
+            self.shards.metrics.observe_batch(&verdicts, started.elapsed(), clock::now());
+            trace(&verdicts, started.elapsed());
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is anything in these partitions.
+fn is_begun(offsets: Result<Vec<u64>, LogError>) -> Result<bool, ShardError> {
+    Ok(offsets.map_err(ShardError::Topics)?.iter().any(|offset| *offset > 0))
+}
+
+/// For whoever follows one ballot through all processes, by its log lines or by its trace.
+fn trace(verdicts: &[Verdict], elapsed: Duration) {
+    if !traces::is_on() && !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }
     for verdict in verdicts {
         let Place { partition, offset } = verdict.place;
-        let (digest, ruling) = match &verdict.ruling {
-            Ruling::Counts(ballot) => (Some(ballot.digest), "counts"),
-            Ruling::Rejected(rejected) => (rejected.digest, rejected.rejection.name()),
-        };
+        let (digest, ruling) = traces::of_verdict(verdict);
         debug!(digest = digest.map(tracing::field::display), partition, offset, ruling, "verdict durable");
+        if let Some(digest) = digest {
+            traces::note(digest, verdict.place, Step::Verified { ruling }, elapsed);
+        }
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 
 use pnyx_backbone::{
     clock,
-    log::{AppendTo, EmbeddedLog, Log, Topic, VERIFIER_GROUP},
+    log::{
+        AppendTo, EmbeddedLog, Log, LogError, Topic, VERIFIER_GROUP,
+        kafka::{KafkaConfig, KafkaLog},
+    },
     proposals::Proposals,
     shutdown::Shutdown,
     telemetry::Metrics,
@@ -25,7 +28,13 @@ use pnyx_core::{
     verdict::{Ruling, Verdict},
     wire,
 };
+use pnyx_testbed::{KafkaCluster, KafkaOptions};
 use pnyx_verifier::{VerifierConfig, VerifierError};
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
+    client::DefaultClientContext,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -34,14 +43,14 @@ const LANES: u16 = 4;
 const VOTERS: u8 = 40;
 
 /// How long a test waits before it says that something never happens.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Bed {
     log: Log,
     proposals: Proposals,
     /// Of log and decisions; each verifier has a shutdown of its own.
     _shutdown: Shutdown,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 struct Running {
@@ -54,6 +63,10 @@ impl Bed {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = Log::Embedded(EmbeddedLog::open(dir.path()).unwrap());
+        Self::on(log, Some(dir)).await
+    }
+
+    async fn on(log: Log, dir: Option<TempDir>) -> Self {
         let shutdown = Shutdown::new();
         let proposals = Proposals::start(log.clone(), &shutdown).await.unwrap();
         Self { log, proposals, _shutdown: shutdown, _dir: dir }
@@ -116,6 +129,24 @@ impl Bed {
 }
 
 impl Running {
+    /// How many proposals are disabled for this reason.
+    fn disabled(&self, reason: &str) -> u64 {
+        let metrics = self.metrics.encode();
+        let name = format!("pnyx_verifier_disabled_proposals{{reason=\"{reason}\"}} ");
+        let figure = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        figure.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+    }
+
+    async fn until_disabled(&self, reason: &str, proposals: u64) {
+        tokio::time::timeout(PATIENCE, async {
+            while self.disabled(reason) != proposals {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("{reason}: {proposals} in vain\n{}", self.metrics.encode()));
+    }
+
     async fn stop(self) -> Metrics {
         self.shutdown.trigger();
         tokio::time::timeout(PATIENCE, self.task).await.expect("it ends").unwrap().unwrap();
@@ -213,4 +244,102 @@ async fn a_proposal_that_is_defined_later_gets_shards_too() {
     let metrics = running.stop().await.encode();
     assert!(metrics.contains("pnyx_verifier_proposals 2\n"), "{metrics}");
     assert_eq!(bed.verdicts(second).await.len(), 9);
+}
+
+/// A Kafka of this file's own, and somebody with all rights who does to topics what a person may do by mistake.
+struct Stranger {
+    _kafka: KafkaCluster,
+    config: KafkaConfig,
+    admin: AdminClient<DefaultClientContext>,
+}
+
+impl Stranger {
+    fn new() -> Self {
+        let kafka = KafkaCluster::start(KafkaOptions::one()).unwrap();
+        let mut config = KafkaConfig::new(kafka.bootstrap());
+        config.topic_prefix = format!("verifier{}", std::process::id());
+        config.replication_factor = 1;
+        config.min_insync_replicas = 1;
+        config.allow_unsafe_durability = true;
+        let admin = ClientConfig::new().set("bootstrap.servers", kafka.bootstrap()).create().unwrap();
+        Self { _kafka: kafka, config, admin }
+    }
+
+    /// A process that knows nothing of what was before.
+    async fn bed(&self) -> Bed {
+        Bed::on(Log::Kafka(KafkaLog::open(self.config.clone()).await.unwrap()), None).await
+    }
+
+    fn name(&self, topic: &Topic) -> String {
+        topic.name().replacen("pnyx", &self.config.topic_prefix, 1)
+    }
+
+    async fn set_timestamps(&self, topic: &Topic, of: &str) {
+        let name = self.name(topic);
+        let altered = AlterConfig::new(ResourceSpecifier::Topic(&name))
+            .set("retention.ms", "-1")
+            .set("max.message.bytes", "2000000")
+            .set("message.timestamp.type", of);
+        let results = self.admin.alter_configs([&altered], &AdminOptions::new()).await.unwrap();
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+    }
+
+    async fn delete(&self, topic: &Topic) {
+        let name = self.name(topic);
+        let results = self.admin.delete_topics(&[name.as_str()], &AdminOptions::new()).await.unwrap();
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+    }
+}
+
+async fn is_gone(log: &Log, topic: &Topic) -> bool {
+    matches!(log.partitions(topic).await, Err(LogError::UnknownTopic { .. }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_topic_disables_its_own_proposal_until_somebody_mends_it() {
+    let stranger = Stranger::new();
+    let bed = stranger.bed().await;
+    let mut ids = Vec::new();
+    for name in ["settings", "ballots", "verdicts", "good", "later", "idle"] {
+        let id = bed.define(name).await;
+        bed.log.ensure_topic(&Topic::ballots(id), 2).await.unwrap();
+        bed.log.ensure_topic(&Topic::verdicts(id), LANES.into()).await.unwrap();
+        bed.cast(id, 1..=10).await;
+        ids.push(id);
+    }
+    let running = bed.run();
+    for id in &ids {
+        bed.until_committed(*id).await;
+    }
+    running.stop().await;
+    let [settings, ballots, verdicts, good, later, idle] = ids[..] else { unreachable!("six are defined") };
+    stranger.set_timestamps(&Topic::ballots(settings), "CreateTime").await;
+    stranger.delete(&Topic::ballots(ballots)).await;
+    stranger.delete(&Topic::verdicts(verdicts)).await;
+
+    let bed = stranger.bed().await;
+    let running = bed.run();
+    for id in [good, later] {
+        bed.cast(id, 11..=20).await;
+        bed.until_committed(id).await;
+    }
+    running.until_disabled("settings", 1).await;
+    running.until_disabled("missing", 2).await;
+    assert!(is_gone(&bed.log, &Topic::ballots(ballots)).await, "its verdicts are of other ballots");
+    assert!(is_gone(&bed.log, &Topic::verdicts(verdicts)).await, "it would be without verdicts that are committed");
+
+    // Somebody mends one; topics of others go away while they are used.
+    stranger.set_timestamps(&Topic::ballots(settings), "LogAppendTime").await;
+    bed.cast(settings, 11..=20).await;
+    bed.until_committed(settings).await;
+    running.until_disabled("settings", 0).await;
+    stranger.delete(&Topic::verdicts(later)).await;
+    bed.log.append(&Topic::ballots(later), AppendTo::Any, record(later, 21)).await.unwrap();
+    stranger.delete(&Topic::ballots(idle)).await;
+    running.until_disabled("missing", 4).await;
+    bed.cast(good, 21..=30).await;
+    bed.until_committed(good).await;
+    assert!(is_gone(&bed.log, &Topic::verdicts(later)).await);
+    running.stop().await;
+    assert_eq!(bed.verdicts(good).await.len(), 30);
 }

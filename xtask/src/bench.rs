@@ -5,8 +5,9 @@ use cargo_metadata::{MetadataCommand, TargetKind};
 
 use crate::process;
 
-/// Runs the benchmarks whose name contains `filter`, one after another, so that they do not disturb each other.
-pub(crate) fn run(filter: &str) -> anyhow::Result<()> {
+/// Runs the benchmarks whose name contains `filter` with these arguments, one after another, so that they do not disturb
+/// each other.
+pub(crate) fn run(filter: &str, arguments: &[String]) -> anyhow::Result<()> {
     let metadata = MetadataCommand::new().manifest_path(crate::root().join("Cargo.toml")).no_deps().exec()?;
     let mut benches: Vec<(&str, &str)> = Vec::new();
     for package in &metadata.packages {
@@ -18,7 +19,9 @@ pub(crate) fn run(filter: &str) -> anyhow::Result<()> {
     ensure!(!benches.is_empty(), "no benchmark has a name with \"{filter}\"");
     for (package, name) in benches {
         process::say(&format!("\n== {package}: {name}"))?;
-        process::run(&["cargo", "bench", "--locked", "--profile", "dev", "--package", package, "--bench", name])?;
+        let line = ["cargo", "bench", "--locked", "--profile", "dev", "--package", package, "--bench", name, "--"];
+        let line: Vec<&str> = line.into_iter().chain(arguments.iter().map(String::as_str)).collect();
+        process::run(&line)?;
     }
     Ok(())
 }

@@ -37,6 +37,9 @@ pub enum Command {
     Bench {
         /// Runs only the benchmarks whose name contains this text.
         name: Option<String>,
+        /// Handed to each of them: `edge_kafka -- three` measures with three brokers only.
+        #[arg(last = true)]
+        arguments: Vec<String>,
     },
     /// Injects faults into a running pipeline under load and checks that nothing is lost or counted twice.
     Chaos(chaos::Chaos),
@@ -58,7 +61,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Lint => stages::run(|stage| stages::LINT.contains(&stage)),
         Command::Gen { check: false } => generated::write(),
         Command::Gen { check: true } => generated::check(),
-        Command::Bench { name } => bench::run(name.as_deref().unwrap_or("")),
+        Command::Bench { name, arguments } => bench::run(name.as_deref().unwrap_or(""), &arguments),
         Command::Chaos(chaos) => chaos::run(&chaos),
         Command::Testbed(task) => testbed::run(task),
     }

@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use thiserror::Error;
 
 use super::{Topic, kafka::KafkaOpenError};
+use crate::disabled::Fault;
 
 /// A backend's own error. Shared, because one failed write fails every append that was in it.
 pub type BackendError = Arc<dyn std::error::Error + Send + Sync>;
@@ -223,4 +224,47 @@ pub enum LogError {
         /// How many there were.
         before: u32,
     },
+}
+
+impl AppendError {
+    /// What is wrong with the topic, if waiting mends nothing and no other topic is concerned.
+    pub const fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::UnknownTopic { .. } => Some(Fault::Missing),
+            Self::UnknownPartition { .. } => Some(Fault::Partitions),
+            Self::TooLarge { .. } => Some(Fault::Settings),
+            Self::Overloaded | Self::Closed | Self::Failed { .. } => None,
+        }
+    }
+}
+
+impl LogError {
+    /// What is wrong with the topic, if waiting mends nothing and no other topic is concerned. [`Self::Closed`] is not
+    /// about a topic, and whatever else has none may be over in a moment.
+    pub const fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::UnknownTopic { .. } => Some(Fault::Missing),
+            Self::UnknownPartition { .. } | Self::NoPartitions { .. } | Self::Shrunk { .. } => Some(Fault::Partitions),
+            Self::Settings { .. } => Some(Fault::Settings),
+            Self::Damaged { .. } => Some(Fault::Damaged),
+            Self::Topics { .. } => Some(Fault::Refused),
+            Self::Closed | Self::Read { .. } | Self::Unavailable { .. } => None,
+        }
+    }
+
+    /// The topic that it is about.
+    pub const fn topic(&self) -> Option<&Topic> {
+        match self {
+            Self::Closed => None,
+            Self::UnknownTopic { topic }
+            | Self::UnknownPartition { topic, .. }
+            | Self::NoPartitions { topic }
+            | Self::Read { topic, .. }
+            | Self::Damaged { topic, .. }
+            | Self::Topics { topic, .. }
+            | Self::Unavailable { topic, .. }
+            | Self::Settings { topic, .. }
+            | Self::Shrunk { topic, .. } => Some(topic),
+        }
+    }
 }

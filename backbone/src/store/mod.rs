@@ -55,6 +55,16 @@ pub struct LanePosition {
     pub below_cut: bool,
 }
 
+/// One state of a lane: its position, and the write that led to it. Whoever reads a lane and finds the same stamp before
+/// and after has read one state of it, even if the store lost the lane and got it back meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneStamp {
+    /// Where the lane stands.
+    pub position: LanePosition,
+    /// Another number for each write of the lane; says nothing but that.
+    pub write: u64,
+}
+
 /// One batch of a lane's verdicts, folded: applied whole or not at all, and only on top of the offset it starts from. It
 /// may be empty, to say only that the lane lies below the cut.
 #[derive(Debug, Clone)]
@@ -225,6 +235,14 @@ impl Store {
         match self {
             Self::Memory(store) => store.lane_position(proposal, lane),
             Self::Redis(store) => store.lane_position(proposal, lane).await,
+        }
+    }
+
+    /// The state that each lane is in; `None` where the store has nothing of it.
+    pub async fn lane_stamps(&self, proposal: ProposalId) -> Result<Vec<Option<LaneStamp>>, StoreError> {
+        match self {
+            Self::Memory(store) => store.lane_stamps(proposal),
+            Self::Redis(store) => store.lane_stamps(proposal).await,
         }
     }
 

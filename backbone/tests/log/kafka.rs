@@ -14,6 +14,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, CommitMode, Consumer as _},
+    producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -78,10 +79,9 @@ async fn what_is_not_a_log_is_refused() {
     ];
     make_topic(&format!("{prefix}.proposals"), 1, &stated).await;
     let name = format!("{prefix}.proposals");
-    let producer: rdkafka::producer::BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", kafka_bootstrap()).create().unwrap();
-    producer.send(rdkafka::producer::BaseRecord::<(), str>::to(&name).payload("something else")).unwrap();
-    rdkafka::producer::Producer::flush(&producer, Duration::from_secs(10)).unwrap();
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", kafka_bootstrap()).create().unwrap();
+    producer.send(BaseRecord::<(), str>::to(&name).payload("something else")).unwrap();
+    producer.flush(Duration::from_secs(10)).unwrap();
     let error = KafkaLog::open(config(&place)).await.unwrap_err();
     assert!(matches!(error, OpenError::Kafka(KafkaOpenError::NotALog { .. })), "{error:?}");
 }
@@ -428,6 +428,99 @@ async fn a_position_that_was_put_back_is_noted_again() {
     .unwrap();
     wait_committed(&log, &ballots(), &expected).await;
     tokio::task::spawn_blocking(move || drop(zombie)).await.unwrap();
+}
+
+/// Writes one record in a transaction. The end of a transaction takes an offset of its own, which the client library does
+/// not show: the same to whoever reads as a batch that it leaves out because it cannot read it.
+async fn write_in_transaction(name: String) {
+    tokio::task::spawn_blocking(move || {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", kafka_bootstrap())
+            .set("transactional.id", &name)
+            .create()
+            .unwrap();
+        producer.init_transactions(HANG).unwrap();
+        producer.begin_transaction().unwrap();
+        producer.send(BaseRecord::<(), str>::to(&name).partition(0).payload("in a transaction")).unwrap();
+        producer.commit_transaction(HANG).unwrap();
+    })
+    .await
+    .unwrap();
+}
+
+/// A log with a gap at offset 2: what comes behind it is there.
+async fn log_with_gap(place: &Place) -> Log {
+    let log = place.open().await;
+    log.ensure_topic(&ballots(), 1).await.unwrap();
+    log.append(&ballots(), AppendTo::Any, b"before".to_vec()).await.unwrap();
+    write_in_transaction(ballots().name().replacen("pnyx", &config(place).topic_prefix, 1)).await;
+    // The coordinator writes the end of the transaction after it has said that it is committed.
+    let began = Instant::now();
+    while log.ends(&ballots()).await.unwrap() != [3] {
+        assert!(began.elapsed() < HANG);
+        sleep(Duration::from_millis(20)).await;
+    }
+    let behind = log.append(&ballots(), AppendTo::Any, b"behind".to_vec()).await.unwrap();
+    assert_eq!(behind.place.offset, 3);
+    log
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_does_not_believe_in_a_gap() {
+    let log = log_with_gap(&Place::kafka()).await;
+    let mut reader = log.reader(&ballots(), 0, 0).unwrap();
+    let mut read = Vec::new();
+    let damaged = loop {
+        match timeout(HANG, reader.next_batch(100, usize::MAX)).await.unwrap() {
+            Ok(records) => read.extend(values(&records)),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(read, ["before", "in a transaction"]);
+    assert!(matches!(damaged, LogError::Damaged { partition: 0, offset: 2, .. }), "{damaged:?}");
+    assert_eq!(reader.position(), 2);
+    // Whoever reads from behind it has nothing missing.
+    let mut behind = log.reader(&ballots(), 0, 3).unwrap();
+    let records = timeout(HANG, behind.next_batch(100, usize::MAX)).await.unwrap().unwrap();
+    assert_eq!(values(&records), ["behind"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_never_goes_past_a_gap() {
+    let log = log_with_gap(&Place::kafka()).await;
+    let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
+    let mut read = Vec::new();
+    let first = loop {
+        match timeout(HANG, consumer.next_batch(100)).await.unwrap() {
+            Ok(batch) => {
+                consumer.commit(0, batch.records.last().unwrap().offset + 1).await.unwrap();
+                read.extend(values(&batch.records));
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(read, ["before", "in a transaction"]);
+    assert!(matches!(first, LogError::Unavailable { .. }), "it may have been damaged on its way: {first:?}");
+    wait_committed(&log, &ballots(), &[2]).await;
+    drop(consumer);
+    // The next member begins in front of the gap and finds it with its first record.
+    let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
+    let second = timeout(HANG, consumer.next_batch(100)).await.unwrap().unwrap_err();
+    assert!(matches!(second, LogError::Damaged { partition: 0, offset: 2, .. }), "{second:?}");
+    assert_eq!(log.committed(&ballots(), "verifier").await.unwrap(), [2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_groups_are_asked_about_with_one_client_each() {
+    let log = Place::kafka().open().await;
+    let topics: Vec<_> = (0..12).map(|number| Topic::ballots(pnyx_core::id::ProposalId::new([number; 32]))).collect();
+    for topic in &topics {
+        log.ensure_topic(topic, 1).await.unwrap();
+        assert_eq!(log.committed(topic, "verifier").await.unwrap(), [0]);
+    }
+    let Log::Kafka(kafka) = &log else { panic!("it is on Kafka") };
+    let shown = format!("{kafka:?}");
+    assert!(shown.contains("observers: 12"), "each is kept: {shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,8 +21,9 @@ use pnyx_core::id::ProposalId;
 use pnyx_testbed::{KafkaCluster, KafkaOptions};
 use tempfile::TempDir;
 
-/// Far more than any step of these tests takes: reaching it means that something hangs.
-const HANG: Duration = Duration::from_secs(30);
+/// Far more than any step of these tests takes, also where everything compiles beside: reaching it means that something
+/// hangs.
+const HANG: Duration = Duration::from_secs(120);
 
 /// Where a log lies, so that it can be opened again.
 enum Place {

@@ -34,6 +34,11 @@ async fn what_lies_below_the_cut_stays_there_until_the_lane_is_lost() {
 }
 
 #[tokio::test]
+async fn a_stamp_is_that_of_one_write() {
+    suite::a_stamp_is_that_of_one_write(&store(), PROPOSAL).await;
+}
+
+#[tokio::test]
 async fn what_was_never_registered_is_unknown() {
     suite::what_was_never_registered_is_unknown(&store(), PROPOSAL).await;
 }

@@ -40,6 +40,7 @@ async fn run_suite(config: RedisConfig) {
     let store = open(config).await;
     suite::a_stale_owner_is_fenced(&store, ProposalId::new([11; 32])).await;
     suite::what_lies_below_the_cut_stays_there_until_the_lane_is_lost(&store, ProposalId::new([12; 32])).await;
+    suite::a_stamp_is_that_of_one_write(&store, ProposalId::new([16; 32])).await;
     suite::what_was_never_registered_is_unknown(&store, ProposalId::new([13; 32])).await;
     suite::a_lane_is_loaded_as_it_was_written(&store, ProposalId::new([14; 32])).await;
     suite::the_largest_powers_are_exact(&store, ProposalId::new([15; 32])).await;

@@ -85,6 +85,37 @@ pub(crate) async fn what_lies_below_the_cut_stays_there_until_the_lane_is_lost(s
     assert_eq!(position().await, at(5, true));
 }
 
+pub(crate) async fn a_stamp_is_that_of_one_write(store: &Store, proposal: ProposalId) {
+    store.register(proposal, RULES, 2).await.unwrap();
+    let lane = Lane(1);
+    let stamps = async || store.lane_stamps(proposal).await.unwrap();
+    assert_eq!(stamps().await, [None, None]);
+    assert_eq!(store.apply(proposal, lane, batch(0, 5)).await.unwrap(), ApplyOutcome::Applied);
+    let first = stamps().await;
+    let position = LanePosition { log: LOG, next_offset: 5, below_cut: false };
+    assert_eq!((first[0], first[1].map(|stamp| stamp.position)), (None, Some(position)));
+    assert_eq!(store.apply(proposal, lane, batch(0, 5)).await.unwrap(), fenced(5));
+    assert_eq!(stamps().await, first, "a fenced write changes nothing");
+    let mut seen = vec![first];
+    let mut is_new = async |what| {
+        let now = stamps().await;
+        assert_eq!(now[1].map(|stamp| stamp.position), Some(position), "{what}");
+        assert!(!seen.contains(&now), "{what}: {now:?} in {seen:?}");
+        seen.push(now);
+    };
+    store.apply(proposal, lane, batch(5, 5)).await.unwrap();
+    is_new("an empty batch").await;
+    let state = LaneState { position, ..Owner::new(lane, RULES).state() };
+    store.replace(proposal, lane, Some(position), state.clone()).await.unwrap();
+    is_new("replaced").await;
+    store.drop_lane(proposal, lane).await.unwrap();
+    store.replace(proposal, lane, None, state).await.unwrap();
+    is_new("lost and written again").await;
+    store.flush().await.unwrap();
+    store.apply(proposal, lane, batch(0, 5)).await.unwrap();
+    is_new("everything lost and counted again").await;
+}
+
 pub(crate) async fn what_was_never_registered_is_unknown(store: &Store, proposal: ProposalId) {
     store.register(proposal, RULES, 2).await.unwrap();
     let other = ProposalId::new([0xfe; 32]);

@@ -12,13 +12,12 @@ use std::{
 
 use hdrhistogram::Histogram;
 use pnyx_backbone::clock;
+use pnyx_bench_support::{ballot, single_choice};
 use pnyx_core::{
-    ballot::compose,
     id::ProposalId,
     power::Power,
-    proposal::{Abstentions, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
-    signing::SigningKey,
-    time::{TimestampMs, Window},
+    proposal::{Proposal, Strategy},
+    time::TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +29,6 @@ pub(crate) const TURNS: usize = 11;
 
 /// Signed ballots that are sent over and over: resending makes new records.
 const BALLOTS: u64 = 2_048;
-
-const SPACE: &str = "grants.example.eth";
 
 /// Does one request: the intended number of it in, whether it succeeded out.
 pub(crate) type Requester = Box<dyn FnMut(usize) -> io::Result<bool> + Send>;
@@ -128,11 +125,6 @@ pub(crate) fn millis(micros: u64) -> f64 {
     micros as f64 / 1_000.0
 }
 
-pub(crate) fn median(turns: &mut [f64]) -> f64 {
-    turns.sort_unstable_by(f64::total_cmp);
-    turns[turns.len() / 2]
-}
-
 /// A server's `POST /`.
 pub(crate) fn http(name: &'static str, address: SocketAddr, bodies: &Arc<Vec<Vec<u8>>>) -> Candidate {
     let bodies = Arc::clone(bodies);
@@ -176,41 +168,11 @@ fn read_answer(answers: &mut BufReader<TcpStream>, buffer: &mut Vec<u8>) -> io::
 
 /// Ballots of as many voters.
 pub(crate) fn ballots(id: ProposalId) -> Arc<Vec<Vec<u8>>> {
-    Arc::new((1..=BALLOTS).map(|number| ballot(id, number)).collect())
-}
-
-fn ballot(id: ProposalId, number: u64) -> Vec<u8> {
-    let mut bytes = [0x11; 32];
-    bytes[24..].copy_from_slice(&number.to_be_bytes());
-    let key = SigningKey::from_bytes(bytes).expect("a key");
     let signed_at_s = clock::now().0 / 1_000;
-    let unsigned = compose(key.address(), SPACE, signed_at_s, id, "1", "", "snapshot-v2").expect("a choice");
-    unsigned.body_with(&key.sign_digest(*unsigned.digest().as_bytes()))
+    Arc::new((1..=BALLOTS).map(|voter| ballot(id, voter, signed_at_s)).collect())
 }
 
 /// A single-choice proposal with a vote for every wallet, open since a minute.
 pub(crate) fn proposal() -> Proposal {
-    let now = clock::now();
-    Proposal::new(ProposalParts {
-        platform: "dev".to_owned(),
-        namespace: "default".to_owned(),
-        name: "grants-round".to_owned(),
-        space: SPACE.to_owned(),
-        title: "Grants round".to_owned(),
-        body: String::new(),
-        discussion: String::new(),
-        author: String::new(),
-        choices: ["For", "Against", "Abstain"].map(str::to_owned).to_vec(),
-        voting: Voting {
-            system: VotingSystem::SingleChoice,
-            quorum: None,
-            approval_threshold: None,
-            abstentions: Abstentions::default(),
-        },
-        window: Window::new(TimestampMs(now.0 - 60_000), now.saturating_add_ms(86_400_000)).expect("a window"),
-        strategies: vec![Strategy::Ticket(Power::ONE)],
-        snapshots: std::collections::BTreeMap::new(),
-        clock_skew_s: 300,
-    })
-    .expect("a proposal")
+    single_choice(TimestampMs(clock::now().0 - 60_000), vec![Strategy::Ticket(Power::ONE)])
 }

@@ -101,10 +101,10 @@ async fn early_and_late() {
     check(
         &answer,
         &expect![[
-            r#"503 {"detail":"opens 2100-01-01T00:00:00Z","error":"server_error","error_description":"not in voting window"}"#
+            r#"503 {"detail":"opens 2100-01-01T00:00:00.000Z","error":"server_error","error_description":"not in voting window"}"#
         ]],
     );
-    check(&bed.post(ballot(late, 1)).await, &expect![[r#"400 {"detail":"closed 2020-01-01T00:00:00Z, "#]]);
+    check(&bed.post(ballot(late, 1)).await, &expect![[r#"400 {"detail":"closed 2020-01-01T00:00:00.000Z, "#]]);
     assert!(bed.records(early).await.is_empty() && bed.records(late).await.is_empty());
 }
 

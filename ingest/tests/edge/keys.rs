@@ -28,10 +28,26 @@ fn a_key_that_others_may_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     PlatformKey::load_or_create(dir.path()).unwrap();
     let file = dir.path().join("platform.key");
-    fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-    let error = PlatformKey::load_or_create(dir.path()).unwrap_err();
-    assert!(matches!(error, KeyError::OpenToOthers { mode: 0o640, .. }), "{error}");
-    assert!(error.to_string().contains("chmod 600"), "{error}");
+    for open in [0o644, 0o604, 0o444, 0o602, 0o601, 0o660, 0o620, 0o777] {
+        fs::set_permissions(&file, Permissions::from_mode(open)).unwrap();
+        for error in [PlatformKey::load_or_create(dir.path()).unwrap_err(), PlatformKey::load(&file).unwrap_err()] {
+            assert!(matches!(error, KeyError::OpenToOthers { mode, .. } if mode == open), "{open:o}: {error}");
+            assert!(error.to_string().contains("chmod 600"), "{error}");
+        }
+    }
+}
+
+/// Kubernetes gives a secret to the group of the pod (`fsGroup`) with mode 0440, behind symbolic links.
+#[test]
+fn a_key_that_its_group_may_read_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = PlatformKey::load_or_create(dir.path()).unwrap();
+    let (file, link) = (dir.path().join("platform.key"), dir.path().join("link"));
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    for closed in [0o440, 0o640, 0o400, 0o600] {
+        fs::set_permissions(&file, Permissions::from_mode(closed)).unwrap();
+        assert_eq!(PlatformKey::load(&link).unwrap().address(), made.address(), "{closed:o}");
+    }
 }
 
 #[test]

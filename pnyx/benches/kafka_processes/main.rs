@@ -3,7 +3,8 @@
 //! stream see it, and what thousands of such readers cost one replica.
 //!
 //! `PNYX_BENCH_BALLOTS` sets how many ballots are counted in the first part (200,000 unless it is set); a small number
-//! makes a quick run. `cargo bench --profile dev -p pnyx --bench kafka_processes -- cost` runs one part alone, so do
+//! makes a quick run, and `PNYX_BENCH_CONNECTIONS` how many of them can be under way at a time in it (64).
+//! `cargo bench --profile dev -p pnyx --bench kafka_processes -- cost` runs one part alone, so do
 //! `counted`, `stream` and `readers`.
 
 #[path = "../whole/client.rs"]
@@ -19,11 +20,13 @@ mod signed;
 mod stream;
 
 use std::{
-    env, fs,
+    env,
     io::{self, Write as _},
 };
 
 use anyhow::Context as _;
+
+use pnyx_bench_support::load_average;
 
 use platform::Platform;
 
@@ -31,10 +34,8 @@ use platform::Platform;
 const BALLOTS: usize = 200_000;
 
 fn main() -> anyhow::Result<()> {
-    let ballots = match env::var("PNYX_BENCH_BALLOTS") {
-        Ok(text) => text.parse().with_context(|| format!("PNYX_BENCH_BALLOTS={text:?}"))?,
-        Err(_) => BALLOTS,
-    };
+    let ballots = number("PNYX_BENCH_BALLOTS", BALLOTS)?;
+    let connections = number("PNYX_BENCH_CONNECTIONS", client::CONNECTIONS)?;
     say(&format!("{} cores, load before the run {}", cores(), load_average()?))?;
     let wanted = |part: &str, ballots: usize| if is_wanted(part) { ballots } else { 0 };
     let parts = [
@@ -43,7 +44,7 @@ fn main() -> anyhow::Result<()> {
         wanted("stream", stream::BALLOTS),
         wanted("readers", readers::BALLOTS),
     ];
-    let mut platform = Platform::start(parts.iter().sum())?;
+    let mut platform = Platform::start(parts.iter().sum(), connections)?;
     let measures = [cost::measure, counted::measure, stream::measure, readers::measure];
     for (measure, ballots) in measures.into_iter().zip(parts) {
         if ballots > 0 {
@@ -54,15 +55,18 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A number from the environment.
+fn number(name: &str, default: usize) -> anyhow::Result<usize> {
+    match env::var(name) {
+        Ok(text) => text.parse().with_context(|| format!("{name}={text:?}")),
+        Err(_) => Ok(default),
+    }
+}
+
 /// Whether the command line names this part or none; cargo itself adds an option.
 fn is_wanted(part: &str) -> bool {
     let mut named = env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
     named.peek().is_none() || named.any(|name| name == part)
-}
-
-fn load_average() -> anyhow::Result<String> {
-    let load = fs::read_to_string("/proc/loadavg")?;
-    Ok(load.split(' ').next().unwrap_or_default().to_owned())
 }
 
 /// Cores that this process may use.

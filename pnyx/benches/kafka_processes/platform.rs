@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use pnyx_bench_support::{cpu_time_of, resident_bytes};
 use pnyx_core::id::ProposalId;
 use pnyx_testbed::{KafkaCluster, KafkaOptions, Port, Process, RedisOptions, RedisServer};
 use tempfile::TempDir;
@@ -54,6 +55,8 @@ pub(crate) struct Platform {
     pub(crate) reads: SocketAddr,
     /// What is voted on.
     pub(crate) proposal: ProposalId,
+    /// Connections of whoever sends as fast as answers come.
+    pub(crate) connections: usize,
     /// The store.
     pub(crate) redis: RedisServer,
     ballots: Vec<SignedBallot>,
@@ -67,7 +70,7 @@ pub(crate) struct Platform {
 
 impl Platform {
     /// Signs so many ballots, each of another voter, and starts everything.
-    pub(crate) fn start(ballots: usize) -> anyhow::Result<Self> {
+    pub(crate) fn start(ballots: usize, connections: usize) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let proposals = Proposals::write(&directory.path().join("proposals"), OPEN_FOR_S, |name| name == PROPOSAL)?;
         let signed = sign(&proposals.proposals, ballots);
@@ -93,7 +96,18 @@ impl Platform {
         thread::sleep(SETTLE);
         let proposal = proposals.proposals[0].id();
         let processes = [ingest, verifier, tally];
-        Ok(Self { edge, reads, proposal, redis, ballots: signed, sent: 0, processes, cluster, _directory: directory })
+        Ok(Self {
+            edge,
+            reads,
+            proposal,
+            connections,
+            redis,
+            ballots: signed,
+            sent: 0,
+            processes,
+            cluster,
+            _directory: directory,
+        })
     }
 
     /// How long all cores need to do nothing but recover the signers of the next ballots.
@@ -138,16 +152,14 @@ impl Platform {
         let redis = self.redis.process_id().context("the Redis is not ours")?;
         let mut times = [Duration::ZERO; PROCESSES.len()];
         for (time, process) in times.iter_mut().zip([ingest, broker, verifier, tally, redis]) {
-            *time = cpu_time(process)?;
+            *time = cpu_time_of(process)?;
         }
         Ok(times)
     }
 
     /// Memory of the tally that is in use.
-    pub(crate) fn tally_bytes(&self) -> anyhow::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.processes[2].id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    pub(crate) fn tally_bytes(&self) -> io::Result<u64> {
+        resident_bytes(self.processes[2].id())
     }
 }
 
@@ -182,13 +194,4 @@ fn is_ready(address: SocketAddr) -> bool {
         Ok(answer.starts_with(b"HTTP/1.1 200 "))
     };
     answer().unwrap_or(false)
-}
-
-/// Processor time of a process.
-fn cpu_time(process: u32) -> anyhow::Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // After the name, which may hold anything, come the state and ten numbers, then utime and stime.
-    let (_, fields) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
-    let ticks: u64 = fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
-    Ok(Duration::from_micros(ticks * 1_000_000 / rustix::param::clock_ticks_per_second()))
 }

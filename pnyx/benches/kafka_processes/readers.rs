@@ -89,7 +89,7 @@ fn trickle(platform: &mut Platform, events: &AtomicU64) -> anyhow::Result<Measur
     thread::sleep(SETTLE);
     let (before, events_before, started) = (Counts::of(platform)?, events.load(Ordering::Relaxed), Instant::now());
     let edge = platform.edge;
-    client::send(edge, platform.next_ballots(EACH), Some(RATE))?;
+    client::send(edge, platform.next_ballots(EACH), Some(RATE), client::CONNECTIONS)?;
     thread::sleep(SETTLE);
     let after = Counts::of(platform)?;
     Ok(Measured {

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use crate::signed::SignedBallot;
 
-/// Connections, which is also how many ballots can share a sync of the disk.
-const CONNECTIONS: usize = 64;
+/// Connections unless told otherwise, which is also how many ballots can share a sync of the disk.
+pub(crate) const CONNECTIONS: usize = 64;
 
 /// How often a ballot is sent again that the platform did not take for a reason of its own (503): a proposal that was
 /// defined a moment ago may still be without its topic.
@@ -109,7 +109,12 @@ impl Connection {
 }
 
 /// Posts all ballots, at a rate a second or else as fast as answers come, and returns once all are acknowledged.
-pub(crate) fn send(address: SocketAddr, ballots: &[SignedBallot], rate: Option<u32>) -> anyhow::Result<()> {
+pub(crate) fn send(
+    address: SocketAddr,
+    ballots: &[SignedBallot],
+    rate: Option<u32>,
+    connections: usize,
+) -> anyhow::Result<()> {
     let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate);
     let (next, started) = (AtomicUsize::new(0), Instant::now());
     let work = || -> anyhow::Result<()> {
@@ -123,7 +128,7 @@ pub(crate) fn send(address: SocketAddr, ballots: &[SignedBallot], rate: Option<u
         }
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().expect("a thread that sends does not panic"))
     })
 }

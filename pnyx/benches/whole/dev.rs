@@ -1,8 +1,7 @@
 //! A running `pnyx dev`, and what the kernel says of it.
 
 use std::{
-    fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     net::SocketAddr,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
@@ -11,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use pnyx_bench_support::{cpu_time_of, resident_bytes};
 use pnyx_core::id::ProposalId;
 
 use crate::client::Connection;
@@ -62,15 +62,13 @@ impl Dev {
     }
 
     /// Processor time that it has used, in user and in kernel mode.
-    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        cpu_time(&self.child.id().to_string())
+    pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
+        cpu_time_of(self.child.id())
     }
 
     /// Memory of it that is in use.
-    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    pub(crate) fn resident_bytes(&self) -> io::Result<u64> {
+        resident_bytes(self.child.id())
     }
 }
 
@@ -80,17 +78,6 @@ impl Drop for Dev {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Processor time of a process by its id, or of this one as `self`.
-pub(crate) fn cpu_time(process: &str) -> anyhow::Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // After the name, which may hold anything, come the state and ten numbers, then utime and stime.
-    let (_, fields) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
-    let ticks: u64 = fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
-    let output = Command::new("getconf").arg("CLK_TCK").output().context("running getconf CLK_TCK")?;
-    let ticks_a_second: u64 = String::from_utf8(output.stdout)?.trim().parse()?;
-    Ok(Duration::from_micros(ticks * 1_000_000 / ticks_a_second))
 }
 
 /// The address of the line that says it is ready; what it prints later is read and dropped.

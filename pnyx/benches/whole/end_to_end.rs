@@ -10,12 +10,13 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use pnyx_bench_support::cpu_time;
 use pnyx_core::{id::ProposalId, proposal::Proposal};
 
 use crate::{
     client::{self, Connection},
     cores,
-    dev::{self, Dev, pnyx},
+    dev::{Dev, pnyx},
     median,
     proposals::Proposals,
     say,
@@ -100,7 +101,7 @@ fn pilot(directory: &Path, ballots: usize) -> anyhow::Result<i64> {
     let signed = sign(&written.proposals, few);
     recover(&signed);
     let dev = Dev::start(&written.directory, &directory.join("data"))?;
-    client::send(dev.address, &signed, None)?;
+    client::send(dev.address, &signed, None, client::CONNECTIONS)?;
     wait_until_counted(&dev, &written.proposals, few)?;
     let whole = started.elapsed() * u32::try_from(PILOT_PART)? * WINDOW_MARGIN;
     Ok(i64::try_from(whole.as_secs())? + WINDOW_EXTRA_S)
@@ -113,12 +114,12 @@ fn run(directory: &Path, ballots: usize, open_for_s: i64) -> anyhow::Result<Run>
     let floor = recover(&signed);
     let dev = Dev::start(&files, &directory.join("data"))?;
 
-    let (cpu_before, client_before) = (dev.cpu_time()?, dev::cpu_time("self")?);
+    let (cpu_before, client_before) = (dev.cpu_time()?, cpu_time());
     let started = Instant::now();
-    client::send(dev.address, &signed, None)?;
+    client::send(dev.address, &signed, None, client::CONNECTIONS)?;
     wait_until_counted(&dev, &proposals, ballots)?;
     let counted = started.elapsed();
-    let (platform_cpu, client_cpu) = (dev.cpu_time()? - cpu_before, dev::cpu_time("self")? - client_before);
+    let (platform_cpu, client_cpu) = (dev.cpu_time()? - cpu_before, cpu_time() - client_before);
 
     let closes_at = proposals[0].window().closes_at();
     let cut_at = UNIX_EPOCH + Duration::from_millis(closes_at.0) + pnyx_recount::Config::default().grace_after_close;

@@ -54,7 +54,7 @@ impl<'a> Platform<'a> {
     fn count(&mut self, ballots: usize, rate: Option<u32>) -> anyhow::Result<f64> {
         let before = self.dev.cpu_time()?;
         let next = &self.ballots[self.counted..self.counted + ballots];
-        client::send(self.dev.address, next, rate)?;
+        client::send(self.dev.address, next, rate, client::CONNECTIONS)?;
         self.counted += ballots;
         self.dev.wait_until_counted(self.proposal, self.counted)?;
         Ok((self.dev.cpu_time()? - before).as_secs_f64() * 1e6 / ballots as f64)

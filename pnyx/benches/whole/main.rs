@@ -17,6 +17,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use pnyx_bench_support::{load_average, median};
 
 /// How many ballots are counted already when the cost of one more is measured.
 const COUNTED_BALLOTS: usize = 1_000_000;
@@ -51,11 +52,6 @@ fn cpu_model() -> anyhow::Result<String> {
     Ok(model.unwrap_or("an unnamed processor").trim().to_owned())
 }
 
-fn load_average() -> anyhow::Result<String> {
-    let load = fs::read_to_string("/proc/loadavg")?;
-    Ok(load.split(' ').next().unwrap_or_default().to_owned())
-}
-
 /// Cores that this process may use.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -64,9 +60,4 @@ fn cores() -> usize {
 /// Prints a line.
 fn say(line: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -11,6 +11,7 @@ use clap::Args;
 use pnyx_backbone::{
     log::kafka::{GroupProtocol, SaslMechanism},
     store::{HostPort, KeyPrefix},
+    traces::{Endpoint, SampleRatio},
 };
 use pnyx_ingest::Network;
 
@@ -48,6 +49,9 @@ pub struct IngestArgs {
     /// The log.
     #[command(flatten)]
     pub kafka: KafkaArgs,
+    /// The traces.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
 }
 
 /// Arguments of `pnyx verifier`.
@@ -66,6 +70,9 @@ pub struct VerifierArgs {
     /// The log.
     #[command(flatten)]
     pub kafka: KafkaArgs,
+    /// The traces.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
 }
 
 /// Arguments of `pnyx tally`.
@@ -87,13 +94,16 @@ pub struct TallyArgs {
     /// The store.
     #[command(flatten)]
     pub redis: RedisArgs,
+    /// The traces.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
 }
 
 /// Arguments of `pnyx propose`.
 #[derive(Debug, Default, Args)]
 #[command(
     after_help = "Doing it again changes nothing: a proposal that the log has is only listed, with the window it was given \
-first.\n\nA flag counts more than its environment variable, that more than the file of --config, and that more than the \
+first. Only --partitions, where it is given, adds partitions to it.\n\nA flag counts more than its environment variable, that more than the file of --config, and that more than the \
 default.\n\nExample:\n  pnyx propose examples/grants-round.yaml --open-for 10m --config examples/processes/pnyx.yaml"
 )]
 pub struct ProposeArgs {
@@ -117,6 +127,22 @@ pub struct ProposeArgs {
     pub kafka: KafkaArgs,
 }
 
+/// Where traces go.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Traces (OpenTelemetry)")]
+pub struct OtlpArgs {
+    /// Collector that gets the trace of each ballot, by OTLP over HTTP, such as http://127.0.0.1:4318 [default: none].
+    #[arg(long, env = "PNYX_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<Endpoint>,
+    /// The part of all ballots that is traced, such as 0.01; the digest decides, so all processes with the same ratio trace
+    /// the same ballots [default: 1].
+    #[arg(long, env = "PNYX_OTLP_SAMPLE", value_name = "RATIO")]
+    pub otlp_sample: Option<SampleRatio>,
+    /// File with what the collector must be shown, a header in each line, such as `authorization: Bearer …`.
+    #[arg(long, env = "PNYX_OTLP_HEADERS_FILE", value_name = "FILE")]
+    pub otlp_headers_file: Option<PathBuf>,
+}
+
 /// Where the configuration file is.
 #[derive(Debug, Default, Args)]
 pub struct ConfigArgs {
@@ -132,7 +158,7 @@ pub struct ServeArgs {
     /// prints it [default: 127.0.0.1, port 8080 for ingest, 8081 for tally, 8082 for verifier, 8083 for recount].
     #[arg(long, env = "PNYX_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
-    /// How long ending may take from SIGTERM on, the pause for balancers included [default: 25s].
+    /// How long ending may take from SIGTERM on, the pause for balancers included; at least 15s [default: 25s].
     #[arg(long, env = "PNYX_DRAIN_LIMIT", value_name = "DURATION", value_parser = words::parse_drain_limit)]
     pub drain_limit: Option<Duration>,
 }
@@ -140,8 +166,8 @@ pub struct ServeArgs {
 /// The platform's key.
 #[derive(Debug, Default, Args)]
 pub struct KeyArgs {
-    /// File with the platform's signing key, `0x` and 64 hexadecimal digits, readable by its owner alone; the same for
-    /// ingest and recount.
+    /// File with the platform's signing key, `0x` and 64 hexadecimal digits, readable by its owner and at most its
+    /// group; the same for ingest and recount.
     #[arg(long, env = "PNYX_SIGNING_KEY_FILE", value_name = "FILE")]
     pub signing_key_file: Option<PathBuf>,
 }
@@ -202,7 +228,8 @@ pub struct KafkaArgs {
         value_parser = words::parse_group_protocol
     )]
     pub kafka_group_protocol: Option<GroupProtocol>,
-    /// How long a record waits for others to share its request with, in milliseconds [default: 0.5].
+    /// How long a record waits for others to share its request with, in milliseconds [default: 0.5, of a
+    /// verifier 3].
     #[arg(long, env = "PNYX_KAFKA_LINGER_MS", value_name = "NUMBER", value_parser = words::parse_linger)]
     pub kafka_linger_ms: Option<Duration>,
     /// TLS to the brokers; the other TLS flags mean it too.

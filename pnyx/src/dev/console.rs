@@ -1,9 +1,12 @@
 //! What `pnyx dev` says: what is open and where, and a line for each phase that a proposal comes to.
 
-use pnyx_backbone::{clock, proposals::Proposals, shutdown::Shutdown};
+use pnyx_backbone::{
+    clock::{self, time_text},
+    proposals::Proposals,
+    shutdown::Shutdown,
+};
 use pnyx_core::{
     decisions::ProposalDecisions,
-    id::ProposalId,
     lifecycle::Phase,
     outcome::OutcomeDecision,
     proposal::Proposal,
@@ -13,7 +16,7 @@ use pnyx_recount::PhaseChange;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::platform::Platform;
-use crate::{cli::DevArgs, receipt::time_text, screen};
+use crate::{cli::DevArgs, proposing::Proposed, screen};
 
 /// Prints for one running platform.
 #[derive(Clone)]
@@ -37,20 +40,24 @@ impl Console {
     }
 
     /// A line a proposal.
-    pub(super) fn proposals(&self, args: &DevArgs, proposals: &Proposals, ids: &[ProposalId]) {
+    pub(super) fn proposals(&self, args: &DevArgs, proposals: &Proposals, proposed: &[Proposed]) {
         let book = proposals.book();
-        for id in ids {
+        for Proposed { id, growth } in proposed {
             if let Some(decisions) = book.get(*id) {
                 screen::line(&self.proposal_line(decisions, clock::now()));
             }
+            if let Some(words) = growth.words() {
+                screen::line(&format!("           {words}"));
+            }
         }
-        let over = ids.iter().filter_map(|id| book.get(*id)).filter(|decisions| is_over(decisions)).count();
+        let all = proposed.iter().filter_map(|proposed| book.get(proposed.id));
+        let over = all.filter(|decisions| is_over(decisions)).count();
         if args.layout.open_for.is_some() && over > 0 {
             screen::line(&format!(
                 "  {over} of them were opened before and are over: a window is given once; another --data directory starts afresh"
             ));
         }
-        let others = book.proposals().len().saturating_sub(ids.len());
+        let others = book.proposals().len().saturating_sub(proposed.len());
         if others > 0 {
             screen::line(&format!("  and {others} from earlier in the same data directory"));
         }
@@ -96,7 +103,7 @@ impl Console {
             Phase::Final => final_words(decisions, &format!("{}/v1/proposals/{}", self.url, change.proposal)),
             Phase::Disputed => "the recount differs from the live tally: see the log; nothing is published".to_owned(),
         };
-        let time = time_text(clock::now().0);
+        let time = time_text(clock::now());
         screen::line(format!("{time}  {:<11} {name:<22} {more}", change.phase.name()).trim_end());
     }
 

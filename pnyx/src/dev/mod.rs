@@ -7,11 +7,12 @@ mod platform;
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use pnyx_backbone::{clock, health::Health, shutdown::Shutdown, telemetry::Metrics};
+use pnyx_backbone::{clock, health::Health, shutdown::Shutdown, telemetry::Metrics, traces};
 
 use self::{console::Console, platform::Platform};
 use crate::{
     cli::DevArgs,
+    process,
     proposing::{Layout, propose},
     screen,
     serving::Listener,
@@ -28,21 +29,22 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals(NOTICE).context("listening for Ctrl-C")?;
     let metrics = Metrics::new();
+    process::traces::start(process::traces::config_of_flags(&args.otlp)?, "dev", &metrics).await?;
     let health = Health::new(shutdown.clone(), metrics.clone());
     let starting = health.check("start");
     let listener = Listener::bind(args.listen, &health, &shutdown).await?;
     let url = listener.url();
     let platform = Platform::start(&args, &health, &metrics, &shutdown).await?;
     let layout = Layout::new(&args.layout, args.domain.clone())?;
-    let ids = propose(&args.paths, &layout, &platform.log, &platform.proposals, clock::now()).await?;
+    let proposed = propose(&args.paths, &layout, &platform.log, &platform.proposals, clock::now()).await?;
     let console = Console::new(url.clone());
     console.banner(&args);
-    console.proposals(&args, &platform.proposals, &ids);
+    console.proposals(&args, &platform.proposals, &proposed);
     console.follow(&platform, &shutdown);
     platform.serve(listener, starting);
     console.ready();
     let drained = shutdown.drained(DRAIN_LIMIT).await;
-    platform.close().await;
+    tokio::join!(platform.close(), traces::close());
     drained.context("shutting down")?;
     screen::line("stopped · everything acknowledged is in the log");
     Ok(ExitCode::SUCCESS)

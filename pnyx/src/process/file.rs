@@ -16,6 +16,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use pnyx_backbone::{
     log::kafka::{GroupProtocol, SaslMechanism},
     store::{HostPort, KeyPrefix},
+    traces::{Endpoint, SampleRatio},
 };
 use pnyx_ingest::Network;
 use serde::{Deserialize, Deserializer, de};
@@ -41,6 +42,7 @@ pub(crate) struct ConfigFile {
     pub(crate) ingest: IngestSection,
     pub(crate) kafka: KafkaSection,
     pub(crate) redis: RedisSection,
+    pub(crate) otlp: OtlpSection,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -111,6 +113,16 @@ pub(crate) struct SentinelSection {
 
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct OtlpSection {
+    #[serde(deserialize_with = "text")]
+    pub(crate) endpoint: Option<Endpoint>,
+    #[serde(deserialize_with = "sample")]
+    pub(crate) sample: Option<SampleRatio>,
+    pub(crate) headers_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct ClusterSection {
     #[serde(deserialize_with = "texts")]
     pub(crate) addresses: Option<Vec<HostPort>>,
@@ -145,8 +157,8 @@ impl ConfigFile {
     }
 
     fn resolve_paths(&mut self, directory: &Path) {
-        let Self { kafka, redis, signing_key_file, .. } = self;
-        let mut paths = vec![signing_key_file, &mut redis.password_file];
+        let Self { kafka, redis, otlp, signing_key_file, .. } = self;
+        let mut paths = vec![signing_key_file, &mut redis.password_file, &mut otlp.headers_file];
         paths.extend(redis.sentinel.as_mut().map(|sentinel| &mut sentinel.password_file));
         paths.extend(kafka.sasl.as_mut().map(|sasl| &mut sasl.password_file));
         for TlsSection { ca_file, certificate_file, key_file } in [&mut kafka.tls, &mut redis.tls].into_iter().flatten()
@@ -179,6 +191,12 @@ fn sasl_mechanism<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
 fn linger<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let number = Option::<serde_json::Number>::deserialize(deserializer)?;
     number.map(|number| words::parse_linger(&number.to_string()).map_err(de::Error::custom)).transpose()
+}
+
+/// As [`linger`].
+fn sample<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SampleRatio>, D::Error> {
+    let number = Option::<serde_json::Number>::deserialize(deserializer)?;
+    number.map(|number| number.to_string().parse().map_err(de::Error::custom)).transpose()
 }
 
 fn text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
@@ -223,7 +241,7 @@ mod tests {
         check(
             "kafkaa: {}",
             expect![
-                "kafkaa: unknown field `kafkaa`, expected one of `domain`, `listen`, `signingKeyFile`, `grace`, `drainLimit`, `shards`, `corsOrigins`, `ingest`, `kafka`, `redis`"
+                "kafkaa: unknown field `kafkaa`, expected one of `domain`, `listen`, `signingKeyFile`, `grace`, `drainLimit`, `shards`, `corsOrigins`, `ingest`, `kafka`, `redis`, `otlp`"
             ],
         );
         check(
@@ -260,6 +278,10 @@ mod tests {
         check(
             "ingest: {inFlightMax: 0}",
             expect!["ingest.inFlightMax: invalid value: integer `0`, expected a nonzero usize"],
+        );
+        check(
+            "otlp: {sample: 1.5}",
+            expect![[r#"otlp.sample: "1.5" is not a ratio from 0 to 1 with at most six decimals, such as 0.01"#]],
         );
         check("grace: 1s", expect!["grace: must be at least 5s"]);
         check("grace: 5", expect!["grace: invalid type: integer `5`, expected a string"]);

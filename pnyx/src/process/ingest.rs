@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use pnyx_ingest::{Ingest, PlatformKey};
 
-use super::{Process, Started, banner, kafka_words, settings};
+use super::{Process, Started, banner, kafka_words, settings, traces};
 use crate::{cli::process::IngestArgs, http, screen};
 
 /// Where it listens unless told otherwise: where clients look for a platform.
@@ -17,7 +17,9 @@ pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<ExitCode> {
     let edge = settings::edge(&args.edge, &file, settings::grace(&args.grace, &file))?;
     let cors = http::cors(&settings::cors_origins(&args.cors, &file))?;
     let key = PlatformKey::load(&settings::signing_key_file(&args.key, &file)?)?;
+    let otlp = traces::config(&args.otlp, &file.otlp)?;
     let process = Process::begin("ingest", settings::serving(&args.serve, &file, PORT)).await?;
+    process.trace(otlp).await?;
     banner("ingest", &[kafka_words(&kafka), format!("key {}", key.address())]);
     let starting = async {
         let (log, proposals) = process.open_log(kafka).await?;

@@ -13,6 +13,7 @@ pub mod recount;
 pub mod tally;
 pub mod verifier;
 
+pub(crate) mod traces;
 pub(crate) mod words;
 
 use std::{future::Future, process::ExitCode, time::Duration};
@@ -26,6 +27,7 @@ use pnyx_backbone::{
     shutdown::Shutdown,
     store::{RedisAddress, RedisConfig, RedisStore, Store},
     telemetry::Metrics,
+    traces::{TracesConfig, close as close_traces},
 };
 
 use self::settings::Serving;
@@ -41,8 +43,11 @@ const NOTICE: Duration = Duration::from_secs(3);
 /// After the drain: what the log's client takes at most to send its last records and to leave its groups.
 const CLOSING: Duration = Duration::from_secs(9);
 
-/// The drain has at least this, however short the limit: a request in flight and its append.
+/// The drain has at least this: a request in flight and its append.
 const DRAIN_MIN: Duration = Duration::from_secs(3);
+
+/// Shortest limit of an end: the pause for balancers, the drain, and closing the log.
+const DRAIN_LIMIT_MIN: Duration = NOTICE.saturating_add(DRAIN_MIN).saturating_add(CLOSING);
 
 /// A process that is starting or running.
 struct Process {
@@ -77,6 +82,11 @@ impl Process {
         Ok(Self { name, shutdown, metrics, health, listener, starting, drain_limit })
     }
 
+    /// Sends traces, if that is asked for.
+    async fn trace(&self, config: Option<TracesConfig>) -> anyhow::Result<()> {
+        traces::start(config, self.name, &self.metrics).await
+    }
+
     /// Starts what the process is made of, unless it is asked to end meanwhile. Not ready before.
     async fn start<T>(&self, starting: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Started<T>> {
         tokio::select! {
@@ -109,8 +119,9 @@ impl Process {
         screen::line(&format!(
             "ready · {what} {url} · health on {url}/readyz · SIGTERM ends it after what is in flight"
         ));
-        let drained = shutdown.drained(drain_limit.saturating_sub(NOTICE + CLOSING).max(DRAIN_MIN)).await;
-        log.close().await;
+        let drained = shutdown.drained(drain_limit.saturating_sub(NOTICE + CLOSING)).await;
+        // At the same time: neither may need what the other has left of the limit.
+        tokio::join!(log.close(), close_traces());
         drained.with_context(|| format!("pnyx {name}"))?;
         screen::line(&format!("stopped · pnyx {name}"));
         Ok(ExitCode::SUCCESS)

@@ -3,14 +3,16 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use pnyx_backbone::{clock, shutdown::Shutdown};
+use pnyx_backbone::{
+    clock::{self, time_text},
+    shutdown::Shutdown,
+};
 use pnyx_core::{id::ProposalId, proposal::Proposal, time::WindowPosition};
 
 use super::{banner, kafka_words, open_log, settings};
 use crate::{
     cli::process::ProposeArgs,
-    proposing::{Layout, propose},
-    receipt::time_text,
+    proposing::{Layout, Proposed, propose},
     screen,
 };
 
@@ -23,11 +25,14 @@ pub(crate) async fn run(args: ProposeArgs) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
     let (log, proposals) = open_log(kafka, &shutdown).await?;
     let proposed = propose(&args.paths, &layout, &log, &proposals, clock::now()).await;
-    if let Ok(ids) = &proposed {
-        for id in ids {
+    if let Ok(proposed) = &proposed {
+        for Proposed { id, growth } in proposed {
             let book = proposals.book();
             let decisions = book.get(*id).context("a proposal that was just written is in the book")?;
             screen::line(&line(*id, decisions.definition.proposal()));
+            if let Some(words) = growth.words() {
+                screen::line(&format!("           {words}"));
+            }
         }
         screen::line(&format!("POST ballots to {}/", args.url.trim_end_matches('/')));
     }
@@ -43,6 +48,6 @@ fn line(id: ProposalId, proposal: &Proposal) -> String {
         WindowPosition::Inside => "open",
         WindowPosition::After => "closed",
     };
-    let (opens, closes) = (time_text(window.opens_at().0), time_text(window.closes_at().0));
+    let (opens, closes) = (time_text(window.opens_at()), time_text(window.closes_at()));
     format!("  {position:<8} {:<22} {id}   {opens} to {closes}", proposal.parts().name)
 }

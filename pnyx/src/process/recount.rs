@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use axum::Router;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use pnyx_backbone::{
+    clock::{self, time_text},
     log::{EmbeddedLog, Log},
     proposals::Proposals,
     shutdown::Shutdown,
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::{Process, Started, banner, kafka_words, open_log, open_store, redis_words, settings};
-use crate::{EXIT_FOUND_WRONG, cli::process::RecountArgs, receipt::time_text, screen};
+use crate::{EXIT_FOUND_WRONG, cli::process::RecountArgs, screen};
 
 /// Where it listens unless told otherwise.
 const PORT: u16 = 8083;
@@ -170,7 +171,7 @@ async fn print_phases(mut phases: broadcast::Receiver<PhaseChange>, proposals: P
             Ok(PhaseChange { proposal, phase }) => {
                 let book = proposals.book();
                 let name = book.get(proposal).map(|decisions| decisions.definition.proposal().parts().name.clone());
-                let time = time_text(pnyx_backbone::clock::now().0);
+                let time = time_text(clock::now());
                 print(&format!("{time}  {:<11} {:<22} {proposal}", phase.name(), name.unwrap_or_default()));
             }
             Err(broadcast::error::RecvError::Lagged(missed)) => print(&format!("({missed} phase changes not shown)")),

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use pnyx_backbone::{
-    log::kafka::{KafkaConfig, KafkaSasl, KafkaTls, KafkaTlsClient, KafkaUsername, SaslMechanism},
+    log::kafka::{KafkaConfig, KafkaSasl, KafkaTls, KafkaTlsClient, KafkaUsername, LINGER_DEFAULT, SaslMechanism},
     store::{RedisAddress, RedisConfig, RedisTls},
 };
 use pnyx_ingest::{IngestConfig, RateLimit};
@@ -48,7 +48,7 @@ pub(crate) fn signing_key_file(args: &KeyArgs, file: &ConfigFile) -> anyhow::Res
     let named = args.signing_key_file.as_ref().or(file.signing_key_file.as_ref());
     named.cloned().context(
         "signingKeyFile: is required (or --signing-key-file, PNYX_SIGNING_KEY_FILE): a file with 0x and 64 hexadecimal \
-         digits that only its owner may read; make one with \
+         digits that nobody but its owner and its group may read; make one with \
          (umask 077; echo 0x$(openssl rand -hex 32) > platform.key)",
     )
 }
@@ -88,6 +88,16 @@ pub(crate) fn edge(args: &EdgeArgs, file: &ConfigFile, grace: Duration) -> anyho
 
 /// `client_id` is what brokers call the process. The cluster itself and the values' limits are checked when it is opened.
 pub(crate) fn kafka(args: &KafkaArgs, file: &ConfigFile, client_id: &str) -> anyhow::Result<KafkaConfig> {
+    kafka_lingering(args, file, client_id, LINGER_DEFAULT)
+}
+
+/// As [`kafka`], with another default for the linger.
+pub(crate) fn kafka_lingering(
+    args: &KafkaArgs,
+    file: &ConfigFile,
+    client_id: &str,
+    linger: Duration,
+) -> anyhow::Result<KafkaConfig> {
     let section = &file.kafka;
     let servers = args.kafka.as_ref().or(section.bootstrap_servers.as_ref()).filter(|servers| !servers.is_empty());
     let servers = servers.context("kafka.bootstrapServers: is required (or --kafka, PNYX_KAFKA)")?;
@@ -100,7 +110,7 @@ pub(crate) fn kafka(args: &KafkaArgs, file: &ConfigFile, client_id: &str) -> any
     let given = args.kafka_min_insync_replicas.or(section.min_insync_replicas);
     config.min_insync_replicas = given.unwrap_or(config.min_insync_replicas);
     config.group_protocol = args.kafka_group_protocol.or(section.group_protocol).unwrap_or_default();
-    config.linger = args.kafka_linger_ms.or(section.linger_ms).unwrap_or(config.linger);
+    config.linger = args.kafka_linger_ms.or(section.linger_ms).unwrap_or(linger);
     config.tls = kafka_tls(args, section)?;
     config.sasl = kafka_sasl(args, section)?;
     let settings = args.kafka_client_settings.clone().map(BTreeMap::from_iter);

@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use pnyx_recount::{Archives, count::all_cores};
 
-use super::{Process, Started, banner, kafka_words, redis_words, settings};
+use super::{Process, Started, banner, kafka_words, redis_words, settings, traces};
 use crate::{cli::process::TallyArgs, http, screen};
 
 /// Where it listens unless told otherwise.
@@ -16,7 +16,9 @@ pub(crate) async fn run(args: TallyArgs) -> anyhow::Result<ExitCode> {
     let kafka = settings::kafka(&args.kafka, &file, "pnyx-tally")?;
     let redis = settings::redis(&args.redis, &file)?;
     let cors = http::cors(&settings::cors_origins(&args.cors, &file))?;
+    let otlp = traces::config(&args.otlp, &file.otlp)?;
     let process = Process::begin("tally", settings::serving(&args.serve, &file, PORT)).await?;
+    process.trace(otlp).await?;
     banner("tally", &[kafka_words(&kafka), redis_words(&redis.address)]);
     let starting = async {
         let (log, proposals) = process.open_log(kafka).await?;

@@ -3,9 +3,10 @@
 use std::{num::NonZeroUsize, process::ExitCode};
 
 use axum::Router;
+use pnyx_backbone::log::kafka::LINGER_BATCHES_DEFAULT;
 use pnyx_verifier::VerifierConfig;
 
-use super::{Process, Started, banner, kafka_words, settings};
+use super::{Process, Started, banner, kafka_words, settings, traces};
 use crate::{cli::process::VerifierArgs, screen};
 
 /// Where it listens unless told otherwise.
@@ -14,10 +15,12 @@ const PORT: u16 = 8082;
 /// Runs the process.
 pub(crate) async fn run(args: VerifierArgs) -> anyhow::Result<ExitCode> {
     let file = settings::file(&args.config)?;
-    let kafka = settings::kafka(&args.kafka, &file, "pnyx-verifier")?;
+    let kafka = settings::kafka_lingering(&args.kafka, &file, "pnyx-verifier", LINGER_BATCHES_DEFAULT)?;
     let shards = args.shards.or(file.shards).map_or_else(shards_for_cores, NonZeroUsize::from);
     let config = VerifierConfig { shards, ..VerifierConfig::default() };
+    let otlp = traces::config(&args.otlp, &file.otlp)?;
     let process = Process::begin("verifier", settings::serving(&args.serve, &file, PORT)).await?;
+    process.trace(otlp).await?;
     banner("verifier", &[kafka_words(&kafka), format!("{shards} shards a proposal")]);
     let starting = process.open_log(kafka);
     let Started::Ready((log, proposals)) = process.start(starting).await? else {

@@ -4,21 +4,26 @@ use std::time::Duration;
 
 use pnyx_backbone::log::kafka::{GroupProtocol, SaslMechanism};
 
+use super::{CLOSING, DRAIN_LIMIT_MIN, DRAIN_MIN, NOTICE};
 use crate::cli::parse_duration;
 
 /// Shortest grace of a platform on Kafka: a record that is not acknowledged is given up 4 s after it was handed over, and
 /// clocks differ.
 const GRACE_MIN: Duration = Duration::from_secs(5);
 
-/// Shortest limit of an end: the pause for balancers and a moment for what is in flight.
-const DRAIN_LIMIT_MIN: Duration = Duration::from_secs(5);
-
 pub(crate) fn parse_grace(text: &str) -> Result<Duration, String> {
     at_least(GRACE_MIN, text)
 }
 
 pub(crate) fn parse_drain_limit(text: &str) -> Result<Duration, String> {
-    at_least(DRAIN_LIMIT_MIN, text)
+    at_least(DRAIN_LIMIT_MIN, text).map_err(|problem| {
+        format!(
+            "{problem}: {}s in which balancers notice, {}s for what is in flight, {}s to close the log",
+            NOTICE.as_secs(),
+            DRAIN_MIN.as_secs(),
+            CLOSING.as_secs()
+        )
+    })
 }
 
 fn at_least(shortest: Duration, text: &str) -> Result<Duration, String> {
@@ -78,6 +83,10 @@ mod tests {
     fn words_are_read_as_they_are_written_in_help() {
         assert_eq!(parse_grace("4s"), Err("must be at least 5s".to_owned()));
         assert_eq!(parse_grace("6s"), Ok(Duration::from_secs(6)));
+        let too_short =
+            "must be at least 15s: 3s in which balancers notice, 3s for what is in flight, 9s to close the log";
+        assert_eq!(parse_drain_limit("14900ms"), Err(too_short.to_owned()));
+        assert_eq!(parse_drain_limit("15s"), Ok(Duration::from_secs(15)));
         assert_eq!(parse_group_protocol("Classic"), Err("\"Classic\" is not consumer or classic".to_owned()));
         assert_eq!(parse_sasl_mechanism("PLAIN"), Ok(SaslMechanism::Plain));
         let scram = parse_sasl_mechanism("scram");

@@ -31,7 +31,7 @@ serve "$@"
 /// Ballots: twice what the disk holds.
 const BALLOTS: &str = "20000";
 /// How long each step may take.
-const STEP_WAIT_MAX: Duration = Duration::from_secs(60);
+const STEP_WAIT_MAX: Duration = Duration::from_secs(180);
 
 /// Runs the scenario.
 pub(crate) fn run(report: &mut RoundReport) {

@@ -13,7 +13,8 @@ use crate::common::{
     raw,
 };
 
-/// Longer than the session of a group's member, which the test's broker ends after 2 s: its work goes to another.
+/// Longer than the sessions of a group's member and of a broker, which end after 2 s in these tests, and than a copy may
+/// stay behind, 3 s: the work goes to another.
 const LONGER_THAN_SESSION_MS: std::ops::Range<u64> = 4_000..6_000;
 /// How long something stays down or cut off.
 const DOWN_MS: std::ops::Range<u64> = 200..2_500;
@@ -44,6 +45,10 @@ pub(crate) enum Fault {
     SilenceKafka,
     /// A process is cut off from Redis.
     CutRedis,
+    /// A process is cut off from one of three brokers.
+    CutOneBroker,
+    /// One of three brokers is cut off from the others; clients reach all of them.
+    IsolateBroker,
 }
 
 /// An injected fault.
@@ -57,8 +62,16 @@ pub(crate) struct Injected {
 }
 
 impl Fault {
-    /// Every fault.
-    pub(crate) const ALL: [Self; 13] = [
+    /// Every fault that there is with so many brokers.
+    pub(crate) fn all(brokers: usize) -> Vec<Self> {
+        let mut all = Self::ALWAYS.to_vec();
+        if brokers > 1 {
+            all.extend([Self::CutOneBroker, Self::IsolateBroker]);
+        }
+        all
+    }
+
+    const ALWAYS: [Self; 13] = [
         Self::KillIngest,
         Self::KillVerifier,
         Self::KillTally,
@@ -91,6 +104,8 @@ impl Fault {
             Self::CutKafka => "process cut off from Kafka",
             Self::SilenceKafka => "Kafka silent for a process",
             Self::CutRedis => "process cut off from Redis",
+            Self::CutOneBroker => "process cut off from one broker",
+            Self::IsolateBroker => "broker cut off from the others",
         }
     }
 
@@ -132,6 +147,8 @@ impl Fault {
             }
             Self::CutKafka | Self::SilenceKafka => cut_kafka(self, pipeline, random),
             Self::CutRedis => cut_redis(pipeline, random),
+            Self::CutOneBroker => cut_one_broker(pipeline, random),
+            Self::IsolateBroker => isolate_broker(pipeline, random),
         }
     }
 }
@@ -179,6 +196,36 @@ fn cut_kafka(fault: Fault, pipeline: &Pipeline, random: &mut ChaCha8Rng) -> Inje
     let cut = pause(random, CUT_MS);
     route.restore().unwrap();
     over(format!("{} for {cut:?}", pipeline.members[index].name), Some(index))
+}
+
+fn cut_one_broker(pipeline: &Pipeline, random: &mut ChaCha8Rng) -> Injected {
+    let index = random.random_range(0..pipeline.shape.roles.len());
+    let node = random.random_range(1..=pipeline.shape.brokers);
+    let proxy = pipeline.kafka.route(index).proxy(node);
+    let is_silent = random.random_bool(0.5);
+    if is_silent {
+        proxy.stall().unwrap()
+    } else {
+        proxy.cut()
+    }
+    let cut = pause(random, CUT_MS);
+    proxy.restore().unwrap();
+    let how = if is_silent { "silent" } else { "refused" };
+    over(format!("node {node} {how} for {} for {cut:?}", pipeline.members[index].name), Some(index))
+}
+
+fn isolate_broker(pipeline: &Pipeline, random: &mut ChaCha8Rng) -> Injected {
+    let node = random.random_range(1..=pipeline.shape.brokers);
+    let is_silent = random.random_bool(0.5);
+    if is_silent {
+        pipeline.kafka.silence(node).unwrap();
+    } else {
+        pipeline.kafka.cut_off(node).unwrap();
+    }
+    let cut = pause(random, LONGER_THAN_SESSION_MS);
+    pipeline.kafka.rejoin(node).unwrap();
+    let how = if is_silent { "silent" } else { "refused" };
+    over(format!("node {node} {how} for {cut:?}"), None)
 }
 
 fn cut_redis(pipeline: &Pipeline, random: &mut ChaCha8Rng) -> Injected {

@@ -1,8 +1,8 @@
 //! Faults at seeded random moments into one running pipeline under load, round after round: nothing acknowledged is
 //! lost, nothing is counted twice, and what is served, what is stored and what is published say the same.
 //!
-//! `cargo test` runs one round. `cargo xtask chaos --rounds N --seed S [--report FILE]` runs as many as asked and
-//! accumulates what came out, a JSON line each; rounds that the report has are not run again.
+//! `cargo test` runs one round. `cargo xtask chaos --rounds N --seed S [--first N] [--report FILE]` runs as many as asked
+//! and accumulates what came out, a JSON line each; rounds that the report has are not run again.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -44,6 +44,8 @@ const HOLD_VARIABLE: &str = "PNYX_CHAOS_HOLD_S";
 /// What the command line asks for.
 struct Arguments {
     rounds: u64,
+    /// Rounds before it are left out.
+    first: u64,
     seed: u64,
     report: Option<PathBuf>,
     /// Only faults whose name contains one of these; all if there is none.
@@ -53,7 +55,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Arguments { rounds, seed, report, faults, is_chosen, only_lists } = arguments();
+    let Arguments { rounds, first, seed, report, faults, is_chosen, only_lists } = arguments();
     if only_lists {
         println!("{NAME}: test");
         return ExitCode::SUCCESS;
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
     }
     let mut report = Report::open(report);
     let mut pipeline: Option<Pipeline> = None;
-    for index in 0..rounds {
+    for index in first..rounds {
         if report.has(seed, index) {
             println!("round {index} of seed {seed}: in the report already");
             continue;
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
 fn arguments() -> Arguments {
     let mut parsed = Arguments {
         rounds: 1,
+        first: 0,
         seed: SEED_DEFAULT,
         report: None,
         faults: Vec::new(),
@@ -103,6 +106,7 @@ fn arguments() -> Arguments {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
         match argument.as_str() {
             "--rounds" => parsed.rounds = value().parse().expect("--rounds takes a number"),
+            "--first" => parsed.first = value().parse().expect("--first takes a number"),
             "--seed" => parsed.seed = value().parse().expect("--seed takes a number"),
             "--report" => parsed.report = Some(value().into()),
             "--fault" => parsed.faults.push(value()),

@@ -44,7 +44,7 @@ impl Plan {
         let mut proposals = examples();
         proposals.shuffle(&mut random);
         proposals.truncate(PROPOSALS);
-        let mut faults = Fault::ALL.to_vec();
+        let mut faults = Fault::all(brokers);
         faults.shuffle(&mut random);
         let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|text| name.contains(text.as_str()));
         faults.retain(|fault| is_chosen(fault.name(brokers)));

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -18,12 +19,24 @@ const RECOVERY_WAIT_MAX: Duration = Duration::from_secs(90);
 /// Pause before an unacknowledged probe is sent again.
 const RESEND_PAUSE: Duration = Duration::from_millis(50);
 
-/// The proposal that probes are cast for; no other ballots are.
+/// The proposal that probes are cast for.
 pub(crate) struct Probe {
     pub(crate) target: Target,
     wallets: u64,
+    /// What was cast before the first probe, to see how much this machine takes.
+    pub(crate) paced: Paced,
     /// Digests of every acknowledged probe by voter.
     pub(crate) acknowledged: BTreeMap<String, String>,
+}
+
+/// A short load without a pace.
+pub(crate) struct Paced {
+    pub(crate) acknowledged: u64,
+    pub(crate) standing: u64,
+    /// A receipt for each acknowledgement.
+    pub(crate) receipts: PathBuf,
+    /// Ballots a second that the platform acknowledged.
+    pub(crate) per_second: f64,
 }
 
 /// What a probe found, from the end of the fault on.
@@ -35,9 +48,9 @@ pub(crate) struct Recovery {
 }
 
 impl Probe {
-    /// Probes of this proposal.
-    pub(crate) const fn new(target: Target) -> Self {
-        Self { target, wallets: 0, acknowledged: BTreeMap::new() }
+    /// Probes of this proposal, on which these ballots were cast before.
+    pub(crate) const fn new(target: Target, paced: Paced) -> Self {
+        Self { target, wallets: 0, paced, acknowledged: BTreeMap::new() }
     }
 
     /// Casts ballots and waits until they are counted.

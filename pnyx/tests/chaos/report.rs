@@ -20,6 +20,8 @@ pub(crate) struct RoundReport {
     /// How it failed, if it did.
     pub(crate) problem: Option<String>,
     pub(crate) seconds: f64,
+    /// Ballots a second that were asked, and that the platform took without faults.
+    rate: [f64; 2],
     /// Each with its recovery.
     faults: Vec<Value>,
     /// What `pnyx load` reported.
@@ -43,10 +45,17 @@ impl RoundReport {
             brokers: plan.brokers,
             problem: None,
             seconds: 0.0,
+            rate: [0.0; 2],
             faults: Vec::new(),
             load: Value::Null,
             checks: BTreeMap::new(),
         }
+    }
+
+    /// Notes how many ballots a second are asked, and how many the platform took without faults.
+    pub(crate) fn asked(&mut self, rate: f64, taken: f64) {
+        println!("  asked for {rate:.0} ballots/s; without faults {taken:.0} were taken");
+        self.rate = [rate, taken];
     }
 
     /// Notes a fault after which a probe was acknowledged and counted.
@@ -71,10 +80,10 @@ impl RoundReport {
     }
 
     fn json(self) -> Value {
-        let Self { seed, index, brokers, problem, seconds, faults, load, checks } = self;
+        let Self { seed, index, brokers, problem, seconds, rate: [asked, taken], faults, load, checks } = self;
         json!({
             "seed": seed, "round": index, "brokers": brokers, "passed": problem.is_none(), "problem": problem,
-            "seconds": seconds, "faults": faults, "checks": checks, "load": load,
+            "seconds": seconds, "ballotsPerSecond": { "asked": asked, "takenWithoutFaults": taken }, "faults": faults, "checks": checks, "load": load,
         })
     }
 }
@@ -116,10 +125,11 @@ impl Report {
         let sum = |field: &str| self.rounds.iter().map(|round| number(&round["checks"][field])).sum::<f64>();
         println!("\n{} rounds, {passed} passed", self.rounds.len());
         println!(
-            "acknowledged {:.0} · lost {:.0} · records {:.0} · counted twice {:.0} · standing {:.0}",
+            "acknowledged {:.0} · lost {:.0} · records {:.0}, of them unacknowledged {:.0} · counted twice {:.0} · standing {:.0}",
             sum("acknowledged"),
             sum("lost"),
             sum("records"),
+            sum("unacknowledged"),
             sum("countedTwice"),
             sum("standing")
         );

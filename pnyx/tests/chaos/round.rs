@@ -20,16 +20,24 @@ use crate::{
     },
     disk,
     plan::{OTHER_LOG, Plan},
-    probe::Probe,
+    probe::{Paced, Probe},
     report::RoundReport,
 };
 
-/// Ballots a second.
-const RATE: u64 = 2_000;
+/// Ballots a second, where the machine takes them.
+const RATE: f64 = 2_000.0;
+/// The least that is a load.
+const RATE_MIN: f64 = 20.0;
+/// Of what the platform takes without faults so much is asked of it: the rest is for what outages delay, which must be
+/// sent before the window closes.
+const RATE_SHARE: f64 = 0.75;
+/// Ballots that show how much it takes: a second, or most of a minute where each is acknowledged after seconds.
+const PACE_BALLOTS: &str = "1500";
 /// How long ballots are sent: as long as the faults take, each with its recovery and the pause after it.
 const LOAD_S: u64 = 90;
-/// How long the proposals are open: signing, sending, and time to send again what outages delayed.
-const WINDOW_S: u64 = 165;
+/// How long the proposals are open: looking how much the machine takes, signing, sending, and time to send again what
+/// outages delayed.
+const WINDOW_S: u64 = 175;
 /// How much longer where a first log is started, voted on and thrown away meanwhile.
 const OTHER_LOG_S: u64 = 40;
 /// No fault begins later than this before the close: ballots must still be counted before the window is over.
@@ -39,9 +47,9 @@ const PAUSE_MS_MAX: u64 = 1_500;
 /// Ballots that the other log's Redis knows of each proposal.
 const OTHER_LOG_BALLOTS: u64 = 25;
 /// How long the load may take to sign its ballots and send the first.
-const FIRST_BALLOT_WAIT_MAX: Duration = Duration::from_secs(60);
+const FIRST_BALLOT_WAIT_MAX: Duration = Duration::from_secs(120);
 /// How long the load may take after the result is expected.
-const LOAD_WAIT_MAX: Duration = Duration::from_secs(180);
+const LOAD_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Runs it on the pipeline of the round before, if it fits.
 pub(crate) fn run(plan: &Plan, pipeline: &mut Option<Pipeline>, report: &mut RoundReport) {
@@ -61,15 +69,20 @@ pub(crate) fn run(plan: &Plan, pipeline: &mut Option<Pipeline>, report: &mut Rou
         leave_another_logs_redis(pipeline, &files, report);
     }
     let mut targets = pipeline.propose(&files, &["--partitions", "2", "--lanes", "2"]);
-    let mut probe = Probe::new(targets.pop().expect("the last file is the probe's"));
+    let probed = targets.pop().expect("the last file is the probe's");
+    let paced = look_at_the_pace(plan, pipeline, &folder, &probed);
+    let rate = (paced.per_second * RATE_SHARE).clamp(RATE_MIN, RATE).round();
+    report.asked(rate, paced.per_second);
+    let mut probe = Probe::new(probed, paced);
     let first = probe.measure(pipeline, Instant::now());
     report.recovered("none (a probe without a fault)", "", &first, false);
 
     let receipts = folder.join("receipts.jsonl");
-    let mut load = start_load(plan, pipeline, &folder, &targets, &receipts);
+    let mut load = start_load(plan, pipeline, &folder, &targets, &receipts, rate);
     wait_for_ballots(pipeline, &targets[0]);
     inject_faults(plan, pipeline, &targets, &mut probe, &mut load, report);
-    closing::run(plan, pipeline, &targets, report);
+    let with_probe: Vec<Target> = targets.iter().chain([&probe.target]).cloned().collect();
+    closing::run(plan, pipeline, &with_probe, report);
     let loaded = load.finish(LOAD_WAIT_MAX);
     report.load = loaded.json.clone();
     loaded.assert_good();
@@ -106,10 +119,29 @@ fn leave_another_logs_redis(pipeline: &mut Pipeline, files: &[PathBuf], report: 
     report.survived(OTHER_LOG, &format!("with {OTHER_LOG_BALLOTS} ballots that must not count"));
 }
 
-fn start_load(plan: &Plan, pipeline: &Pipeline, folder: &Path, targets: &[Target], receipts: &Path) -> Load {
+/// How much this machine takes at present, with whatever else it does.
+fn look_at_the_pace(plan: &Plan, pipeline: &Pipeline, folder: &Path, target: &Target) -> Paced {
+    let receipts = folder.join("pace-receipts.jsonl");
+    let load = Load::start(folder, "pace", |command| {
+        command.args(["--url", pipeline.edge(), "--read-url", &pipeline.reads().join(",")]);
+        command.args(["--proposal", &target.id, "--ballots", PACE_BALLOTS, "--counted-within", "1m"]);
+        command.args(["--seed", &(plan.load_seed() / 2).to_string()]).arg("--receipts").arg(&receipts);
+    });
+    let loaded = load.finish(LOAD_WAIT_MAX);
+    loaded.assert_good();
+    Paced {
+        acknowledged: loaded.number("accepted"),
+        standing: loaded.number("standing"),
+        per_second: loaded.json["perSecond"].as_f64().unwrap(),
+        receipts,
+    }
+}
+
+fn start_load(plan: &Plan, pipeline: &Pipeline, folder: &Path, targets: &[Target], receipts: &Path, rate: f64) -> Load {
+    let ballots = rate * Duration::from_secs(LOAD_S).as_secs_f64();
     Load::start(folder, "load", |command| {
         command.args(["--url", pipeline.edge(), "--read-url", &pipeline.reads().join(",")]);
-        command.args(["--ballots", &(RATE * LOAD_S).to_string(), "--rate", &RATE.to_string()]);
+        command.args(["--ballots", &format!("{ballots:.0}"), "--rate", &format!("{rate:.0}")]);
         command.args(["--seed", &plan.load_seed().to_string(), "--counted-within", "2m", "--until-final"]);
         command.arg("--receipts").arg(receipts);
         for target in targets {

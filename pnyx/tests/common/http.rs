@@ -10,10 +10,10 @@ use std::{
 use serde_json::Value;
 
 /// How long one request may take: longer than any answer of a process that is alive.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long connecting to this machine may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a waiting test looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);

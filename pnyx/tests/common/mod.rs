@@ -13,6 +13,7 @@ pub(crate) mod load;
 pub(crate) mod pipeline;
 pub(crate) mod proposals;
 pub(crate) mod raw;
+pub(crate) mod reads;
 pub(crate) mod settings;
 
 use std::{
@@ -34,7 +35,7 @@ pub(crate) fn repository() -> PathBuf {
 }
 
 /// How long `pnyx dev` may take to say that it is ready: far above what it takes on a busy machine.
-const READY_WAIT_MAX: Duration = Duration::from_secs(60);
+const READY_WAIT_MAX: Duration = Duration::from_secs(150);
 
 /// A running `pnyx dev`, killed when dropped.
 pub(crate) struct Dev {

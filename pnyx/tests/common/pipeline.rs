@@ -15,12 +15,13 @@ use tempfile::TempDir;
 
 use super::{
     ballots::Target,
-    everything, http,
+    everything, http, pnyx,
     settings::{self, Surroundings},
+    succeed,
 };
 
 /// How long a process may take until it is ready, on a machine that compiles beside.
-pub(crate) const READY_WAIT_MAX: Duration = Duration::from_secs(60);
+pub(crate) const READY_WAIT_MAX: Duration = Duration::from_secs(150);
 
 /// How long a process may take to end after SIGTERM: the grace that its help states.
 pub(crate) const GRACE_MAX: Duration = Duration::from_secs(30);
@@ -60,7 +61,8 @@ pub(crate) struct Shape {
     /// One or three.
     pub(crate) brokers: usize,
     pub(crate) roles: Vec<Role>,
-    /// Whether every process has a way of its own to Kafka and Redis that can be cut.
+    /// Whether every process has a way of its own to Kafka and Redis that can be cut, and brokers have such ways to each
+    /// other.
     pub(crate) can_be_cut: bool,
 }
 
@@ -255,6 +257,16 @@ impl Pipeline {
         self.wait_until_all_ready();
     }
 
+    /// Has `pnyx recount` read the log from its beginning and count a proposal's raw records again: it agrees with the
+    /// published result.
+    pub(crate) fn assert_recount_agrees(&self, target: &Target) {
+        let mut command = pnyx();
+        settings::log_arguments(command.args(["recount", &target.id, "--json"]), &self.surroundings(None));
+        let output = succeed(&mut command);
+        let report: Value = serde_json::from_str(output.trim()).unwrap();
+        assert_eq!(report["agrees"], true, "{}: {report}", target.name);
+    }
+
     /// The end of every process's log.
     pub(crate) fn logs(&self) -> String {
         let mut text = String::new();
@@ -302,6 +314,7 @@ impl Drop for Pipeline {
 
 fn start_kafka(shape: &Shape) -> KafkaCluster {
     let options = if shape.brokers == 3 { KafkaOptions::three() } else { KafkaOptions::one() };
-    let routes = if shape.can_be_cut { settings::ROUTES } else { 0 };
-    KafkaCluster::start(options.routes(routes)).unwrap()
+    let options = if shape.can_be_cut { options.routes(settings::ROUTES) } else { options };
+    let options = if shape.can_be_cut && shape.brokers > 1 { options.links() } else { options };
+    KafkaCluster::start(options).unwrap()
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::http;
 
 /// How long Kafka may take for one of these requests.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Places of the records that a producer delivered.
 #[derive(Default)]

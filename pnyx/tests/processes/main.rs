@@ -1,5 +1,6 @@
 //! The platform in separate processes on real Kafka and Redis: the same results as in one process, refusals that say
-//! what to do, poison that hurts nobody, restarts that nobody notices.
+//! what to do, poison that hurts nobody, restarts that nobody notices, and wrong passwords, certificates and rights that
+//! are named.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -13,6 +14,7 @@ mod edge;
 mod poison;
 mod rolling;
 mod same;
+mod secure;
 
 use common::pipeline::{Pipeline, Role, Shape};
 
@@ -24,11 +26,16 @@ fn the_processes_of_a_platform() {
     let mut pipeline = Pipeline::start(shape);
     poison::is_skipped_in_every_topic(&mut pipeline);
     edge::limits_a_source_address(&mut pipeline);
-    edge::answers_503_while_the_broker_is_silent(&mut pipeline);
+    edge::stands_twenty_times_its_capacity(&mut pipeline);
     rolling::restarts_are_noticed_by_nobody(&mut pipeline);
 }
 
 #[test]
 fn processes_and_one_process_come_to_the_same_result() {
     same::run();
+}
+
+#[test]
+fn over_tls_with_passwords_and_rights_a_vote_goes_through_and_what_is_wrong_is_named() {
+    secure::run();
 }

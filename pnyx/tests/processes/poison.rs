@@ -13,7 +13,7 @@ use crate::common::{
 };
 
 /// How long counting may take.
-const COUNTED_WAIT_MAX: Duration = Duration::from_secs(30);
+const COUNTED_WAIT_MAX: Duration = Duration::from_secs(90);
 /// A record just below the largest that Kafka takes.
 const LARGE_BYTES: usize = 1_000_000;
 /// Ballots before and after the poison, enough for every partition and lane.

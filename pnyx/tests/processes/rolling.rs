@@ -1,5 +1,7 @@
 //! Every process of a platform under load is ended and started again, one after another: no client that retries as it
 //! is told sees an error, and no ballot takes more than five seconds, neither to its receipt nor into the tally.
+//!
+//! `PNYX_TEST_STANDING=100000` says how many voters have a standing ballot before, 20,000 unless it is set.
 
 use std::{
     sync::{
@@ -18,12 +20,17 @@ use crate::common::{
     proposals::{Window, write_plain},
 };
 
-/// Ballots that stand before.
-const STANDING: &str = "30000";
+/// Names how many voters have a standing ballot before.
+const STANDING_VARIABLE: &str = "PNYX_TEST_STANDING";
+/// How many that are unless the variable says otherwise.
+const STANDING_DEFAULT: u64 = 20_000;
+/// Voters a second whose ballots a slow machine signs, takes and counts.
+const STANDING_PER_SECOND_MIN: u64 = 250;
 /// Ballots a second meanwhile.
 const RATE: u64 = 500;
-/// How long they are sent: seven processes, each with its pause for balancers, its end and its start.
-const SECONDS: u64 = 75;
+/// How long they are sent: seven processes, each with its pause for balancers, its end and its start, 6 s each on an idle
+/// machine.
+const SECONDS: u64 = 90;
 /// Longest time of a ballot to its receipt, and into the tally.
 const DELAY_MAX: Duration = Duration::from_secs(5);
 /// How long the load may take beside sending.
@@ -41,9 +48,16 @@ pub(crate) fn restarts_are_noticed_by_nobody(pipeline: &mut Pipeline) {
         .map(|index| pipeline.members[index].url.clone())
         .collect();
     let front = front::start(edges, pipeline.reads());
-    load(pipeline, &front, &voted, "before", &["--ballots", STANDING, "--seed", "1"])
-        .finish(LOAD_WAIT_MAX)
-        .assert_good();
+    let standing = standing();
+    // A third replaces or repeats another, or is not in order.
+    let ballots = (standing + standing / 2).to_string();
+    let began = Instant::now();
+    let before = load(pipeline, &front, &voted, "before", &["--ballots", &ballots, "--seed", "1"])
+        .finish(LOAD_WAIT_MAX + Duration::from_secs(standing / STANDING_PER_SECOND_MIN));
+    before.assert_good();
+    let voters = before.number("standing");
+    println!("rolling restart: {voters} voters have a standing ballot after {:.0?}", began.elapsed());
+    assert!(voters >= standing, "only {voters} voters have a standing ballot");
 
     let ballots = (RATE * SECONDS).to_string();
     let arguments = ["--ballots", ballots.as_str(), "--rate", &RATE.to_string(), "--seed", "2"];
@@ -83,6 +97,11 @@ pub(crate) fn restarts_are_noticed_by_nobody(pipeline: &mut Pipeline) {
     );
     assert!(report.json["latencyMs"]["max"].as_f64().unwrap() < DELAY_MAX.as_secs_f64() * 1_000.0, "{}", report.json);
     assert!(slowest < DELAY_MAX, "a ballot was counted only after {slowest:?}");
+}
+
+fn standing() -> u64 {
+    let asked = std::env::var(STANDING_VARIABLE).ok();
+    asked.map_or(STANDING_DEFAULT, |asked| asked.parse().expect("the variable holds a number"))
 }
 
 fn load(pipeline: &Pipeline, front: &str, target: &Target, name: &str, arguments: &[&str]) -> Load {

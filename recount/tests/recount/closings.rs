@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use pnyx_backbone::{
     log::Topic,
     store::{LaneBatch, LaneCounters},
+    telemetry::Metrics,
 };
 use pnyx_core::{
     counting::{CountingRules, TotalsDelta},
@@ -223,8 +224,11 @@ async fn two_that_close_at_once_agree() {
     platform.propose(&definition).await;
     platform.count(&definition).await;
     vote(&platform, &definition).await;
+    let metrics = Metrics::new();
+    platform.proposals.register_metrics(&metrics);
     let (one, other) = tokio::join!(platform.close_one(proposal), platform.close_one(proposal));
     assert_eq!((one.unwrap(), other.unwrap()), (Phase::Final, Phase::Final));
+    assert!(metrics.encode().contains("pnyx_decisions_ignored_total 0\n"), "{}", metrics.encode());
     let standing = platform.proposals.book().get(proposal).cloned().unwrap();
     assert_eq!(standing.result.unwrap().provenance.cut, *standing.cut.unwrap());
     assert_eq!(standing.dispute, None);

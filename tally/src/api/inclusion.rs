@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use alloy_primitives::hex;
-use pnyx_backbone::store::StoreError;
+use pnyx_backbone::{
+    blocking::{RuntimeEnded, blocking},
+    store::StoreError,
+};
 use pnyx_core::{
     id::{ProposalId, Root, Voter},
     merkle::{InclusionPath, ballot_leaf, path},
     tally::StandingBallot,
 };
 use serde::Serialize;
-use tokio::{runtime::Handle, task, time};
+use tokio::{runtime::Handle, time};
 use utoipa::ToSchema;
 
 use super::ApiState;
@@ -72,12 +75,9 @@ impl ApiState {
             return Ok(Err(NoInclusion::Busy));
         };
         let (tally, runtime) = (self.0.tally.clone(), Handle::current());
-        let found = match task::spawn_blocking(move || find_path(&tally, &runtime, id, voter)).await {
+        let found = match blocking(move || find_path(&tally, &runtime, id, voter)).await {
             Ok(found) => found?,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return Ok(Err(NoInclusion::Busy)),
-            },
+            Err(RuntimeEnded) => return Ok(Err(NoInclusion::Busy)),
         };
         let leaf = ballot_leaf(voter, ballot);
         let Some(path) = found.filter(|path| path.root_from(&leaf) == Some(root)) else {

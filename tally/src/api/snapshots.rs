@@ -14,6 +14,7 @@ use std::{
 
 use futures_util::future::try_join_all;
 use pnyx_backbone::{
+    blocking::{RuntimeEnded, blocking},
     clock, drain,
     log::LogIdentity,
     shutdown::Shutdown,
@@ -28,7 +29,7 @@ use pnyx_core::{
     proposal::Definition,
 };
 use serde::Serialize;
-use tokio::{runtime::Handle, task, time::Instant};
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     ApiState,
@@ -193,7 +194,7 @@ async fn count(
         return Ok(last.clone());
     }
     let runtime = Handle::current();
-    let counting = task::spawn_blocking(move || {
+    let counting = blocking(move || {
         let started = Instant::now();
         let view = runtime.block_on(tally.store.view(id))?;
         let mut counted = add_up(view, &definition, tally.log.identity(), last.as_deref());
@@ -201,14 +202,7 @@ async fn count(
         counted.rest_until = Instant::now() + started.elapsed() * REST_FACTOR;
         Ok(Arc::new(counted))
     });
-    match counting.await {
-        Ok(counted) => counted,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The process ends.
-            Err(_) => Err(ReadError::Slow),
-        },
-    }
+    counting.await.unwrap_or_else(|RuntimeEnded| Err(ReadError::Slow))
 }
 
 async fn positions(store: &Store, id: ProposalId, lanes: u16) -> Result<Vec<Option<LanePosition>>, StoreError> {

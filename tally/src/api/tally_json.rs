@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pnyx_backbone::store::LaneCounters;
+use pnyx_backbone::{clock::time_text, store::LaneCounters};
 use pnyx_core::{
     choice::ChoiceNumber,
     outcome::{Outcome, OutcomeDecision},
@@ -13,7 +13,7 @@ use pnyx_core::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{snapshots::Counted, texts::time_text};
+use super::snapshots::Counted;
 
 /// The live tally: exact decimal texts, never floats.
 #[derive(Debug, Clone, Serialize, ToSchema)]

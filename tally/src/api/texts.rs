@@ -1,7 +1,7 @@
 //! Values as texts and JSON.
 
 use jiff::Timestamp;
-use pnyx_core::{choice::Choice, id::Place, time::TimestampMs};
+use pnyx_core::{choice::Choice, id::Place};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -20,12 +20,6 @@ impl From<Place> for PlaceDto {
         let Place { partition, offset } = place;
         Self { partition, offset }
     }
-}
-
-/// RFC 3339 in UTC with milliseconds, held at the end of the calendar.
-pub(super) fn time_text(time: TimestampMs) -> String {
-    let time = i64::try_from(time.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    format!("{:.3}", time.unwrap_or(Timestamp::MAX))
 }
 
 /// RFC 3339 of a voter's own claim of when, in seconds.

@@ -212,7 +212,7 @@ impl LaneFold {
     }
 
     /// The verdict, if it can be one of this lane.
-    fn read(&self, bytes: &[u8]) -> Result<Verdict, Poison> {
+    pub(super) fn read(&self, bytes: &[u8]) -> Result<Verdict, Poison> {
         let verdict = verdict::decode(bytes).map_err(Poison::Unreadable)?;
         let belongs_to = verdict.lane(self.lanes);
         if belongs_to != self.lane {

@@ -6,35 +6,29 @@ mod owners;
 mod places;
 mod progress;
 mod restore;
+mod topics;
+mod traced;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use pnyx_backbone::{
-    log::{GroupMember, LogError, Topic},
-    store::StoreError,
-    telemetry,
-};
-use pnyx_core::{
-    counting::CountingRules,
-    decisions::{DecisionBook, ProposalDecisions},
-    id::ProposalId,
-};
+use pnyx_backbone::{disabled::Fault, log::LogError, store::StoreError, telemetry};
+use pnyx_core::{counting::CountingRules, decisions::DecisionBook, id::ProposalId};
 use thiserror::Error;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::{TALLY_GROUP, Tally, backoff::Backoff};
 use owners::Owners;
 
-/// Why lanes cannot be owned; the process ends with it.
+/// Why lanes cannot be owned. What is about one proposal disables that one; the rest ends the process.
 #[derive(Debug, Error)]
 pub(crate) enum LaneError {
     /// The group could not be joined.
     #[error("the group of tallies cannot be joined")]
     Join(#[source] LogError),
-    /// The verdicts could not be read, and never will be.
+    /// The verdicts cannot be read until somebody mends their topic.
     #[error("verdicts of proposal {proposal} cannot be read")]
     Log {
         /// The proposal.
@@ -64,6 +58,29 @@ pub(crate) enum LaneError {
     },
 }
 
+impl LaneError {
+    /// What is wrong with the proposal; `None` if it is about the whole log.
+    const fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Join(_) => None,
+            Self::Log { source, .. } => source.fault(),
+            Self::Store { .. } => Some(Fault::Store),
+            Self::Lanes { .. } => Some(Fault::Partitions),
+        }
+    }
+
+    const fn proposal(&self) -> Option<ProposalId> {
+        match self {
+            Self::Join(_) => None,
+            Self::Log { proposal, .. } | Self::Store { proposal, .. } | Self::Lanes { proposal, .. } => Some(*proposal),
+        }
+    }
+
+    const fn is_closed(&self) -> bool {
+        matches!(self, Self::Join(LogError::Closed) | Self::Log { source: LogError::Closed, .. })
+    }
+}
+
 /// Joins the group and owns what it is assigned, until the shutdown.
 pub(crate) async fn follow(tally: Tally) -> Result<(), LaneError> {
     let shutdown = tally.shutdown.clone();
@@ -75,7 +92,7 @@ pub(crate) async fn follow(tally: Tally) -> Result<(), LaneError> {
     owners.stop().await;
     match followed {
         // Whoever closed the log wanted this to end.
-        Err(LaneError::Log { source: LogError::Closed, .. } | LaneError::Join(LogError::Closed)) => Ok(()),
+        Err(error) if error.is_closed() => Ok(()),
         followed => followed,
     }
 }
@@ -84,57 +101,8 @@ async fn join_and_own(tally: &Tally, owners: &mut Owners) -> Result<(), LaneErro
     let member = tally.log.join(TALLY_GROUP).map_err(LaneError::Join)?;
     let assigned = member.assigned();
     tokio::select! {
-        followed = follow_topics(tally, &member) => followed,
+        followed = topics::follow(tally, &member) => followed,
         owned = owners.own(assigned) => owned,
-    }
-}
-
-/// Follows the verdicts of every proposal in the book, now and whenever one is added.
-async fn follow_topics(tally: &Tally, member: &GroupMember) -> Result<(), LaneError> {
-    let mut book = tally.proposals.watch();
-    let mut topics: BTreeMap<ProposalId, Topic> = BTreeMap::new();
-    loop {
-        let current = book.borrow_and_update().clone();
-        let known = topics.len();
-        for (proposal, decisions) in current.proposals() {
-            if !topics.contains_key(proposal) {
-                topics.insert(*proposal, topic_of(tally, *proposal, decisions).await?);
-            }
-        }
-        if topics.len() != known {
-            let all: BTreeSet<Topic> = topics.values().cloned().collect();
-            let mut backoff = Backoff::default();
-            while let Err(source) = member.follow(all.clone()).await {
-                if is_lasting(&source) {
-                    return Err(LaneError::Join(source));
-                }
-                note_log_failure(tally, &source);
-                backoff.wait().await;
-            }
-        }
-        if book.changed().await.is_err() {
-            return Ok(());
-        }
-    }
-}
-
-/// The verdicts topic of a proposal, made if it is not there.
-async fn topic_of(tally: &Tally, proposal: ProposalId, decisions: &ProposalDecisions) -> Result<Topic, LaneError> {
-    let topic = Topic::verdicts(proposal);
-    let lanes = decisions.definition.lanes();
-    let mut backoff = Backoff::default();
-    loop {
-        let partitions = match tally.log.ensure_topic(&topic, lanes.into()).await {
-            Ok(()) => tally.log.partitions(&topic).await,
-            Err(problem) => Err(problem),
-        };
-        match partitions {
-            Ok(partitions) if partitions == u32::from(lanes) => return Ok(topic),
-            Ok(partitions) => return Err(LaneError::Lanes { proposal, partitions, lanes }),
-            Err(source) if is_lasting(&source) => return Err(LaneError::Log { proposal, source }),
-            Err(problem) => note_log_failure(tally, &problem),
-        }
-        backoff.wait().await;
     }
 }
 
@@ -150,61 +118,59 @@ pub(crate) async fn register(tally: Tally) -> Result<(), LaneError> {
 
 async fn register_all(tally: &Tally) -> Result<(), LaneError> {
     let mut book = tally.proposals.watch();
-    let mut registered = BTreeSet::new();
+    let (mut registered, mut contradicting) = (BTreeSet::new(), BTreeSet::new());
     let mut backoff = Backoff::default();
     loop {
         let current = book.borrow_and_update().clone();
-        if register_new(tally, &current, &mut registered).await? {
+        register_new(tally, &current, &mut registered, &mut contradicting).await;
+        if registered.len() == current.proposals().len() {
             backoff = Backoff::default();
             if book.changed().await.is_err() {
                 return Ok(());
             }
         } else {
-            backoff.wait().await;
+            tokio::select! {
+                () = backoff.wait() => {}
+                changed = book.changed() => if changed.is_err() { return Ok(()) },
+            }
         }
     }
 }
 
-/// Whether all proposals are registered afterwards.
+/// Registers what is not registered yet, as far as the store takes it.
 async fn register_new(
     tally: &Tally,
     book: &DecisionBook,
     registered: &mut BTreeSet<ProposalId>,
-) -> Result<bool, LaneError> {
+    contradicting: &mut BTreeSet<ProposalId>,
+) {
     for (proposal, decisions) in book.proposals() {
-        if !registered.contains(proposal) {
-            let (rules, lanes) = (CountingRules::of(decisions.definition.proposal()), decisions.definition.lanes());
-            match tally.store.register(*proposal, rules, lanes).await {
-                Ok(()) => {
-                    registered.insert(*proposal);
-                }
-                Err(source) if is_contradiction(&source) => {
-                    return Err(LaneError::Store { proposal: *proposal, source });
-                }
-                Err(problem) => {
+        if registered.contains(proposal) {
+            continue;
+        }
+        let (rules, lanes) = (CountingRules::of(decisions.definition.proposal()), decisions.definition.lanes());
+        match tally.store.register(*proposal, rules, lanes).await {
+            Ok(()) => {
+                registered.insert(*proposal);
+            }
+            Err(problem) if is_contradiction(&problem) => {
+                // The others can be read. Somebody may yet delete what contradicts.
+                if contradicting.insert(*proposal) {
                     tally.metrics.store_failures.inc();
-                    warn!(
-                        %proposal, problem = telemetry::chain(&problem),
-                        "the proposal cannot be registered in the store yet"
-                    );
-                    return Ok(false);
+                    error!(%proposal, problem = telemetry::chain(&problem), "the store cannot take the proposal");
                 }
+            }
+            Err(problem) => {
+                tally.metrics.store_failures.inc();
+                warn!(
+                    %proposal, problem = telemetry::chain(&problem),
+                    "the proposal cannot be registered in the store yet"
+                );
+                // A store that is away is away for all of them.
+                return;
             }
         }
     }
-    Ok(true)
-}
-
-/// Whether trying again is of no use: the log was closed, or is not what it was and a person has to look.
-const fn is_lasting(problem: &LogError) -> bool {
-    matches!(
-        problem,
-        LogError::Closed
-            | LogError::Damaged { .. }
-            | LogError::NoPartitions { .. }
-            | LogError::Settings { .. }
-            | LogError::Shrunk { .. }
-    )
 }
 
 /// Whether the store holds the proposal with other rules or lanes than its definition says: trying again is of no use.

@@ -37,8 +37,9 @@ use tracing::{error, info, warn};
 use super::{
     LaneError,
     fold::{Changes, LaneFold},
-    is_contradiction, is_lasting, note_log_failure,
+    is_contradiction, note_log_failure,
     progress::LaneProgress,
+    traced::Traced,
 };
 use crate::{ReadError, Tally, backoff::Backoff};
 
@@ -137,11 +138,16 @@ impl LaneOwner {
         let (next_offset, newest) = (last.offset + 1, last.appended_at);
         let fold = self.fold.as_mut().expect("batches are read only while there is a fold");
         let changes = fold.take(&records);
+        let traced = Traced::of(&records, fold, self.cut.as_deref());
         drop(records);
         self.report(&changes);
         let Changes { delta, counters, standing, places, poison: _ } = changes;
         let batch = LaneBatch { delta, counters, standing, places, ..self.empty_batch(next_offset) };
         self.apply(batch).await?;
+        // Else another owner has the lane, and tells of them.
+        if self.next_offset >= next_offset {
+            traced.note(self.lane);
+        }
         self.progress.note_oldest(newest);
         self.settle().await
     }
@@ -293,9 +299,9 @@ impl LaneOwner {
         Ok(())
     }
 
-    /// Counts a failure of the log; fails if trying again is of no use.
+    /// Counts a failure of the log; fails if trying again is of no use: the topic is not what it was, or the log is closed.
     pub(super) fn note_log_failure(&self, problem: LogError) -> Result<(), LaneError> {
-        if is_lasting(&problem) {
+        if problem.fault().is_some() || matches!(problem, LogError::Closed) {
             return Err(LaneError::Log { proposal: self.proposal, source: problem });
         }
         note_log_failure(&self.tally, &problem);
@@ -352,11 +358,11 @@ impl LaneOwner {
         let mut backoff = Backoff::default();
         loop {
             match self.tally.ends.lanes_since(self.proposal, since).await {
-                Ok(read) if read.started >= since => {
-                    if let Some(end) = read.value.get(usize::from(self.lane.0)) {
-                        return Ok(*end);
-                    }
-                }
+                Ok(read) if read.started >= since => match read.value.get(usize::from(self.lane.0)) {
+                    Some(end) => return Ok(*end),
+                    // It was there when the lane was assigned.
+                    None => self.note_log_failure(LogError::UnknownTopic { topic: self.topic.clone() })?,
+                },
                 Err(ReadError::Log(problem)) => self.note_log_failure(problem)?,
                 // It is older than asked for: the log does not answer.
                 Ok(_) | Err(ReadError::Slow | ReadError::Store(_)) => {

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use pnyx_backbone::log::{Assigned, LogError, Topic};
+use pnyx_backbone::{
+    disabled::Fault,
+    log::{Assigned, Topic},
+};
 use pnyx_core::id::{Lane, ProposalId};
 use tokio::{
     sync::watch,
@@ -53,20 +56,24 @@ impl Owners {
         }
     }
 
-    /// Owns what is assigned until an owner fails or nobody assigns any more.
+    /// Owns what is assigned until the log is closed or nobody assigns any more.
     pub(super) async fn own(&mut self, mut assigned: watch::Receiver<Assigned>) -> Result<(), LaneError> {
         let mut book = self.tally.proposals.watch();
+        let mut disabled = self.tally.disabled.watch();
         let mut tick = time::interval(PROGRESS_INTERVAL);
         tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
             let wanted = assigned.borrow_and_update().clone();
             book.mark_unchanged();
+            disabled.mark_unchanged();
             self.reconcile(&wanted);
             tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => self.note_end(ended)?,
                 changed = assigned.changed() => if changed.is_err() { return Ok(()) },
                 // A lane may be assigned before its proposal is in the book here.
                 changed = book.changed() => if changed.is_err() { return Ok(()) },
+                // The sender lives as long as the tally does.
+                _ = disabled.changed() => {}
                 _ = tick.tick() => self.note_progress(),
             }
         }
@@ -88,7 +95,8 @@ impl Owners {
         }
         let known = assigned.iter().filter_map(|(topic, partition)| {
             let lane = u16::try_from(*partition).ok()?;
-            Some((*self.topics.get(topic)?, Lane(lane)))
+            let proposal = *self.topics.get(topic)?;
+            (!self.tally.disabled.is_disabled(proposal)).then_some((proposal, Lane(lane)))
         });
         let wanted: BTreeSet<LaneKey> = known.collect();
         for (lane, running) in &self.running {
@@ -111,7 +119,7 @@ impl Owners {
         self.tally.metrics.lanes_owned.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
     }
 
-    /// Makes room for the lane's next owner. One that failed ends the process.
+    /// Makes room for the lane's next owner. One that failed disables its proposal: lanes are worth something together.
     fn note_end(&mut self, ended: Result<(Id, Result<(), LaneError>), JoinError>) -> Result<(), LaneError> {
         let (id, result) = match ended {
             Ok(ended) => ended,
@@ -123,10 +131,23 @@ impl Owners {
             info!(%proposal, lane = lane.0, "the lane is no longer owned by this process");
         }
         match result {
-            // Whoever closed the log wanted this to end.
-            Err(LaneError::Log { source: LogError::Closed, .. }) => Ok(()),
-            result => result,
+            Ok(()) => Ok(()),
+            Err(error) => match (error.proposal(), error.fault()) {
+                (Some(proposal), Some(fault)) => {
+                    self.disable(proposal, fault, &error);
+                    Ok(())
+                }
+                (_, None) | (None, Some(_)) => Err(error),
+            },
         }
+    }
+
+    fn disable(&self, proposal: ProposalId, fault: Fault, error: &LaneError) {
+        let book = self.tally.proposals.book();
+        let is_final = book.get(proposal).is_some_and(|decisions| decisions.result.is_some());
+        let is_retired = is_final && matches!(fault, Fault::Missing | Fault::Damaged);
+        let fault = if is_retired { Fault::Retired } else { fault };
+        self.tally.disabled.disable(proposal, fault, error);
     }
 
     fn note_progress(&mut self) {

@@ -36,6 +36,12 @@ impl LaneOwner {
             self.read_book();
             let seen = self.position().await?;
             let end = self.end_since(Instant::now()).await?;
+            if let Some(position) = self.final_position(seen, end) {
+                // Nothing can change any more, and nothing is missing: there is nothing to hold.
+                self.fold = None;
+                self.note_position(position.next_offset);
+                return Ok(());
+            }
             let stored = self.usable(seen, end);
             if self.cut.is_none() && stored.is_some_and(|position| position.below_cut) {
                 // Another owner knows the cut already. The book here will have it soon.
@@ -47,19 +53,25 @@ impl LaneOwner {
                 continue;
             }
             self.progress.note_position(stored.map_or(0, |position| position.next_offset));
-            if self.final_since.is_some()
-                && let Some(position) = stored.filter(|position| position.below_cut && position.next_offset >= end)
-            {
-                // Nothing can change any more, and nothing is missing: there is nothing to hold.
-                self.fold = None;
-                self.note_position(position.next_offset);
-                return Ok(());
-            }
             if self.restore_from(seen, stored, end).await? {
                 return self.settle().await;
             }
             backoff.wait().await;
         }
+    }
+
+    /// Where the store holds the whole lane of a proposal with a result. A topic that ends before was emptied or made anew
+    /// since: what was counted stays, as it is what the result was compared with.
+    fn final_position(&self, seen: Option<LanePosition>, end: u64) -> Option<LanePosition> {
+        self.final_since?;
+        let position = seen.filter(|position| position.log == self.tally.log.identity() && position.below_cut)?;
+        if position.next_offset > end {
+            warn!(
+                proposal = %self.proposal, lane = self.lane.0, stored_next_offset = position.next_offset, end,
+                "the log has lost verdicts of a proposal with a result; its lane is left as it is"
+            );
+        }
+        (position.next_offset >= end).then_some(position)
     }
 
     /// The position in the store, if it is one in this log. What lies beyond the log's end was counted from verdicts that

@@ -10,7 +10,7 @@ use axum::{
 use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use pnyx_backbone::{
     clock,
-    log::{AppendTo, EmbeddedLog, Log, Topic},
+    log::{AppendTo, EmbeddedLog, Log, LogError, Topic},
     proposals::Proposals,
     shutdown::Shutdown,
     store::{MemoryStore, ProposalView, Store},
@@ -38,8 +38,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-/// Longest wait for something that must happen: far above what it takes, so that only a failure reaches it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait for something that must happen: far above what it takes, also on a machine that does five other things,
+/// so that only a failure reaches it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Most bytes of an answer that a test reads.
 const ANSWER_BYTES_MAX: usize = 10_000_000;
@@ -78,6 +79,11 @@ impl Rig {
         Self::on(directory, log, Store::Memory(MemoryStore::new()), Config { event_readers_max }).await
     }
 
+    /// A platform on this log and store.
+    pub(crate) async fn over(log: Log, store: Store) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), log, store, Config::default()).await
+    }
+
     async fn on(directory: TempDir, log: Log, store: Store, config: Config) -> Self {
         let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
         let proposals = Proposals::start(log.clone(), &shutdown).await.unwrap();
@@ -91,10 +97,15 @@ impl Rig {
         Self { log, store, proposals, tally, metrics, shutdown, router, directory }
     }
 
-    /// Stops every task at whatever point it is, and starts others over the same log and this store.
-    pub(crate) async fn restarted_with(self, store: Store) -> Self {
+    /// Stops every task at whatever point it is. Log and store stay.
+    pub(crate) async fn stop(&self) {
         self.shutdown.trigger();
         self.shutdown.drained(PATIENCE).await.unwrap();
+    }
+
+    /// Stops every task, and starts others over the same log and this store.
+    pub(crate) async fn restarted_with(self, store: Store) -> Self {
+        self.stop().await;
         Self::on(self.directory, self.log, store, Config::default()).await
     }
 
@@ -110,7 +121,8 @@ impl Rig {
     /// Writes verdicts, each to its lane.
     pub(crate) async fn judge(&self, id: ProposalId, verdicts: &[Verdict]) {
         let topic = Topic::verdicts(id);
-        let lanes = u16::try_from(self.log.partitions(&topic).await.unwrap()).unwrap();
+        let lanes = patiently(async || self.log.partitions(&topic).await).await;
+        let lanes = u16::try_from(lanes).unwrap();
         let records = verdicts.iter().map(|v| (u32::from(v.lane(lanes).0), verdict::encode(v))).collect();
         self.log.append_batch(&topic, records).await.unwrap();
     }
@@ -122,7 +134,7 @@ impl Rig {
 
     /// Waits until the store holds all that is in the log.
     pub(crate) async fn counted(&self, id: ProposalId) -> ProposalView {
-        let ends = self.log.ends(&Topic::verdicts(id)).await.unwrap();
+        let ends = patiently(async || self.log.ends(&Topic::verdicts(id)).await).await;
         eventually("all verdicts are counted", async || {
             self.tally.drained_to(id, &ends).await.is_ok_and(|is_drained| is_drained)
         })
@@ -182,6 +194,20 @@ impl Rig {
             .unwrap_or_else(|_| Value::String(String::from_utf8(bytes.to_vec()).unwrap()));
         Answer { status: parts.status, headers: parts.headers, body }
     }
+}
+
+/// Asks the log until it answers: a busy Kafka may take longer than one question waits.
+async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, LogError>) -> T {
+    let asked = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(LogError::Unavailable { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    });
+    asked.await.expect("the log answers")
 }
 
 /// Waits until something holds.

@@ -1,25 +1,30 @@
 //! Apache Kafka, one broker or three, started without shell scripts.
 
+mod acl;
+mod links;
 mod metadata;
 mod node;
 mod options;
 mod prepare;
 mod properties;
+mod protocol;
 mod route;
 
 use std::{collections::BTreeSet, env, path::PathBuf, time::Duration};
 
+pub use acl::{KafkaOperation, KafkaResource};
 pub use options::{KafkaOptions, Listener, ROUTES_MAX};
 pub use route::Route;
 
-use crate::{TestbedError, directory::Directory};
+use crate::{Proxy, TestbedError, directory::Directory};
+use links::Links;
 use node::Node;
 
 /// Names a Kafka that exists already, as `host:port`.
 pub const EXTERNAL_VARIABLE: &str = "PNYX_TEST_KAFKA";
 
 /// How long brokers may take until they answer: 4 to 8 s on a loaded machine, more while everything compiles beside.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_secs(180);
 
 /// How long a broker may take to end by itself: it hands over its partitions and closes its files.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -29,6 +34,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 pub struct KafkaCluster {
     nodes: Vec<Node>,
     routes: Vec<Route>,
+    links: Links,
     external: Option<String>,
     _directory: Option<Directory>,
 }
@@ -39,19 +45,20 @@ impl KafkaCluster {
     /// If `PNYX_TEST_KAFKA` is set and the options ask for one plain broker, that server is used instead.
     ///
     /// # Errors
-    /// Something is missing on this machine, a broker ends or does not answer within a minute, or the options ask for
+    /// Something is missing on this machine, a broker ends or does not answer in time, or the options ask for
     /// what a server that is not ours cannot give.
     pub fn start(options: KafkaOptions) -> Result<Self, TestbedError> {
         if let Some(bootstrap) = external()? {
             if !options.is_plain() {
                 return Err(not_ours("start a Kafka with brokers, listeners or settings of its own"));
             }
-            return Ok(Self { nodes: Vec::new(), routes: Vec::new(), external: Some(bootstrap), _directory: None });
+            let (nodes, routes, links) = (Vec::new(), Vec::new(), Links::default());
+            return Ok(Self { nodes, routes, links, external: Some(bootstrap), _directory: None });
         }
         let prepared = prepare::prepared()?;
         let directory = Directory::new()?;
-        let (nodes, routes) = node::lay_out(&prepared, &options, directory.path())?;
-        let cluster = Self { nodes, routes, external: None, _directory: Some(directory) };
+        let (nodes, routes, links) = node::lay_out(&prepared, &options, directory.path())?;
+        let cluster = Self { nodes, routes, links, external: None, _directory: Some(directory) };
         cluster.nodes.iter().try_for_each(Node::spawn)?;
         let all: BTreeSet<i32> = cluster.nodes.iter().map(Node::id).collect();
         cluster.nodes.iter().try_for_each(|node| node.wait_until_it_knows(&all))?;
@@ -116,7 +123,7 @@ impl KafkaCluster {
     /// brokers are down, since then none can; see [`KafkaCluster::wait_until_ready`].
     ///
     /// # Errors
-    /// The server is not ours, or the broker does not answer within a minute.
+    /// The server is not ours, or the broker does not answer in time.
     pub fn restart(&self, node: usize) -> Result<(), TestbedError> {
         let restarted = self.node(node, "restart a broker")?;
         restarted.kill()?;
@@ -144,10 +151,57 @@ impl KafkaCluster {
         self.node(node, "resume a broker")?.resume()
     }
 
+    /// Cuts a broker off from all others: their connections end and new ones are refused. Clients still reach it. The
+    /// options must have asked for links.
+    ///
+    /// # Errors
+    /// The server is not ours.
+    pub fn cut_off(&self, node: usize) -> Result<(), TestbedError> {
+        let id = self.node(node, "cut off a broker")?.id();
+        self.links.of(id).for_each(Proxy::cut);
+        Ok(())
+    }
+
+    /// As [`KafkaCluster::cut_off`], but connections stay and nothing is forwarded, as if all packets vanished.
+    ///
+    /// # Errors
+    /// The server is not ours, or a port cannot be opened again.
+    pub fn silence(&self, node: usize) -> Result<(), TestbedError> {
+        let id = self.node(node, "silence a broker")?.id();
+        self.links.of(id).try_for_each(Proxy::stall)
+    }
+
+    /// Connects a broker with all others again.
+    ///
+    /// # Errors
+    /// The server is not ours, or a port cannot be opened again.
+    pub fn rejoin(&self, node: usize) -> Result<(), TestbedError> {
+        let id = self.node(node, "connect a broker again")?.id();
+        self.links.of(id).try_for_each(Proxy::restore)
+    }
+
+    /// Lets a user do something; see [`KafkaOptions::scram_user_without_rights`].
+    ///
+    /// # Errors
+    /// The server is not ours, or does not take the rule.
+    pub fn allow(
+        &self,
+        user: &str,
+        resource: KafkaResource<'_>,
+        operations: &[KafkaOperation],
+    ) -> Result<(), TestbedError> {
+        let address = self.node(1, "make access rules")?.address_of(Listener::Plain);
+        acl::allow(address, user, resource, operations).map_err(|source| TestbedError::Network {
+            action: "make access rules at",
+            address: address.to_string(),
+            source,
+        })
+    }
+
     /// Waits until every running broker serves.
     ///
     /// # Errors
-    /// The server is not ours, or a broker does not answer within a minute.
+    /// The server is not ours, or a broker does not answer in time.
     pub fn wait_until_ready(&self) -> Result<(), TestbedError> {
         if self.external.is_some() {
             return Err(not_ours("wait for a broker"));

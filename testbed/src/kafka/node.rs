@@ -11,7 +11,9 @@ use std::{
 };
 
 use super::{
-    KafkaOptions, Listener, READY_LIMIT, Route, STOP_LIMIT, metadata,
+    KafkaOptions, Listener, READY_LIMIT, Route, STOP_LIMIT,
+    links::Links,
+    metadata,
     prepare::Prepared,
     properties::{self, NodeView},
 };
@@ -40,18 +42,18 @@ pub(super) struct Node {
     process: Mutex<Option<Process>>,
 }
 
-/// Reserves ports and writes the files of all nodes below `folder`; starts the routes but no broker.
+/// Reserves ports and writes the files of all nodes below `folder`; starts the routes and links but no broker.
 pub(super) fn lay_out(
     prepared: &Prepared,
     options: &KafkaOptions,
     folder: &Path,
-) -> Result<(Vec<Node>, Vec<Route>), TestbedError> {
+) -> Result<(Vec<Node>, Vec<Route>, Links), TestbedError> {
     let nodes: Vec<Node> =
         (1..=options.node_count).map(|id| Node::new(id, prepared, options, folder)).collect::<Result<_, _>>()?;
     let route = |index| Route::start(nodes.iter().map(|node| node.address_of(Listener::Route(index))));
     let routes: Vec<Route> = (0..options.route_count).map(route).collect::<Result<_, _>>()?;
-    let voters: Vec<(i32, SocketAddr)> = nodes.iter().map(|node| (node.id, node.controller.address())).collect();
-    nodes.iter().try_for_each(|node| node.write_files(options, &voters, &routes))?;
+    let links = if options.has_links { Links::start(&nodes)? } else { Links::default() };
+    nodes.iter().try_for_each(|node| node.write_files(options, &nodes, &routes, &links))?;
     let [first, rest @ ..] = nodes.as_slice() else { panic!("a cluster has a broker") };
     if options.users.is_empty() {
         directory::copy(&prepared.formatted, &first.data())?;
@@ -59,7 +61,7 @@ pub(super) fn lay_out(
         prepared.format(&first.properties(), &options.users)?;
     }
     rest.iter().try_for_each(|node| node.copy_data_of(first))?;
-    Ok((nodes, routes))
+    Ok((nodes, routes, links))
 }
 
 impl Node {
@@ -90,6 +92,11 @@ impl Node {
     /// Where the broker itself listens.
     pub(super) fn address_of(&self, listener: Listener) -> SocketAddr {
         self.ports.get(&listener).expect("the options asked for this listener").address()
+    }
+
+    /// Where the controller itself listens.
+    pub(super) fn controller_address(&self) -> SocketAddr {
+        self.controller.address()
     }
 
     pub(super) fn spawn(&self) -> Result<(), TestbedError> {
@@ -173,13 +180,17 @@ impl Node {
     fn write_files(
         &self,
         options: &KafkaOptions,
-        voters: &[(i32, SocketAddr)],
+        nodes: &[Self],
         routes: &[Route],
+        links: &Links,
     ) -> Result<(), TestbedError> {
         let node = usize::try_from(self.id).expect("ids are positive");
+        let controller = |of: &Self| links.to_controller(self.id, of.id).unwrap_or_else(|| of.controller.address());
+        let voters: Vec<(i32, SocketAddr)> = nodes.iter().map(|node| (node.id, controller(node))).collect();
         let listeners = self.ports.iter().map(|(listener, port)| {
             let told = match listener {
                 Listener::Route(index) => routes[*index].proxy(node).address(),
+                Listener::Node(from) => links.to_broker(*from, self.id).unwrap_or_else(|| port.address()),
                 Listener::Plain | Listener::Tls | Listener::Scram | Listener::ScramTls => port.address(),
             };
             (*listener, port.address(), told)
@@ -193,7 +204,7 @@ impl Node {
         }
         let pem = options.tls.as_ref().map(|_| (keystore.as_path(), truststore.as_path()));
         let data = self.data();
-        let view = NodeView { id: self.id, voters, listeners: &listeners, data: &data, pem };
+        let view = NodeView { id: self.id, voters: &voters, listeners: &listeners, data: &data, pem };
         cache::write(&self.properties(), &properties::render(&view, options))
     }
 

@@ -18,6 +18,8 @@ pub enum Listener {
     ScramTls,
     /// Plain, with a proxy of its own in front of each broker, counted from 0; see [`KafkaOptions::routes`].
     Route(usize),
+    /// Plain, for the broker with this `node.id`; see [`KafkaOptions::links`].
+    Node(i32),
 }
 
 /// How many brokers, which listeners and settings.
@@ -27,6 +29,7 @@ pub struct KafkaOptions {
     pub(super) is_for_load: bool,
     pub(super) properties: Vec<(String, String)>,
     pub(super) route_count: usize,
+    pub(super) has_links: bool,
     pub(super) tls: Option<Tls>,
     pub(super) users: Vec<User>,
 }
@@ -48,7 +51,15 @@ impl KafkaOptions {
     /// One broker: every topic has one replica.
     #[must_use]
     pub fn one() -> Self {
-        Self { node_count: 1, is_for_load: false, properties: Vec::new(), route_count: 0, tls: None, users: Vec::new() }
+        Self {
+            node_count: 1,
+            is_for_load: false,
+            properties: Vec::new(),
+            route_count: 0,
+            has_links: false,
+            tls: None,
+            users: Vec::new(),
+        }
     }
 
     /// Three brokers: topics have three replicas by default, two of which must have a record before it is acknowledged.
@@ -81,6 +92,12 @@ impl KafkaOptions {
         Self { route_count: count, ..self }
     }
 
+    /// Puts proxies between brokers, so that one can be cut off from the others; see [`super::KafkaCluster::cut_off`].
+    #[must_use]
+    pub fn links(self) -> Self {
+        Self { has_links: true, ..self }
+    }
+
     /// Adds a TLS listener with this certificate.
     #[must_use]
     pub fn tls(self, issued: &Issued) -> Self {
@@ -108,8 +125,9 @@ impl KafkaOptions {
 
     /// Whether any Kafka would do.
     pub(super) fn is_plain(&self) -> bool {
-        let Self { node_count, is_for_load: _, properties, route_count, tls, users } = self;
-        *node_count == 1 && properties.is_empty() && *route_count == 0 && tls.is_none() && users.is_empty()
+        let Self { node_count, is_for_load: _, properties, route_count, has_links, tls, users } = self;
+        let has_ways = *route_count > 0 || *has_links;
+        *node_count == 1 && properties.is_empty() && !has_ways && tls.is_none() && users.is_empty()
     }
 
     /// All listeners, the plain one first.
@@ -125,6 +143,9 @@ impl KafkaOptions {
             }
         }
         listeners.extend((0..self.route_count).map(Listener::Route));
+        if self.has_links {
+            listeners.extend((1..=self.node_count).map(Listener::Node));
+        }
         listeners
     }
 

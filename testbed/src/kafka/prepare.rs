@@ -162,7 +162,7 @@ fn java_key(java: &Path) -> Result<String, TestbedError> {
 /// Runs one broker that writes down which classes it loaded.
 fn train(prepared: &Prepared, archive: &Path) -> Result<(), TestbedError> {
     let directory = Directory::new()?;
-    let (nodes, _) = node::lay_out(prepared, &KafkaOptions::one(), directory.path())?;
+    let (nodes, ..) = node::lay_out(prepared, &KafkaOptions::one(), directory.path())?;
     let [node] = nodes.as_slice() else { panic!("one broker was asked for") };
     node.spawn_with(&[&flag("-XX:ArchiveClassesAtExit=", archive).to_string_lossy()])?;
     node.wait_until_it_knows(&[node.id()].into())?;

@@ -69,7 +69,7 @@ replica.lag.time.max.ms=3000
 /// One node as its properties see it.
 pub(super) struct NodeView<'a> {
     pub(super) id: i32,
-    /// Ids of all nodes with the addresses of their controllers.
+    /// Ids of all nodes with the addresses of their controllers, as this node finds them.
     pub(super) voters: &'a [(i32, SocketAddr)],
     /// Where each listener listens, and which address it tells to clients.
     pub(super) listeners: &'a [(Listener, SocketAddr, SocketAddr)],
@@ -95,6 +95,9 @@ pub(super) fn render(node: &NodeView<'_>, options: &KafkaOptions) -> String {
     ];
     lines.push(COMMON.to_owned());
     lines.push(if options.node_count == 1 { ONE } else { THREE }.to_owned());
+    if options.has_links {
+        lines.push(format!("inter.broker.listener.name={}", name(Listener::Node(node.id))));
+    }
     if let Some((keystore, truststore)) = node.pem {
         lines.extend(tls(keystore, truststore, options.tls.as_ref().is_some_and(|tls| tls.is_mutual)));
     }
@@ -126,12 +129,13 @@ fn name(listener: Listener) -> String {
         Listener::Scram => "SCRAM".to_owned(),
         Listener::ScramTls => "SCRAMTLS".to_owned(),
         Listener::Route(index) => format!("ROUTE{index}"),
+        Listener::Node(id) => format!("NODE{id}"),
     }
 }
 
 fn protocol(listener: Listener) -> &'static str {
     match listener {
-        Listener::Plain | Listener::Route(_) => "PLAINTEXT",
+        Listener::Plain | Listener::Route(_) | Listener::Node(_) => "PLAINTEXT",
         Listener::Tls => "SSL",
         Listener::Scram => "SASL_PLAINTEXT",
         Listener::ScramTls => "SASL_SSL",

@@ -35,6 +35,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pnyx-testbed", &[]),
+    ("pnyx-bench-support", &["pnyx-core"]),
     ("xtask", &["pnyx-testbed"]),
 ];
 

@@ -4,6 +4,7 @@
 
 mod append_times;
 mod entry;
+mod failure;
 mod group;
 mod keys;
 mod lock;
@@ -19,27 +20,29 @@ mod writer;
 use std::{
     fmt,
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
 
 use fjall::{Database, Keyspace, PersistMode};
-use tokio::{sync::oneshot, task};
+use tokio::sync::oneshot;
 
 use self::{
     append_times::AppendTimes,
+    failure::Failure,
     group::Groups,
     lock::DirectoryLock,
     metrics::LogMetrics,
     queue::{Append, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX, Queue},
     topics::{TopicState, Topics},
 };
-use super::{AppendError, AppendTo, Appended, LogError, LogIdentity, OpenError, RECORD_BYTES_MAX, Topic};
-use crate::{clock, telemetry::Metrics};
+use super::{AppendError, AppendTo, Appended, BackendError, LogError, LogIdentity, OpenError, RECORD_BYTES_MAX, Topic};
+use crate::{
+    blocking::{RuntimeEnded, blocking},
+    clock,
+    telemetry::Metrics,
+};
 
 pub use group::EmbeddedConsumer;
 pub use member::EmbeddedMember;
@@ -59,7 +62,7 @@ struct Shared {
     groups: Groups,
     /// Held while topics change, so that two changes do not cross.
     changing_topics: Mutex<()>,
-    failed: AtomicBool,
+    failure: Failure,
     append_times: AppendTimes,
     metrics: LogMetrics,
     records: Keyspace,
@@ -102,7 +105,8 @@ impl EmbeddedLog {
             return Ok(());
         }
         let (shared, topic) = (self.shared().clone(), topic.clone());
-        blocking(move || set_partitions(&shared, &topic, partitions)).await
+        let setting = blocking(move || set_partitions(&shared, &topic, partitions));
+        setting.await.unwrap_or_else(|RuntimeEnded| Err(LogError::Closed))
     }
 
     /// See [`super::Log::grow_topic`].
@@ -175,7 +179,12 @@ impl EmbeddedLog {
 
     /// See [`super::Log::is_writable`].
     pub fn is_writable(&self) -> bool {
-        !self.shared().failed.load(Ordering::Relaxed) && !self.shared().queue.is_closed()
+        self.shared().failure.cause().is_none() && !self.shared().queue.is_closed()
+    }
+
+    /// Why nothing can be written any more: what failed first.
+    pub fn failure(&self) -> Option<BackendError> {
+        self.shared().failure.cause().cloned()
     }
 
     /// See [`super::Log::clock_ahead`].
@@ -199,7 +208,7 @@ impl EmbeddedLog {
     pub async fn close(&self) {
         let handle = self.handle.clone();
         // Only a runtime that is going down refuses blocking work; then the last handle's drop closes the log.
-        let _ = task::spawn_blocking(move || handle.stop()).await;
+        let _ = blocking(move || handle.stop()).await;
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -275,7 +284,7 @@ fn set_partitions(shared: &Shared, topic: &Topic, partitions: u32) -> Result<(),
     let number = existing.as_ref().map_or_else(|| shared.topics.next_number(), |state| state.number);
     let mut batch = shared.db.batch().durability(Some(PersistMode::SyncData));
     batch.insert(&shared.meta, keys::topic_key(topic.name()), keys::topic_value(number, partitions));
-    batch.commit().map_err(|source| LogError::Topics { topic: topic.clone(), source: Arc::new(source) })?;
+    batch.commit().map_err(|source| LogError::Topics { topic: topic.clone(), source: shared.failure.note(source) })?;
     match existing {
         Some(state) => state.grow(partitions),
         None => {
@@ -284,15 +293,4 @@ fn set_partitions(shared: &Shared, topic: &Topic, partitions: u32) -> Result<(),
         }
     }
     Ok(())
-}
-
-async fn blocking(work: impl FnOnce() -> Result<(), LogError> + Send + 'static) -> Result<(), LogError> {
-    match task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down and runs no more blocking work.
-            Err(_) => Err(LogError::Closed),
-        },
-    }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 
@@ -14,6 +14,7 @@ use super::{
     Shared,
     append_times::AppendTimes,
     entry::Entry,
+    failure::Failure,
     group::Groups,
     keys::{self, CommitKey},
     lock::DirectoryLock,
@@ -61,7 +62,7 @@ pub(super) fn open(dir: &Path) -> Result<(Arc<Shared>, JoinHandle<()>), OpenErro
         topics: next.topics,
         groups,
         changing_topics: Mutex::new(()),
-        failed: AtomicBool::new(false),
+        failure: Failure::default(),
         append_times: AppendTimes::continuing(next.newest, clock::now()),
         metrics: LogMetrics::new(),
         records: storage.records,

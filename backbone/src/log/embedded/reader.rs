@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::watch, task};
+use tokio::sync::watch;
 
 use super::{
     Shared,
@@ -10,7 +10,10 @@ use super::{
     keys,
     topics::{PartitionState, TopicState},
 };
-use crate::log::{LogError, LogRecord};
+use crate::{
+    blocking::{RuntimeEnded, blocking},
+    log::{LogError, LogRecord},
+};
 
 /// A read that reaches this close to the end runs where it was called: so few and so new records lie in the memtable,
 /// which costs less than handing the read to another thread and waking up again. Older ones may need the disk and
@@ -97,15 +100,8 @@ pub(super) async fn read(
         return read_blocking(shared, topic, partition, from, end, bounds);
     }
     let (shared, topic) = (shared.clone(), topic.clone());
-    let reading = task::spawn_blocking(move || read_blocking(&shared, &topic, partition, from, end, bounds));
-    match reading.await {
-        Ok(records) => records,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down and runs no more blocking work.
-            Err(_) => Err(LogError::Closed),
-        },
-    }
+    let reading = blocking(move || read_blocking(&shared, &topic, partition, from, end, bounds));
+    reading.await.unwrap_or_else(|RuntimeEnded| Err(LogError::Closed))
 }
 
 fn read_blocking(

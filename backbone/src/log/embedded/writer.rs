@@ -2,12 +2,7 @@
 //!
 //! Group commit without a timer: while one write is being synced the next one gathers in the queue.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
-    thread,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, thread, time::Instant};
 
 use fjall::{OwnedWriteBatch, PersistMode};
 use pnyx_core::{id::Place, time::TimestampMs};
@@ -16,6 +11,7 @@ use tracing::error;
 use super::{
     Shared,
     entry::EntryBuilder,
+    failure::WriterPanicked,
     keys,
     mark::Mark,
     queue::{Append, Work},
@@ -23,7 +19,7 @@ use super::{
 };
 use crate::{
     clock,
-    log::{AppendError, Appended, BackendError},
+    log::{AppendError, Appended},
 };
 
 /// The writer's state.
@@ -55,7 +51,9 @@ impl Writer {
             self.write(work);
         }
         // What only lies in the operating system's cache are committed offsets.
-        if let Err(source) = self.shared.db.persist(PersistMode::SyncData) {
+        if let Err(source) = self.shared.db.persist(PersistMode::SyncData)
+            && self.shared.failure.cause().is_none()
+        {
             error!(error = %source, "cannot sync the log while closing it");
         }
     }
@@ -94,7 +92,7 @@ impl Writer {
                     let _ = done.send(Ok(appended));
                 }
             }
-            Err(source) => self.fail(Arc::new(source), waiting),
+            Err(source) => self.fail(source, waiting),
         }
     }
 
@@ -137,12 +135,8 @@ impl Writer {
         }
     }
 
-    /// After a failed write the engine refuses all others, because what the disk then holds is unknown until the files
-    /// are read again; so the process must be started anew, and until then nothing is acknowledged.
-    fn fail<T>(&self, source: BackendError, waiting: Vec<(tokio::sync::oneshot::Sender<Result<T, AppendError>>, T)>) {
-        if !self.shared.failed.swap(true, Ordering::Relaxed) {
-            error!(error = %source, "the log could not be written: no ballot is accepted until a restart");
-        }
+    fn fail<T>(&self, source: fjall::Error, waiting: Vec<(tokio::sync::oneshot::Sender<Result<T, AppendError>>, T)>) {
+        let source = self.shared.failure.note(source);
         self.shared.metrics.failed_writes.inc();
         for (done, _) in waiting {
             let _ = done.send(Err(AppendError::Failed { source: source.clone() }));
@@ -154,7 +148,7 @@ impl Drop for Writer {
     /// However the writer ends, nobody must wait for it any longer.
     fn drop(&mut self) {
         if thread::panicking() {
-            self.shared.failed.store(true, Ordering::Relaxed);
+            self.shared.failure.note_other(WriterPanicked);
         }
         self.shared.queue.abandon();
         for topic in self.shared.topics.all() {

@@ -47,15 +47,6 @@ impl Backlog {
     }
 }
 
-impl Reservation {
-    /// The part of one record.
-    pub(super) fn split(&mut self, bytes: usize) -> Self {
-        self.records = self.records.checked_sub(1).expect("a batch reserves room for each of its records");
-        self.bytes = self.bytes.checked_sub(bytes).expect("a batch reserves room for each of its bytes");
-        Self { backlog: self.backlog.clone(), records: 1, bytes }
-    }
-}
-
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.backlog.records.fetch_sub(self.records, Ordering::AcqRel);
@@ -76,8 +67,8 @@ mod tests {
     #[test]
     fn what_is_reserved_is_given_back_whole() {
         let backlog = Arc::new(Backlog::new(KafkaMetrics::new()));
-        let mut batch = backlog.reserve(3, 30).expect("there is room");
-        let one = batch.split(10);
+        let batch = backlog.reserve(2, 20).expect("there is room");
+        let one = backlog.reserve(1, 10).expect("there is room");
         assert!(backlog.reserve(QUEUE_RECORDS_MAX - 2, 0).is_none(), "one too many");
         assert!(backlog.reserve(QUEUE_RECORDS_MAX - 3, QUEUE_BYTES_MAX - 30).is_some());
         drop(batch);

@@ -6,6 +6,10 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 /// half the CPU of 0; below 1,000 a second it costs 1 ms of a median that is far under the budget anyway.
 pub const LINGER_DEFAULT: Duration = Duration::from_micros(500);
 
+/// Default of [`KafkaConfig::linger`] for a process that appends batches, which nobody waits for: what several of them
+/// hand over at the same time shares requests, also where a machine is so busy that handing over takes milliseconds.
+pub const LINGER_BATCHES_DEFAULT: Duration = Duration::from_millis(3);
+
 /// Default of [`KafkaConfig::replication_factor`]: one copy may be lost while another is being replaced.
 pub const REPLICATION_FACTOR_DEFAULT: u16 = 3;
 

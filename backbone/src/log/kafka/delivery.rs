@@ -24,6 +24,8 @@ use super::{
     backlog::{Backlog, Reservation},
     errors::{self, Kind},
     events::Events,
+    flights::Seat,
+    metrics::KafkaMetrics,
     settings::Settings,
     topics::Topics,
 };
@@ -50,20 +52,11 @@ pub(super) struct DeliveryState {
     newest_ms: AtomicU64,
 }
 
-/// One record on its way.
+/// One record on its way, and who waits for it.
 #[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) waiting: Waiting,
-    pub(super) queued_at: Instant,
-    /// Held until the record's fate is known.
-    pub(super) _room: Reservation,
-}
-
-/// Who waits for it.
-#[derive(Debug)]
-pub(super) enum Waiting {
+pub(super) enum Delivery {
     /// One caller for one record.
-    One(oneshot::Sender<Result<Appended, AppendError>>),
+    One(OneWaiting),
     /// A caller of many.
     Part {
         /// The whole.
@@ -73,9 +66,22 @@ pub(super) enum Waiting {
     },
 }
 
-/// A caller that waits for many records.
+/// A caller that waits for one record.
+#[derive(Debug)]
+pub(super) struct OneWaiting {
+    pub(super) done: oneshot::Sender<Result<Appended, AppendError>>,
+    /// When the caller came.
+    pub(super) queued_at: Instant,
+    /// Held until the record's fate is known.
+    pub(super) room: Reservation,
+    /// As above.
+    pub(super) seat: Seat,
+}
+
+/// A caller that waits for many records. What is counted and reserved is so once for all of them.
 #[derive(Debug)]
 pub(super) struct BatchWaiting {
+    queued_at: Instant,
     inner: Mutex<BatchInner>,
 }
 
@@ -84,19 +90,44 @@ type BatchOutcome = Result<Vec<Appended>, AppendError>;
 #[derive(Debug)]
 struct BatchInner {
     appended: Vec<Option<Appended>>,
+    /// How many of them have no place yet.
     missing: usize,
+    /// How many are on their way.
+    undelivered: usize,
     done: Option<oneshot::Sender<BatchOutcome>>,
+    /// Held until the fate of all is known, or of the last of those that were sent.
+    room: Option<Reservation>,
+    /// As above: its partitions are acknowledged one by one.
+    seat: Option<Seat>,
 }
 
 impl BatchWaiting {
-    pub(super) fn new(records: usize) -> (Arc<Self>, oneshot::Receiver<BatchOutcome>) {
+    pub(super) fn new(
+        records: usize,
+        queued_at: Instant,
+        room: Reservation,
+        seat: Seat,
+    ) -> (Arc<Self>, oneshot::Receiver<BatchOutcome>) {
         let (done, outcome) = oneshot::channel();
-        let inner = BatchInner { appended: vec![None; records], missing: records, done: Some(done) };
-        (Arc::new(Self { inner: Mutex::new(inner) }), outcome)
+        let inner = BatchInner {
+            appended: vec![None; records],
+            missing: records,
+            undelivered: records,
+            done: Some(done),
+            room: Some(room),
+            seat: Some(seat),
+        };
+        (Arc::new(Self { queued_at, inner: Mutex::new(inner) }), outcome)
     }
 
-    fn complete(&self, index: usize, outcome: Result<Appended, AppendError>) {
+    fn complete(&self, index: usize, outcome: Result<Appended, AppendError>, metrics: &KafkaMetrics) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.undelivered = inner.undelivered.saturating_sub(1);
+        if inner.undelivered == 0 {
+            // Before the caller hears of it: what it asks then no longer counts these records as waiting.
+            inner.room = None;
+            inner.seat = None;
+        }
         match outcome {
             Ok(appended) => {
                 if let Some(slot) = inner.appended.get_mut(index) {
@@ -106,6 +137,7 @@ impl BatchWaiting {
                 if inner.missing > 0 {
                     return;
                 }
+                metrics.observe_append(self.queued_at.elapsed(), inner.appended.len());
                 let all = std::mem::take(&mut inner.appended).into_iter().flatten().collect();
                 if let Some(done) = inner.done.take() {
                     // Nobody listens any more if the caller has gone away; the records stay.
@@ -122,12 +154,20 @@ impl BatchWaiting {
     }
 }
 
-impl Waiting {
-    pub(super) fn complete(self, outcome: Result<Appended, AppendError>) {
+impl Delivery {
+    fn complete(self, outcome: Result<Appended, AppendError>, metrics: &KafkaMetrics) {
         match self {
-            // As above: a caller that has gone away takes nothing back.
-            Self::One(done) => drop(done.send(outcome)),
-            Self::Part { batch, index } => batch.complete(index, outcome),
+            Self::One(OneWaiting { done, queued_at, room, seat }) => {
+                if outcome.is_ok() {
+                    metrics.observe_append(queued_at.elapsed(), 1);
+                }
+                // Those who wait for the next flight have less to do than the caller. As above: the room before the caller
+                // hears of it, who takes nothing back by having gone away.
+                drop(seat);
+                drop(room);
+                drop(done.send(outcome));
+            }
+            Self::Part { batch, index } => batch.complete(index, outcome, metrics),
         }
     }
 }
@@ -252,12 +292,8 @@ impl ProducerContext for DeliveryContext {
 
     /// Runs on the producer's own thread. Wakes whoever waits and never blocks.
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
-        let Delivery { waiting, queued_at, _room } = *delivery;
         let outcome = match result {
-            Ok(message) => {
-                self.events.metrics().observe_append(queued_at.elapsed());
-                self.state.acknowledged(message)
-            }
+            Ok(message) => self.state.acknowledged(message),
             Err((error, message)) => Err(self.state.refused(
                 error,
                 message.topic(),
@@ -266,6 +302,6 @@ impl ProducerContext for DeliveryContext {
                 &self.events,
             )),
         };
-        waiting.complete(outcome);
+        delivery.complete(outcome, self.events.metrics());
     }
 }

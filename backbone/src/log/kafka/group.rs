@@ -1,4 +1,7 @@
 //! A member of a consumer group that reads one topic and notes how far what it read is durable downstream.
+//!
+//! It reads each partition from exactly what the group has committed of it, and without a gap: what the client library
+//! leaves out must not be committed past by whoever commits what comes behind it.
 
 use std::{
     collections::BTreeMap,
@@ -6,14 +9,18 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
-    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, base_consumer::PartitionQueue},
-    error::KafkaError,
+    consumer::{
+        BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol, base_consumer::PartitionQueue,
+    },
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaRespErr,
 };
 use tokio::{sync::Notify, time::timeout};
 use tracing::{debug, warn};
@@ -22,7 +29,7 @@ use super::{
     Shared,
     errors::{self, Kind},
     events::Events,
-    queue::{Bounds, Following, Stopped, Taken},
+    queue::{Bounds, Stopped, Taken},
     serve::{self, Served},
     topics::partition_number,
 };
@@ -40,6 +47,12 @@ const COMPARE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long that question may take.
 const COMPARE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a new assignment waits to hear where the group is in its partitions.
+const ASSIGN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a member waits that joins again: the coordinator is away or has only just changed.
+const JOIN_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long a member that leaves waits for its last commits.
 const LAST_COMMITS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,14 +78,22 @@ pub(super) struct GroupState {
     notify: Arc<Notify>,
     /// Cannot be mended by waiting: given to whoever reads next.
     failure: Mutex<Option<LogError>>,
+    gaps: Arc<Gaps>,
+    /// The client could not take what it was assigned: a new one joins.
+    joins_again: AtomicBool,
     has_left: AtomicBool,
 }
+
+/// What members of this process last found missing, by group and partition: the offset that should have come, and the one
+/// that came instead. Outlives a member, so that the next one knows what is missing for the second time. Two numbers for
+/// each damaged partition.
+pub(super) type Gaps = Mutex<BTreeMap<(String, u32), (u64, u64)>>;
 
 /// A partition that is this member's.
 struct Owned {
     queue: PartitionQueue<GroupContext>,
-    /// The offset that comes next, once one was read.
-    next: Option<u64>,
+    /// The offset that comes next; at first the group's committed one.
+    next: u64,
     /// Below this the group needs nothing, says whoever reads.
     wanted: u64,
     /// The brokers have this.
@@ -89,6 +110,8 @@ impl KafkaConsumer {
             owned: Mutex::default(),
             notify: Arc::new(Notify::new()),
             failure: Mutex::default(),
+            gaps: shared.gaps.clone(),
+            joins_again: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
         });
         serve::spawn(shared, state.clone(), "kafka-group")
@@ -146,7 +169,7 @@ impl GroupState {
         for partition in after.chain(up_to).collect::<Vec<_>>() {
             let Some(owned) = all_owned.get_mut(&partition) else { continue };
             let mut taken = Taken::default();
-            match taken.fill(&owned.queue, Following::WhateverIsFirst(&mut owned.next), bounds) {
+            match taken.fill(&owned.queue, &mut owned.next, bounds) {
                 Stopped::Full | Stopped::Empty => {}
                 Stopped::Error(error) => self.note_error(&error),
                 Stopped::Gap { found } => self.note_gap(partition, owned.next, found),
@@ -160,11 +183,22 @@ impl GroupState {
 
     /// Records are missing between two that came: the library leaves out a batch that it cannot read. Whoever reads hears
     /// of it, joins again and is given the partition from its committed offset on, so that nothing behind the gap is
-    /// committed before what is in it.
-    fn note_gap(&self, partition: u32, next: Option<u64>, found: u64) {
-        warn!(group = self.group_id, partition, next, found, "records were left out; the partition is read again");
-        let source = errors::problem("records were left out");
-        *lock(&self.failure) = Some(LogError::Unavailable { topic: self.topic.clone(), source });
+    /// committed before what is in it. If the same is missing again, it is lost.
+    fn note_gap(&self, partition: u32, next: u64, found: u64) {
+        let before = lock(&self.gaps).insert((self.group_id.clone(), partition), (next, found));
+        let failure = if before == Some((next, found)) {
+            LogError::Damaged { topic: self.topic.clone(), partition, offset: next }
+        } else {
+            warn!(group = self.group_id, partition, next, found, "records were left out; the partition is read again");
+            let source = errors::problem("records were left out");
+            LogError::Unavailable { topic: self.topic.clone(), source }
+        };
+        self.fail(failure);
+    }
+
+    /// Whoever reads next is given this.
+    fn fail(&self, failure: LogError) {
+        *lock(&self.failure) = Some(failure);
         self.notify.notify_one();
     }
 
@@ -172,8 +206,7 @@ impl GroupState {
     fn note_error(&self, error: &KafkaError) {
         match errors::kind(error) {
             Kind::NotAllowed | Kind::Fatal => {
-                *lock(&self.failure) = Some(errors::reading(&self.topic, error));
-                self.notify.notify_one();
+                self.fail(errors::reading(&self.topic, error));
             }
             // The topic may be about to be made.
             Kind::Unknown | Kind::Transient | Kind::TooLarge | Kind::QueueFull => {}
@@ -265,7 +298,7 @@ impl Served for GroupState {
     fn serve(&self, consumer: &Arc<BaseConsumer<GroupContext>>, poll: Duration, is_to_end: &dyn Fn() -> bool) {
         let mut commit_at = Instant::now();
         let mut compare_at = Instant::now() + COMPARE_INTERVAL;
-        while !is_to_end() && !self.has_left() {
+        while !is_to_end() && !self.has_left() && !self.joins_again.load(Ordering::Acquire) {
             if let Some(Err(error)) = consumer.poll(poll) {
                 self.note_error(&error);
             }
@@ -284,6 +317,9 @@ impl Served for GroupState {
             drop(consumer.poll(poll));
         }
         lock(&self.owned).clear();
+        if self.joins_again.swap(false, Ordering::AcqRel) {
+            thread::sleep(JOIN_AGAIN);
+        }
     }
 
     fn has_left(&self) -> bool {
@@ -292,8 +328,7 @@ impl Served for GroupState {
 
     fn failed(&self, error: &errors::KafkaOpenError) {
         let source = errors::problem(crate::telemetry::chain(error));
-        *lock(&self.failure) = Some(LogError::Read { topic: self.topic.clone(), source });
-        self.notify.notify_one();
+        self.fail(LogError::Read { topic: self.topic.clone(), source });
     }
 }
 
@@ -340,39 +375,75 @@ impl ClientContext for GroupContext {
 }
 
 impl ConsumerContext for GroupContext {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    /// Takes partitions from where the group is, and says so, instead of letting the library find out: only then is it
+    /// known which record must come first.
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
         self.events.metrics().rebalanced(&self.state.group_id);
-        match rebalance {
-            Rebalance::Assign(list) => self.assign(list),
-            Rebalance::Revoke(list) => {
-                let mut owned = lock(&self.state.owned);
-                for element in list.elements_for_topic(&self.state.name) {
-                    if let Ok(partition) = u32::try_from(element.partition()) {
-                        owned.remove(&partition);
-                    }
+        let is_cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(consumer, list, is_cooperative)
+        } else {
+            let mut owned = lock(&self.state.owned);
+            for element in list.elements_for_topic(&self.state.name) {
+                if let Ok(partition) = u32::try_from(element.partition()) {
+                    owned.remove(&partition);
                 }
             }
-            Rebalance::Error(error) => warn!(group = self.state.group_id, %error, "a rebalance failed"),
+            drop(owned);
+            if is_cooperative { consumer.incremental_unassign(list) } else { consumer.unassign() }
+        };
+        if let Err(error) = done {
+            warn!(group = self.state.group_id, %error, "a rebalance failed; the group is joined again");
+            self.state.joins_again.store(true, Ordering::Release);
         }
     }
 }
 
 impl GroupContext {
     /// Splits the queues off before anything is fetched into them.
-    fn assign(&self, list: &TopicPartitionList) {
-        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else { return };
-        for element in list.elements_for_topic(&self.state.name) {
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &mut TopicPartitionList,
+        is_cooperative: bool,
+    ) -> KafkaResult<()> {
+        let positions = committed(consumer, list);
+        if let Ok(positions) = &positions {
+            self.own(positions, list)?;
+        }
+        // Also where that is not known, because the library waits for an answer. Nothing is read then: a new client joins.
+        if is_cooperative {
+            consumer.incremental_assign(list)?
+        } else {
+            consumer.assign(list)?
+        }
+        positions.map(drop)
+    }
+
+    /// Makes these partitions this member's, from their committed offsets on.
+    fn own(&self, positions: &TopicPartitionList, list: &mut TopicPartitionList) -> KafkaResult<()> {
+        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else { return Err(KafkaError::Canceled) };
+        for element in positions.elements_for_topic(&self.state.name) {
             let Ok(partition) = u32::try_from(element.partition()) else { continue };
-            let Some(mut queue) = consumer.split_partition_queue(&self.state.name, element.partition()) else {
-                warn!(group = self.state.group_id, partition, "an assigned partition has no queue");
-                continue;
-            };
+            let next = committed_offset(element.offset());
+            let first = Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX));
+            list.set_partition_offset(&self.state.name, element.partition(), first)?;
+            let queue = consumer.split_partition_queue(&self.state.name, element.partition());
+            let mut queue = queue.ok_or(KafkaError::Canceled)?;
             let notify = self.state.notify.clone();
             queue.set_nonempty_callback(move || notify.notify_one());
-            lock(&self.state.owned).insert(partition, Owned { queue, next: None, wanted: 0, committed: 0 });
+            lock(&self.state.owned).insert(partition, Owned { queue, next, wanted: next, committed: next });
         }
         debug!(group = self.state.group_id, partitions = list.count(), "partitions were assigned");
+        Ok(())
     }
+}
+
+/// Where the group is in these partitions.
+fn committed(consumer: &BaseConsumer<GroupContext>, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+    let positions = consumer.committed_offsets(list.clone(), ASSIGN_TIMEOUT)?;
+    positions.elements().iter().try_for_each(|element| element.error())?;
+    Ok(positions)
 }
 
 /// The committed offset; a group that has committed nothing begins at 0.

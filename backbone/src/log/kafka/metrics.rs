@@ -86,7 +86,7 @@ impl KafkaMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "log_append_seconds",
-            "Time from an append to its acknowledgement by the brokers, one observation a record",
+            "Time from an append, of one record or of a batch, to its acknowledgement by the brokers",
             self.append_seconds.clone(),
         );
         registry.register("log_records", "Records appended to the log", self.records.clone());
@@ -132,9 +132,10 @@ impl KafkaMetrics {
         );
     }
 
-    pub(super) fn observe_append(&self, took: Duration) {
+    /// One append of so many records.
+    pub(super) fn observe_append(&self, took: Duration, records: usize) {
         self.append_seconds.observe(took.as_secs_f64());
-        self.records.inc();
+        self.records.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
     }
 
     pub(super) fn append_failed(&self, kind: Kind) {

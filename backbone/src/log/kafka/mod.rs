@@ -2,7 +2,10 @@
 //! (docs/decisions/0008-kafka.md).
 //!
 //! One process holds one producer, one client for all its readers, one for questions about topics, and one for each
-//! consumer group it is a member of. Everything of the client library that blocks runs on threads of its own or on the
+//! consumer group it is a member of or asks about. So a live proposal costs a verifier two clients, its member of the
+//! group and the one that asks how far the group is, a tally that one alone, and an edge none. A client is a handful of
+//! threads that mostly sleep (its own and one a broker, and ours) and as many connections; the one that asks is kept as
+//! long as somebody asks. Everything of the client library that blocks runs on threads of its own or on the
 //! runtime's blocking pool, with a time-out.
 
 mod admin;
@@ -12,11 +15,13 @@ mod delivery;
 mod deny;
 mod errors;
 mod events;
+mod flights;
 mod group;
 mod hub;
 mod member;
 mod metrics;
 mod open;
+mod pace;
 mod producer;
 mod queue;
 mod reader;
@@ -35,7 +40,8 @@ use super::{AppendError, AppendTo, Appended, LogError, LogIdentity, OpenError, T
 use crate::telemetry::Metrics;
 
 pub use config::{
-    CLIENT_ID_DEFAULT, GroupProtocol, KafkaConfig, KafkaSasl, KafkaTls, KafkaTlsClient, KafkaUsername, LINGER_DEFAULT,
+    CLIENT_ID_DEFAULT, GroupProtocol, KafkaConfig, KafkaSasl, KafkaTls, KafkaTlsClient, KafkaUsername, LINGER_BATCHES_DEFAULT,
+    LINGER_DEFAULT,
     MIN_INSYNC_REPLICAS_DEFAULT, REPLICATION_FACTOR_DEFAULT, SaslMechanism, TOPIC_PREFIX_DEFAULT,
 };
 pub use errors::{KafkaConfigError, KafkaOpenError};

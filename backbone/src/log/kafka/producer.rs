@@ -21,15 +21,17 @@ use tracing::{info, warn};
 
 use super::{
     backlog::{QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX, Reservation},
-    delivery::{BatchWaiting, Delivery, DeliveryContext, DeliveryState, Waiting},
+    delivery::{BatchWaiting, Delivery, DeliveryContext, DeliveryState, OneWaiting},
     errors::{self, KafkaOpenError, Kind},
     events::Events,
+    flights::{Flights, Freight},
+    pace::Pace,
     settings::MESSAGE_TIMEOUT,
     topics::{KnownTopic, partition_number},
 };
 use crate::log::{AppendError, AppendTo, Appended, RECORD_BYTES_MAX};
 
-/// How long the poll thread waits for events at once; only bounds how soon it notices that it is to end.
+/// How long the poll thread waits for events at once: how soon it notices that it is to end, or that a flight is overdue.
 const POLL: Duration = Duration::from_millis(100);
 
 /// A record's time-out and a little: then everything that was sent is either acknowledged or given up.
@@ -55,6 +57,9 @@ pub(super) struct Producer {
     slot: RwLock<Option<Client>>,
     state: Arc<DeliveryState>,
     events: Events,
+    flights: Arc<Flights>,
+    /// Of batches; a single record has somebody waiting for it.
+    pace: Pace,
 }
 
 /// One client of the library with the thread that serves it.
@@ -67,8 +72,9 @@ struct Client {
 impl Producer {
     /// Begins to make the first client. It is warm once [`Self::wait_warm`] says so.
     pub(super) fn start(state: Arc<DeliveryState>, events: Events) -> Result<Self, KafkaOpenError> {
-        let first = Client::start(&state, &events)?;
-        Ok(Self { slot: RwLock::new(Some(first)), state, events })
+        let flights = Flights::new(state.settings.config().linger);
+        let first = Client::start(&state, &events, &flights)?;
+        Ok(Self { slot: RwLock::new(Some(first)), state, events, flights, pace: Pace::new() })
     }
 
     /// Blocks until the brokers have given the producer its number.
@@ -93,7 +99,7 @@ impl Producer {
         if self.has_failed() {
             self.state.producer_failed();
         }
-        let next = match Client::start(&self.state, &self.events) {
+        let next = match Client::start(&self.state, &self.events, &self.flights) {
             Ok(next) => next,
             Err(error) => {
                 warn!(
@@ -150,9 +156,11 @@ impl Producer {
             AppendTo::Any => None,
             AppendTo::Partition(partition) => Some(partition),
         };
+        let queued_at = Instant::now();
+        let seat = self.flights.board(Freight::Record).await;
         let (done, appended) = oneshot::channel();
-        let delivery = Box::new(Delivery { waiting: Waiting::One(done), queued_at: Instant::now(), _room: room });
-        self.send(topic, partition, value, delivery).await?;
+        let waiting = OneWaiting { done, queued_at, room, seat };
+        self.send(topic, partition, value, Box::new(Delivery::One(waiting))).await?;
         appended.await.map_err(|_| AppendError::Closed)?
     }
 
@@ -170,17 +178,20 @@ impl Producer {
         if bytes > QUEUE_BYTES_MAX || records.len() > QUEUE_RECORDS_MAX {
             return Err(AppendError::TooLarge { bytes, bytes_max: QUEUE_BYTES_MAX });
         }
-        let mut room = self.reserve(records.len(), bytes)?;
-        let (batch, outcome) = BatchWaiting::new(records.len());
+        let room = self.reserve(records.len(), bytes)?;
         let queued_at = Instant::now();
+        self.pace.departure(records.len()).await;
+        let seat = self.flights.board(Freight::Batch).await;
+        let (batch, outcome) = BatchWaiting::new(records.len(), queued_at, room, seat);
         for (index, (partition, value)) in records.iter().enumerate() {
-            let waiting = Waiting::Part { batch: batch.clone(), index };
-            let delivery = Box::new(Delivery { waiting, queued_at, _room: room.split(value.len()) });
+            let delivery = Box::new(Delivery::Part { batch: batch.clone(), index });
             self.send(topic, Some(*partition), value, delivery).await?;
             if index % RECORDS_A_TURN == RECORDS_A_TURN - 1 {
                 task::yield_now().await;
             }
         }
+        // From here on those that are on their way hold it, and with it its room.
+        drop(batch);
         outcome.await.map_err(|_| AppendError::Closed)?
     }
 
@@ -238,15 +249,15 @@ impl fmt::Debug for Producer {
 }
 
 impl Client {
-    fn start(state: &Arc<DeliveryState>, events: &Events) -> Result<Self, KafkaOpenError> {
+    fn start(state: &Arc<DeliveryState>, events: &Events, flights: &Arc<Flights>) -> Result<Self, KafkaOpenError> {
         let settings = state.settings.producer()?;
         let context = DeliveryContext::new(events.clone(), state.clone());
         let producer = BaseProducer::from_config_and_context(&settings, context)
             .map_err(|error| KafkaOpenError::Client { problem: errors::words(&error) })?;
         let producer = Arc::new(producer);
         let ending = Arc::new(AtomicBool::new(false));
-        let thread =
-            poll_thread(producer.clone(), ending.clone()).map_err(|source| KafkaOpenError::Thread { source })?;
+        let thread = poll_thread(producer.clone(), flights.clone(), ending.clone())
+            .map_err(|source| KafkaOpenError::Thread { source })?;
         Ok(Self { producer, ending, thread })
     }
 
@@ -270,11 +281,16 @@ impl Client {
 }
 
 /// Serves a producer's events until it is to end and has nothing left, then drops it.
-fn poll_thread(producer: Arc<BaseProducer<DeliveryContext>>, ending: Arc<AtomicBool>) -> io::Result<JoinHandle<()>> {
+fn poll_thread(
+    producer: Arc<BaseProducer<DeliveryContext>>,
+    flights: Arc<Flights>,
+    ending: Arc<AtomicBool>,
+) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("kafka-producer".to_owned()).spawn(move || {
         let mut ending_since = None;
         loop {
             producer.poll(POLL);
+            flights.hurry();
             if ending.load(Ordering::Acquire) {
                 let since = *ending_since.get_or_insert_with(Instant::now);
                 if producer.in_flight_count() == 0 || since.elapsed() >= FLUSH_TIMEOUT {

@@ -41,37 +41,18 @@ pub(super) enum Stopped {
     Error(KafkaError),
 }
 
-/// Which offset must come next.
-#[derive(Debug)]
-pub(super) enum Following<'a> {
-    /// This one.
-    Offset(&'a mut u64),
-    /// Whichever comes first, and then the one after it.
-    WhateverIsFirst(&'a mut Option<u64>),
-}
-
-impl Following<'_> {
-    /// What must come next, now that `found` has come.
-    fn next(&mut self, found: u64) -> &mut u64 {
-        match self {
-            Self::Offset(next) => next,
-            Self::WhateverIsFirst(next) => next.get_or_insert(found),
-        }
-    }
-}
-
 impl Taken {
     /// At least one record is taken, or whoever asked with a bound of 0 would ask for ever.
     pub(super) const fn is_full(&self, bounds: Bounds) -> bool {
         !self.records.is_empty() && (self.records.len() >= bounds.records_max || self.bytes >= bounds.bytes_max)
     }
 
-    /// Takes what the queue holds. Of the offset that comes next, records below it are left out and one above it stops; it
-    /// moves along.
+    /// Takes what the queue holds from the offset `next` on, which moves along: records below it are left out, and one
+    /// above it stops.
     pub(super) fn fill<C: ConsumerContext>(
         &mut self,
         queue: &PartitionQueue<C>,
-        mut following: Following<'_>,
+        next: &mut u64,
         bounds: Bounds,
     ) -> Stopped {
         while !self.is_full(bounds) {
@@ -80,7 +61,6 @@ impl Taken {
                 Some(Err(error)) => return Stopped::Error(error),
                 Some(Ok(message)) => {
                     let record = record_of(&message);
-                    let next = following.next(record.offset);
                     if record.offset < *next {
                         continue;
                     }

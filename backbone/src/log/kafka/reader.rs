@@ -9,7 +9,7 @@ use super::{
     Shared,
     errors::{self, Kind},
     hub::Attachment,
-    queue::{Bounds, Following, Stopped, Taken},
+    queue::{Bounds, Stopped, Taken},
     topics::Extent,
 };
 use crate::log::{LogError, LogRecord, Topic};
@@ -43,7 +43,7 @@ pub struct KafkaReader {
     /// Records were read: from then on an end below the position means that records are lost.
     has_read: bool,
     lost_since: Option<Instant>,
-    /// The offset that was found instead of the next one. If it is found again, there is nothing between.
+    /// The offset that was found instead of the next one. Found again by another fetch, what is between is lost.
     gap: Option<u64>,
 }
 
@@ -63,8 +63,7 @@ impl KafkaReader {
         }
     }
 
-    /// The offset from which the next record comes: one above the last. The cluster may leave offsets out in theory, so
-    /// the next record's own may be larger.
+    /// The offset of the record that comes next: one above the last.
     pub const fn position(&self) -> u64 {
         self.position
     }
@@ -126,7 +125,7 @@ impl KafkaReader {
         }
         let Some(attachment) = &self.attachment else { return Ok(()) };
         let before = self.next;
-        let stopped = self.taken.fill(attachment.queue(), Following::Offset(&mut self.next), bounds);
+        let stopped = self.taken.fill(attachment.queue(), &mut self.next, bounds);
         if self.next > before {
             self.has_read = true;
             self.gap = None;
@@ -136,9 +135,10 @@ impl KafkaReader {
             Stopped::Gap { found } => {
                 self.attachment = None;
                 if self.gap == Some(found) {
-                    warn!(topic = %self.topic, self.partition, from = self.next, to = found, "the cluster leaves offsets out");
-                    self.next = found;
+                    return Err(self.damaged());
                 }
+                // The library leaves out a batch that it cannot read. It may have been damaged on its way.
+                warn!(topic = %self.topic, self.partition, from = self.next, to = found, "records were left out; read again");
                 self.gap = Some(found);
                 Ok(())
             }
@@ -161,13 +161,12 @@ impl KafkaReader {
     /// `false` if there is nothing to attach to yet: the partition ends below the position.
     async fn attach(&mut self) -> Result<bool, LogError> {
         let Extent { first, end } = self.extent().await?;
-        let damaged = LogError::Damaged { topic: self.topic.clone(), partition: self.partition, offset: self.next };
         if self.next < first {
-            return Err(damaged);
+            return Err(self.damaged());
         }
         if self.next > end {
             let since = *self.lost_since.get_or_insert_with(Instant::now);
-            return if self.has_read && since.elapsed() >= LOST_AFTER { Err(damaged) } else { Ok(false) };
+            return if self.has_read && since.elapsed() >= LOST_AFTER { Err(self.damaged()) } else { Ok(false) };
         }
         self.lost_since = None;
         let (shared, topic, partition, next) = (self.shared.clone(), self.topic.clone(), self.partition, self.next);
@@ -179,6 +178,10 @@ impl KafkaReader {
             })
             .await?;
         Ok(self.attachment.is_some())
+    }
+
+    fn damaged(&self) -> LogError {
+        LogError::Damaged { topic: self.topic.clone(), partition: self.partition, offset: self.next }
     }
 
     async fn extent(&self) -> Result<Extent, LogError> {

@@ -1,6 +1,7 @@
 //! What the log's handle, its readers, its members and its threads share.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
@@ -20,7 +21,7 @@ use tokio::{sync::watch, task};
 use super::{
     errors,
     events::Events,
-    group::committed_offset,
+    group::{Gaps, committed_offset},
     hub::Hub,
     metrics::KafkaMetrics,
     producer::Producer,
@@ -29,8 +30,14 @@ use super::{
 };
 use crate::log::{LogError, LogIdentity, Topic};
 
-/// Clients that ask for a group's committed offsets: one a group, and the longest unused goes when there are more.
-const OBSERVERS_MAX: usize = 8;
+/// Clients that ask for a group's committed offsets: one a group, because the library binds a client to its group. The
+/// longest unused goes when there are more. Each costs four threads and two connections with one broker, and two threads
+/// and a connection more with each further one; whoever asks about more groups at once has too many proposals in one
+/// process.
+const OBSERVERS_MAX: usize = 256;
+
+/// A client that nobody has asked anything for so long is given up: its proposal is over.
+const OBSERVER_IDLE_MAX: Duration = Duration::from_secs(120);
 
 /// How long a question for committed offsets may take.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,12 +59,19 @@ pub(super) struct Shared {
     pub(super) question_events: Events,
     pub(super) identity: OnceLock<LogIdentity>,
     cluster: RwLock<Option<Arc<Cluster>>>,
-    /// By group, the one used last at the end.
-    observers: Mutex<Vec<(String, Arc<BaseConsumer<Events>>)>>,
+    pub(super) gaps: Arc<Gaps>,
+    /// By group.
+    observers: Mutex<BTreeMap<String, Observer>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Rises when credentials change.
     generation: AtomicU64,
     closed: watch::Sender<bool>,
+}
+
+/// A client that asks for a group's committed offsets.
+struct Observer {
+    client: Arc<BaseConsumer<Events>>,
+    used_at: Instant,
 }
 
 impl Shared {
@@ -79,6 +93,7 @@ impl Shared {
             metrics,
             identity: OnceLock::new(),
             cluster: RwLock::new(Some(Arc::new(cluster))),
+            gaps: Arc::default(),
             observers: Mutex::default(),
             threads: Mutex::default(),
             generation: AtomicU64::new(0),
@@ -181,22 +196,31 @@ impl Shared {
 
     fn observer(&self, topic: &Topic, group_id: &str) -> Result<Arc<BaseConsumer<Events>>, LogError> {
         let mut observers = lock(&self.observers);
-        let known = observers.iter().position(|(known, _)| known == group_id);
-        let observer = if let Some(index) = known {
-            observers.remove(index).1
-        } else {
-            let failed = |source| LogError::Read { topic: topic.clone(), source };
-            let config = self.settings.observer(group_id);
-            let config = config.map_err(|error| failed(errors::problem(crate::telemetry::chain(&error))))?;
-            let events = self.question_events.clone();
-            let observer = BaseConsumer::from_config_and_context(&config, events);
-            Arc::new(observer.map_err(|error| failed(errors::backend(&error)))?)
-        };
-        observers.push((group_id.to_owned(), observer.clone()));
-        let unused = (observers.len() > OBSERVERS_MAX).then(|| observers.remove(0));
+        if let Some(observer) = observers.get_mut(group_id) {
+            observer.used_at = Instant::now();
+            return Ok(observer.client.clone());
+        }
+        let failed = |source| LogError::Read { topic: topic.clone(), source };
+        let config = self.settings.observer(group_id);
+        let config = config.map_err(|error| failed(errors::problem(crate::telemetry::chain(&error))))?;
+        let client = BaseConsumer::from_config_and_context(&config, self.question_events.clone());
+        let client = Arc::new(client.map_err(|error| failed(errors::backend(&error)))?);
+        let longest_unused =
+            observers.iter().min_by_key(|(_, observer)| observer.used_at).map(|(group, _)| group.clone());
+        let unused =
+            longest_unused.filter(|_| observers.len() >= OBSERVERS_MAX).and_then(|group| observers.remove(&group));
+        observers.insert(group_id.to_owned(), Observer { client: client.clone(), used_at: Instant::now() });
         drop(observers);
+        // Ending a client takes a while.
         drop(unused);
-        Ok(observer)
+        Ok(client)
+    }
+
+    /// Ends observers that nobody needs any more.
+    fn let_observers_go(&self) {
+        let is_idle = |observer: &mut Observer| observer.used_at.elapsed() >= OBSERVER_IDLE_MAX;
+        let idle: Vec<_> = lock(&self.observers).extract_if(.., |_, observer| is_idle(observer)).collect();
+        drop(idle);
     }
 
     /// Lets the clients for questions say what they have to say, for as long as given at most.
@@ -205,7 +229,8 @@ impl Shared {
             Some(cluster) => cluster.serve(time),
             None => thread::sleep(time),
         }
-        let observers: Vec<_> = lock(&self.observers).iter().map(|(_, observer)| observer.clone()).collect();
+        self.let_observers_go();
+        let observers: Vec<_> = lock(&self.observers).values().map(|observer| observer.client.clone()).collect();
         for observer in observers {
             drop(observer.poll(Duration::ZERO));
         }
@@ -251,6 +276,7 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("identity", &self.identity)
             .field("settings", &self.settings)
+            .field("observers", &lock(&self.observers).len())
             .finish_non_exhaustive()
     }
 }

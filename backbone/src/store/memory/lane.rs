@@ -13,11 +13,15 @@ use pnyx_core::{
     tally::StandingBallot,
 };
 
-use crate::store::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, PLACE_BLOCK_WORDS, PlaceBlock};
+use crate::store::{
+    ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneStamp, LaneState, PLACE_BLOCK_WORDS, PlaceBlock,
+};
 
 /// A lane's part of the store.
 pub(super) struct LaneData {
     position: Option<LanePosition>,
+    /// Writes of the lane so far, those included that were lost.
+    writes: u64,
     totals: Totals,
     counters: LaneCounters,
     standing: BTreeMap<Voter, StandingBallot>,
@@ -46,6 +50,7 @@ impl LaneData {
     pub(super) fn new(rules: CountingRules) -> Self {
         Self {
             position: None,
+            writes: 0,
             totals: Totals::empty(rules),
             counters: LaneCounters::default(),
             standing: BTreeMap::new(),
@@ -69,6 +74,7 @@ impl LaneData {
         }
         self.note_places(places);
         self.position = Some(LanePosition { log, next_offset, below_cut });
+        self.writes += 1;
         ApplyOutcome::Applied
     }
 
@@ -78,12 +84,22 @@ impl LaneData {
             return self.fenced();
         }
         let LaneState { position, totals, counters, standing, places } = state;
-        *self = Self { position: Some(position), totals, counters, ..Self::new(self.rules) };
+        let writes = self.writes + 1;
+        *self = Self { position: Some(position), writes, totals, counters, ..Self::new(self.rules) };
         for (voter, ballot) in standing {
             self.stand(voter, ballot);
         }
         self.note_places(places);
         ApplyOutcome::Applied
+    }
+
+    /// Forgets everything but how often it was written.
+    pub(super) fn lose(&mut self) {
+        *self = Self { writes: self.writes, ..Self::new(self.rules) };
+    }
+
+    pub(super) fn stamp(&self) -> Option<LaneStamp> {
+        self.position.map(|position| LaneStamp { position, write: self.writes })
     }
 
     pub(super) const fn position(&self) -> Option<LanePosition> {

@@ -26,7 +26,7 @@ use pnyx_core::{
 use tokio::sync::watch;
 
 use self::lane::LaneData;
-use super::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, ProposalView, StoreError};
+use super::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneStamp, LaneState, ProposalView, StoreError};
 
 /// Proposals in memory. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -87,9 +87,13 @@ impl MemoryStore {
         Ok(self.proposal(proposal)?.lane(proposal, lane)?.position())
     }
 
+    pub(super) fn lane_stamps(&self, proposal: ProposalId) -> Result<Vec<Option<LaneStamp>>, StoreError> {
+        Ok(self.proposal(proposal)?.read_all().iter().map(|lane| lane.stamp()).collect())
+    }
+
     pub(super) fn drop_lane(&self, proposal: ProposalId, lane: Lane) -> Result<(), StoreError> {
         let data = self.proposal(proposal)?;
-        *data.lane_mut(proposal, lane)? = LaneData::new(data.rules);
+        data.lane_mut(proposal, lane)?.lose();
         data.note_change(ApplyOutcome::Applied);
         Ok(())
     }
@@ -98,7 +102,7 @@ impl MemoryStore {
         let proposals: Vec<_> = self.read().values().cloned().collect();
         for data in proposals {
             for lane in &data.lanes {
-                *lane.write().unwrap_or_else(PoisonError::into_inner) = LaneData::new(data.rules);
+                lane.write().unwrap_or_else(PoisonError::into_inner).lose();
             }
             data.note_change(ApplyOutcome::Applied);
         }

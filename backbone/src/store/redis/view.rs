@@ -10,8 +10,12 @@ use pnyx_core::{
     tally::StandingBallot,
 };
 
-use super::{RedisStore, Registered, ballot, keys::LaneKeys, words};
-use crate::store::{LaneCounters, LanePosition, ProposalView, StoreError};
+use super::{
+    RedisStore, Registered, ballot,
+    keys::LaneKeys,
+    words::{self, HEADER_BYTES},
+};
+use crate::store::{LaneCounters, LanePosition, LaneStamp, ProposalView, StoreError};
 
 /// A hash as it is read.
 pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -24,6 +28,21 @@ impl RedisStore {
     ) -> Result<Option<LanePosition>, StoreError> {
         let registered = self.registered(proposal)?;
         self.position_at(&registered, &registered.lane(lane)?).await
+    }
+
+    /// The heads of the lanes' strings.
+    pub(in crate::store) async fn lane_stamps(
+        &self,
+        proposal: ProposalId,
+    ) -> Result<Vec<Option<LaneStamp>>, StoreError> {
+        let registered = self.registered(proposal)?;
+        let mut commands = redis::pipe();
+        for lane in registered.all_lanes() {
+            commands.cmd("GETRANGE").arg(lane.totals).arg(0).arg(HEADER_BYTES - 1);
+        }
+        let headers: Vec<Vec<u8>> = self.query_all(&registered, &commands).await?;
+        let stamp = |header: &Vec<u8>| words::decode_stamp(header).map_err(|problem| registered.damaged(problem));
+        headers.iter().map(|header| if header.is_empty() { Ok(None) } else { stamp(header).map(Some) }).collect()
     }
 
     /// One `MGET`, or with rankings one transaction, so that all lanes are of one instant.

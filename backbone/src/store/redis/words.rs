@@ -27,7 +27,7 @@ use pnyx_core::{
 
 use crate::{
     log::LogIdentity,
-    store::{LaneCounters, LanePosition},
+    store::{LaneCounters, LanePosition, LaneStamp},
 };
 
 /// Bytes of a word.
@@ -48,6 +48,7 @@ pub(super) const HEADER_BYTES: usize = 5 * WORD_BYTES;
 /// Bytes of the header that a batch's start must equal: log and next offset.
 pub(super) const START_BYTES: usize = 3 * WORD_BYTES;
 
+const WRITTEN_AT: usize = 4;
 const COUNTING: usize = 5;
 const BALLOTS: usize = 6;
 const REJECTED: usize = 7;
@@ -102,6 +103,14 @@ pub(super) fn decode_position(bytes: &[u8]) -> Result<LanePosition, String> {
     log.copy_from_slice(&header[..16]);
     let next_offset = u64::try_from(word(header, 2)).map_err(|_| "a lane's next offset is negative".to_owned())?;
     Ok(LanePosition { log: LogIdentity(log), next_offset, below_cut: word(header, 3) & BELOW_CUT != 0 })
+}
+
+/// Reads the header; more may follow.
+pub(super) fn decode_stamp(bytes: &[u8]) -> Result<LaneStamp, String> {
+    let position = decode_position(bytes)?;
+    let header =
+        bytes.get(..HEADER_BYTES).ok_or_else(|| format!("a lane's header ends after {} bytes", bytes.len()))?;
+    Ok(LaneStamp { position, write: word(header, WRITTEN_AT).cast_unsigned() })
 }
 
 /// Bytes of the whole string.

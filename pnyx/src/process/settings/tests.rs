@@ -45,7 +45,7 @@ fn a_flag_counts_more_than_the_file_and_that_more_than_the_default() {
     let expected = |listen: &str, limit| Serving { listen: listen.parse().unwrap(), drain_limit: seconds(limit) };
     assert_eq!(at(&[], ""), expected("127.0.0.1:8082", 25));
     assert_eq!(at(&[], file), expected("0.0.0.0:9000", 40));
-    assert_eq!(at(&["--listen", "127.0.0.1:0", "--drain-limit", "6s"], file), expected("127.0.0.1:0", 6));
+    assert_eq!(at(&["--listen", "127.0.0.1:0", "--drain-limit", "15s"], file), expected("127.0.0.1:0", 15));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn what_is_required_says_how_to_give_it() {
     check_error(
         signing_key_file(&parse(&[]), &nothing),
         expect![
-            "signingKeyFile: is required (or --signing-key-file, PNYX_SIGNING_KEY_FILE): a file with 0x and 64 hexadecimal digits that only its owner may read; make one with (umask 077; echo 0x$(openssl rand -hex 32) > platform.key)"
+            "signingKeyFile: is required (or --signing-key-file, PNYX_SIGNING_KEY_FILE): a file with 0x and 64 hexadecimal digits that nobody but its owner and its group may read; make one with (umask 077; echo 0x$(openssl rand -hex 32) > platform.key)"
         ],
     );
     assert_eq!(domain(Some("flag"), &file_of("domain: file")).unwrap(), "flag");

@@ -5,6 +5,7 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
+use pnyx_backbone::clock::time_text;
 use pnyx_core::{decisions::ProposalDecisions, id::ProposalId, lifecycle::Phase};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,7 +16,6 @@ use crate::api::{
     error::{ApiError, ErrorBody},
     paging::{self, PageQuery},
     tally_json::LeadingDto,
-    texts::time_text,
 };
 
 /// Which proposals are listed.

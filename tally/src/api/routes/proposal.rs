@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse as _, Response},
 };
+use pnyx_backbone::clock::time_text;
 use pnyx_core::wire;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -17,7 +18,6 @@ use crate::api::{
     conditional::{Cache, answer, to_json, weak_tag},
     error::{ApiError, ErrorBody},
     tally_json::TallyDto,
-    texts::time_text,
 };
 
 /// A proposal with all that binds its voters, and where its vote is.

@@ -5,7 +5,7 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use pnyx_backbone::log::LogRecord;
+use pnyx_backbone::{clock::time_text, log::LogRecord};
 use pnyx_core::{
     id::{Lane, ProposalId},
     verdict::RejectedRecord,
@@ -21,7 +21,7 @@ use crate::api::{
     explanations,
     paging::{self, PageQuery, verdict_cursor},
     search::{Rejected, rejected},
-    texts::{PlaceDto, time_text},
+    texts::PlaceDto,
 };
 
 /// Most verdicts looked at for one page: most of them count, and a request may not read a whole log. A page may be short

@@ -1,0 +1,122 @@
+//! Closing proposals: one task each, from the opening of the window to the published result.
+//!
+//! A task keeps nothing that it could not find again: its phase follows from the clock and the decisions in the book,
+//! so a process that is killed anywhere goes on where the log says. Whatever it decides it writes first and then acts
+//! on what stands in the book, which may be another's.
+//!
+//! Any number of processes may do this at once, and one that was held up may go on at any later time: each looks into the
+//! book before it decides, and what it decides too late is ignored by everybody alike.
+//!
+//! A recount that differs from the live tally publishes nothing. It logs an error with both values, records the dispute,
+//! raises `pnyx_recount_disputes`, and tries again after [`crate::config::DISPUTE_RETRY_MS`]: a person has to look.
+
+mod life;
+mod steps;
+mod waiting;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use pnyx_backbone::{log::Log, proposals::Proposals, shutdown::Shutdown, store::Store};
+use pnyx_core::{id::ProposalId, lifecycle::Phase, signing::SigningKey};
+use thiserror::Error;
+use tokio::{
+    sync::{Semaphore, broadcast, watch},
+    task::JoinSet,
+};
+
+use self::life::{Life, OnDispute};
+use crate::{archive::Archives, config::Config, metrics::RecountMetrics, recounting::Progress};
+
+/// A proposal came to another phase. After a start each proposal is announced once, in the phase it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhaseChange {
+    /// The proposal.
+    pub proposal: ProposalId,
+    /// The phase it is in now.
+    pub phase: Phase,
+}
+
+/// What the closing works with.
+#[derive(Debug, Clone)]
+pub struct Closing {
+    /// Ground state.
+    pub log: Log,
+    /// The live tally.
+    pub store: Store,
+    /// What is decided.
+    pub proposals: Proposals,
+    /// Signs results.
+    pub key: SigningKey,
+    /// Remembers the ballots of a recount, so that the first archive need not count again; where this process serves any.
+    pub archives: Option<Arc<Archives>>,
+    /// Where numbers go.
+    pub metrics: RecountMetrics,
+    /// Where phase changes go; nobody has to listen.
+    pub phases: broadcast::Sender<PhaseChange>,
+    /// How far the recount under way is; nobody has to look.
+    pub progress: watch::Sender<Progress>,
+}
+
+/// Why one proposal was not closed.
+#[derive(Debug, Error)]
+pub enum CloseError {
+    /// No such proposal.
+    #[error("there is no proposal {proposal} in this log")]
+    UnknownProposal {
+        /// The id asked for.
+        proposal: ProposalId,
+    },
+    /// The process was asked to end; whatever was decided stands, and the next start goes on from there.
+    #[error("interrupted before the proposal was closed")]
+    Interrupted,
+}
+
+/// Closes every proposal there is and every one that comes, until shutdown.
+pub async fn run(config: Config, closing: Closing, shutdown: Shutdown) {
+    let mut book = closing.proposals.watch();
+    let mut known = BTreeSet::new();
+    let mut tasks = JoinSet::new();
+    // Each recount uses all its cores, so two at once would only take twice the memory.
+    let turn = Arc::new(Semaphore::new(1));
+    loop {
+        let proposals: Vec<_> =
+            book.borrow_and_update().proposals().iter().map(|(id, made)| (*id, made.clone())).collect();
+        for (id, decisions) in proposals {
+            if known.insert(id) {
+                let mut life = Life::new(config, &closing, &turn, id, &decisions);
+                tasks.spawn(async move {
+                    life.live(&decisions, OnDispute::TryAgain).await;
+                    life.watch_beyond_cut().await;
+                });
+            }
+        }
+        tokio::select! {
+            () = shutdown.requested() => break,
+            changed = book.changed() => if changed.is_err() { break },
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended && error.is_panic() {
+                    std::panic::resume_unwind(error.into_panic());
+                }
+            }
+        }
+    }
+    // A task may be dropped anywhere: what it had written is in the log, and the next start goes on from there.
+    tasks.shutdown().await;
+}
+
+/// Closes one proposal: waits for the end of its window, cuts, drains, recounts and publishes, as far as that is not done
+/// yet. Returns the phase it ends in, final or disputed; one that was disputed before is counted again.
+pub async fn close_one(
+    config: Config,
+    closing: Closing,
+    proposal: ProposalId,
+    shutdown: Shutdown,
+) -> Result<Phase, CloseError> {
+    let book = closing.proposals.book();
+    let decisions = book.get(proposal).ok_or(CloseError::UnknownProposal { proposal })?;
+    let mut life = Life::new(config, &closing, &Arc::new(Semaphore::new(1)), proposal, decisions);
+    tokio::select! {
+        () = shutdown.requested() => Err(CloseError::Interrupted),
+        phase = life.live(decisions, OnDispute::End) => Ok(phase),
+    }
+}

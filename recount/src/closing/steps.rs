@@ -1,0 +1,171 @@
+//! What is done in a phase: the cut, the drain, the recount and what is published. Each step may be repeated.
+
+use std::{sync::Arc, time::Instant};
+
+use pnyx_backbone::{
+    clock, drain,
+    log::LogError,
+    proposals::{BookError, DecideError},
+    store::StoreError,
+};
+use pnyx_core::{
+    counting::CountingRules,
+    decisions::{Decision, ProposalDecisions},
+    lifecycle::Event,
+    result::{Cut, Dispute, PublishedResult},
+};
+use thiserror::Error;
+use tracing::{error, info};
+
+use super::{
+    life::Life,
+    waiting::{Waiting, millis},
+};
+use crate::{
+    cut::read_cut,
+    live::{LaneEnds, LiveTally},
+    recounting::{ReadError, RecountError, Recounted, recount},
+};
+
+/// Why a step has to be tried again.
+#[derive(Debug, Error)]
+pub(super) enum StepError {
+    #[error("the log could not say how far it is")]
+    Log(#[from] LogError),
+    #[error("the records could not be read back")]
+    Read(#[from] ReadError),
+    #[error("the store could not be read")]
+    Store(#[from] StoreError),
+    #[error("the recount came to nothing")]
+    Recount(#[from] RecountError),
+    #[error("what is decided by now is not known")]
+    Book(#[from] BookError),
+    #[error("the decision was not made")]
+    Decide(#[from] DecideError),
+    #[error("the decision was written but does not stand in the book")]
+    NotInBook,
+}
+
+impl Life {
+    /// What this process knows to be decided.
+    fn decisions(&self) -> Result<ProposalDecisions, StepError> {
+        self.closing.proposals.book().get(self.id).cloned().ok_or(StepError::NotInBook)
+    }
+
+    /// What is decided by now, whoever decided it: read before anything is written.
+    async fn decisions_now(&self) -> Result<ProposalDecisions, StepError> {
+        let book = self.closing.proposals.current_book().await?;
+        book.get(self.id).cloned().ok_or(StepError::NotInBook)
+    }
+
+    pub(super) fn cut(&self) -> Result<Arc<Cut>, StepError> {
+        self.decisions()?.cut.ok_or(StepError::NotInBook)
+    }
+
+    /// Reads the ends once and writes them down, unless a cut stands already.
+    pub(super) async fn record_cut(&mut self) -> Result<Event, StepError> {
+        if self.decisions()?.cut.is_none() {
+            let cut = read_cut(&self.closing.log, self.id, clock::now()).await?;
+            // Reading takes a while; another may have decided meanwhile, and its cut is as good.
+            if self.decisions_now().await?.cut.is_none() {
+                self.closing.proposals.decide(Decision::Cut(cut)).await?;
+            }
+        }
+        self.cut().map(|_| Event::CutRecorded)
+    }
+
+    pub(super) async fn drain(&mut self) -> Result<Event, StepError> {
+        self.register().await?;
+        let lane_ends = self.verifiers_reached().await?;
+        let mut waiting = Waiting::new(self.id, "the tally to reach the ends of its lanes");
+        while !lane_ends.are_reached(&self.closing.store).await? {
+            waiting.pause(self.config.drain_poll).await;
+        }
+        Ok(Event::DrainCompleted)
+    }
+
+    /// A process that only reads the store has to say what it reads, too.
+    async fn register(&self) -> Result<(), StoreError> {
+        let rules = CountingRules::of(self.definition.proposal());
+        self.closing.store.register(self.id, rules, self.definition.lanes()).await
+    }
+
+    /// Waits until every record below the cut has a durable verdict; the lanes' ends read after that.
+    async fn verifiers_reached(&self) -> Result<LaneEnds, StepError> {
+        let cut = self.cut()?;
+        let mut waiting = Waiting::new(self.id, "the verifiers to reach the cut");
+        loop {
+            if let Some(lane_ends) = drain::verifiers_reached(&self.closing.log, &cut).await? {
+                return Ok(LaneEnds { proposal: self.id, log: self.closing.log.identity(), ends: lane_ends });
+            }
+            waiting.pause(self.config.drain_poll).await;
+        }
+    }
+
+    /// Recounts, compares and publishes.
+    pub(super) async fn settle(&mut self) -> Result<Event, StepError> {
+        let cut = self.cut()?;
+        self.register().await?;
+        let recounted = self.recount(&cut).await?;
+        self.report_late(&cut).await?;
+        let differences = self.live_tally().await?.differences(&recounted);
+        if differences.is_empty() { self.publish(recounted).await } else { self.dispute(differences).await }
+    }
+
+    async fn recount(&self, cut: &Cut) -> Result<Recounted, StepError> {
+        let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
+        let started = Instant::now();
+        let progress = self.closing.progress.clone();
+        let show = move |now| {
+            progress.send_replace(now);
+        };
+        let recounted = recount(&self.closing.log, &self.definition, cut, self.config.threads, show).await?;
+        self.closing.metrics.recounted(recounted.provenance.records, started.elapsed());
+        Ok(recounted)
+    }
+
+    /// The live tally at a time when the store has all of it: one that lost its data since the drain has not.
+    async fn live_tally(&self) -> Result<LiveTally, StepError> {
+        let lane_ends = self.verifiers_reached().await?;
+        let mut waiting = Waiting::new(self.id, "the store to have all of the live tally");
+        loop {
+            if let Some(live) = LiveTally::read_whole(&self.closing.store, &lane_ends).await? {
+                return Ok(live);
+            }
+            waiting.pause(self.config.drain_poll).await;
+        }
+    }
+
+    async fn publish(&self, recounted: Recounted) -> Result<Event, StepError> {
+        let Recounted { totals: _, core, provenance, ballots } = recounted;
+        if self.decisions_now().await?.result.is_none() {
+            let result = PublishedResult::sign(core.clone(), provenance, &self.closing.key);
+            self.closing.proposals.decide(Decision::Result(Box::new(result))).await?;
+        } else {
+            info!(proposal = %self.id, "another recount published a result first");
+        }
+        let standing = self.decisions()?.result.ok_or(StepError::NotInBook)?;
+        if standing.core != core {
+            return self.dispute(vec![format!("published core {:?}, recount {core:?}", standing.core)]).await;
+        }
+        if let Some(archives) = &self.closing.archives {
+            archives.remember(self.id, ballots).await;
+        }
+        Ok(Event::RecountAgreed)
+    }
+
+    /// Says loudly that nothing is published, and writes it down unless that was done before.
+    pub(super) async fn dispute(&self, differences: Vec<String>) -> Result<Event, StepError> {
+        self.closing.metrics.disputed();
+        error!(
+            proposal = %self.id,
+            differences = differences.join("; "),
+            retry_after_ms = millis(self.config.dispute_retry),
+            "the recount differs, nothing is published until a person has looked",
+        );
+        if self.decisions_now().await?.dispute.is_none() {
+            self.closing.proposals.decide(Decision::Dispute(Dispute::new(self.id, differences))).await?;
+        }
+        Ok(Event::RecountDiffered)
+    }
+}
