@@ -36,9 +36,33 @@ pub(crate) struct VerifierMetrics {
     verdict_age_seconds: Histogram,
     pub(crate) waits: Counter,
     pub(crate) proposals: Gauge,
+    /// Proposals whose snapshot is not decided yet.
+    pub(crate) unpinned: Gauge,
+    power_waiting: Gauge,
+    power_failures: Counter,
     lag_records: Gauge,
     oldest_age_seconds: Gauge<f64, AtomicU64>,
     lag_measured_at: Gauge,
+}
+
+/// Ballots that wait for their power.
+pub(crate) struct PowerWaiting {
+    gauge: Gauge,
+    failures: Counter,
+    ballots: i64,
+}
+
+impl PowerWaiting {
+    /// A chain did not answer.
+    pub(crate) fn failed(&self) {
+        self.failures.inc();
+    }
+}
+
+impl Drop for PowerWaiting {
+    fn drop(&mut self) {
+        self.gauge.dec_by(self.ballots);
+    }
 }
 
 impl VerifierMetrics {
@@ -49,6 +73,9 @@ impl VerifierMetrics {
             verdict_age_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
             waits: Counter::default(),
             proposals: Gauge::default(),
+            unpinned: Gauge::default(),
+            power_waiting: Gauge::default(),
+            power_failures: Counter::default(),
             lag_records: Gauge::default(),
             oldest_age_seconds: Gauge::default(),
             lag_measured_at: Gauge::default(),
@@ -63,6 +90,9 @@ impl VerifierMetrics {
             verdict_age_seconds,
             waits,
             proposals,
+            unpinned,
+            power_waiting,
+            power_failures,
             lag_records,
             oldest_age_seconds,
             lag_measured_at,
@@ -86,6 +116,21 @@ impl VerifierMetrics {
             waits.clone(),
         );
         registry.register("verifier_proposals", "Proposals that have shards", proposals.clone());
+        registry.register(
+            "verifier_unpinned_proposals",
+            "Proposals whose ballots wait in the log because their chains' blocks are not decided or not configured here",
+            unpinned.clone(),
+        );
+        registry.register(
+            "verifier_power_waiting_ballots",
+            "Ballots in hand whose signature is good and whose power a chain has yet to say",
+            power_waiting.clone(),
+        );
+        registry.register(
+            "verifier_power_failures",
+            "Times a batch waited because a chain did not answer",
+            power_failures.clone(),
+        );
         registry.register("verifier_lag_records", "Records without a committed verdict", lag_records.clone());
         registry.register_with_unit(
             "verifier_oldest_age",
@@ -114,6 +159,13 @@ impl VerifierMetrics {
         if let Some(oldest) = verdicts.first() {
             self.verdict_age_seconds.observe(seconds(now.saturating_since_ms(oldest.appended_at)));
         }
+    }
+
+    /// So many ballots wait for their power until what is returned is dropped.
+    pub(crate) fn wait_for_power(&self, ballots: usize) -> PowerWaiting {
+        let ballots = i64::try_from(ballots).unwrap_or(i64::MAX);
+        self.power_waiting.inc_by(ballots);
+        PowerWaiting { gauge: self.power_waiting.clone(), failures: self.power_failures.clone(), ballots }
     }
 
     pub(crate) fn set_lag(&self, lag: Lag) {

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pnyx_backbone::{
+    blocking::{RuntimeEnded, blocking},
     clock,
     disabled::{DisabledProposals, Fault},
     log::{AppendError, GroupBatch, GroupConsumer, Log, LogError, Topic, VERIFIER_GROUP},
@@ -14,10 +15,11 @@ use pnyx_core::{
     ballot::HashMemo,
     decisions::ProposalDecisions,
     id::{Lane, Place, ProposalId},
+    power::VoterPower,
     verdict::Verdict,
     wire,
 };
-use pnyx_verification::{BallotRecord, PowerUnavailable, ProposalVerifier};
+use pnyx_verification::{BallotRecord, JudgedRecord, PowerSource, ProposalVerifier, signers, weigh};
 use thiserror::Error;
 use tokio::{
     sync::Semaphore,
@@ -129,6 +131,7 @@ pub(crate) struct Shards {
     batch_records_max: usize,
     log: Log,
     verifier: Arc<ProposalVerifier>,
+    power: PowerSource,
     ballots: Topic,
     verdicts: Topic,
     /// Records were counted, so both topics were there.
@@ -165,13 +168,19 @@ struct Judged {
 }
 
 impl Shards {
-    pub(crate) fn new(verifying: &Verifying, decisions: &ProposalDecisions, stop: &CancellationToken) -> Self {
+    pub(crate) fn new(
+        verifying: &Verifying,
+        decisions: &ProposalDecisions,
+        power: PowerSource,
+        stop: &CancellationToken,
+    ) -> Self {
         let id = decisions.definition.proposal().id();
         Self {
             count: verifying.config.shards.get(),
             batch_records_max: verifying.config.batch_records_max.get(),
             log: verifying.log.clone(),
             verifier: Arc::new(ProposalVerifier::new(Arc::clone(&decisions.definition))),
+            power,
             ballots: Topic::ballots(id),
             verdicts: Topic::verdicts(id),
             has_cut: decisions.cut.is_some(),
@@ -229,7 +238,11 @@ impl Shards {
         let started = Instant::now();
         let partition = batch.partition;
         let next_offset = batch.records.last().map_or(0, |record| record.offset + 1);
-        let (verdicts, memo) = self.verify(batch, memo).await;
+        let (batch, judged, memo) = self.check_signatures(batch, memo).await;
+        let Some(powers) = self.powers(&judged).await else {
+            return Ok(Judged { partition, next_offset, verdicts: Vec::new(), memo, started, is_durable: false });
+        };
+        let verdicts = weigh(records(&batch), judged, &powers);
         let is_durable = self.append(&verdicts).await?;
         Ok(Judged { partition, next_offset, verdicts, memo, started, is_durable })
     }
@@ -349,31 +362,58 @@ impl Shards {
     }
 
     /// Checks signatures on a thread where blocking is allowed, so that they never hold up what waits for the log.
-    async fn verify(&self, batch: GroupBatch, mut memo: HashMemo) -> (Vec<Verdict>, HashMemo) {
+    async fn check_signatures(
+        &self,
+        batch: GroupBatch,
+        mut memo: HashMemo,
+    ) -> (GroupBatch, Vec<JudgedRecord>, HashMemo) {
         let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
         let verifier = Arc::clone(&self.verifier);
-        let work = tokio::task::spawn_blocking(move || {
-            let records = batch.records.iter().map(|record| BallotRecord {
-                place: Place { partition: batch.partition, offset: record.offset },
-                appended_at: record.appended_at,
-                bytes: &record.value,
-            });
-            let verdicts = match verifier.verify_batch(records, &mut memo) {
-                Ok(verdicts) => verdicts,
-                Err(unavailable) => never(unavailable),
-            };
+        let work = blocking(move || {
+            let judged = records(&batch).map(|record| verifier.judge(record, &mut memo)).collect();
             drop(core);
-            (verdicts, memo)
+            (batch, judged, memo)
         });
         match work.await {
             Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is going down and drops this task at its next wait.
-                Err(_) => std::future::pending().await,
-            },
+            // This task is dropped at its next wait.
+            Err(RuntimeEnded) => std::future::pending().await,
         }
     }
+
+    /// The power of all signers of a batch, however long a chain needs; `None` if the shards were stopped before. Meanwhile
+    /// nothing is kept in memory but this batch: what follows waits in the log, and other proposals have shards of their own.
+    async fn powers(&self, judged: &[JudgedRecord]) -> Option<Vec<VoterPower>> {
+        let signers = signers(judged);
+        let mut pause = Pause::default();
+        let waiting = self.metrics.wait_for_power(signers.len());
+        loop {
+            let powers = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                powers = self.power.powers(&signers) => powers,
+            };
+            let error = match powers {
+                Ok(powers) => return Some(powers),
+                Err(error) => error,
+            };
+            waiting.failed();
+            let pause = pause.next();
+            let (proposal, error) = (self.proposal(), telemetry::chain(&error));
+            warn!(%proposal, error, pause_ms = pause.as_millis(), "a shard waits for a chain");
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+fn records(batch: &GroupBatch) -> impl Iterator<Item = BallotRecord<'_>> {
+    batch.records.iter().map(|record| BallotRecord {
+        place: Place { partition: batch.partition, offset: record.offset },
+        appended_at: record.appended_at,
+        bytes: &record.value,
+    })
 }
 
 impl Work<'_> {
@@ -451,9 +491,4 @@ fn trace(verdicts: &[Verdict], elapsed: Duration) {
             traces::note(digest, verdict.place, Step::Verified { ruling }, elapsed);
         }
     }
-}
-
-/// Power that the definition lists is always there.
-fn never(unavailable: PowerUnavailable) -> ! {
-    match unavailable {}
 }

@@ -23,7 +23,7 @@ use pnyx_core::{
     wire,
 };
 use pnyx_recount::{Archives, CloseError, Closing, Config, PhaseChange, Progress, RecountMetrics};
-use pnyx_verification::{BallotRecord, ProposalVerifier};
+use pnyx_verification::{BallotRecord, ListedPower, ProposalVerifier};
 use tempfile::TempDir;
 use tokio::sync::{broadcast, watch};
 
@@ -175,6 +175,7 @@ async fn until(shutdown: Shutdown, task: impl Future<Output = ()>) {
 async fn verify(log: Log, definition: Arc<Definition>) {
     let proposal = definition.proposal().id();
     let verifier = ProposalVerifier::new(Arc::clone(&definition));
+    let listed = ListedPower::of(definition.proposal());
     let mut consumer = log.subscribe(&Topic::ballots(proposal), VERIFIER_GROUP).unwrap();
     let mut memo = HashMemo::default();
     loop {
@@ -184,11 +185,13 @@ async fn verify(log: Log, definition: Arc<Definition>) {
             appended_at: record.appended_at,
             bytes: &record.value,
         });
-        let verdicts = verifier.verify_batch(records, &mut memo).unwrap();
+        let verdicts = records.map(|record| {
+            let judged = verifier.judge(record, &mut memo);
+            judged.weigh(record, |voter| VoterPower::Known(listed.power(voter)))
+        });
         let next_offset = batch.records.last().unwrap().offset + 1;
         let verdicts = verdicts
-            .iter()
-            .map(|verdict| (u32::from(verdict.lane(definition.lanes()).0), wire::verdict::encode(verdict)))
+            .map(|verdict| (u32::from(verdict.lane(definition.lanes()).0), wire::verdict::encode(&verdict)))
             .collect();
         log.append_batch(&Topic::verdicts(proposal), verdicts).await.unwrap();
         consumer.commit(batch.partition, next_offset).await.unwrap();

@@ -17,6 +17,7 @@ use pnyx_core::{
         record,
     },
 };
+use pnyx_verification::ListedPower;
 use pnyx_recount::{
     AuditFailure, AuditOptions, AuditReport, Recounted,
     archive::ArchiveWriter,
