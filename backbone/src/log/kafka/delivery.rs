@@ -55,8 +55,8 @@ pub(super) struct DeliveryState {
 pub(super) struct Delivery {
     pub(super) waiting: Waiting,
     pub(super) queued_at: Instant,
-    /// Held until the record's fate is known.
-    pub(super) _room: Reservation,
+    /// Held until the record's fate is known, and given back before anybody hears of that.
+    pub(super) room: Reservation,
 }
 
 /// Who waits for it.
@@ -252,7 +252,7 @@ impl ProducerContext for DeliveryContext {
 
     /// Runs on the producer's own thread. Wakes whoever waits and never blocks.
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
-        let Delivery { waiting, queued_at, _room } = *delivery;
+        let Delivery { waiting, queued_at, room } = *delivery;
         let outcome = match result {
             Ok(message) => {
                 self.events.metrics().observe_append(queued_at.elapsed());
@@ -266,6 +266,7 @@ impl ProducerContext for DeliveryContext {
                 &self.events,
             )),
         };
+        drop(room);
         waiting.complete(outcome);
     }
 }

@@ -151,7 +151,7 @@ impl Producer {
             AppendTo::Partition(partition) => Some(partition),
         };
         let (done, appended) = oneshot::channel();
-        let delivery = Box::new(Delivery { waiting: Waiting::One(done), queued_at: Instant::now(), _room: room });
+        let delivery = Box::new(Delivery { waiting: Waiting::One(done), queued_at: Instant::now(), room });
         self.send(topic, partition, value, delivery).await?;
         appended.await.map_err(|_| AppendError::Closed)?
     }
@@ -175,7 +175,7 @@ impl Producer {
         let queued_at = Instant::now();
         for (index, (partition, value)) in records.iter().enumerate() {
             let waiting = Waiting::Part { batch: batch.clone(), index };
-            let delivery = Box::new(Delivery { waiting, queued_at, _room: room.split(value.len()) });
+            let delivery = Box::new(Delivery { waiting, queued_at, room: room.split(value.len()) });
             self.send(topic, Some(*partition), value, delivery).await?;
             if index % RECORDS_A_TURN == RECORDS_A_TURN - 1 {
                 task::yield_now().await;

@@ -34,7 +34,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Between two such attempts.
 const ASK_PAUSE: Duration = Duration::from_millis(50);
 
-/// One broker's metadata may lag behind another's for a moment; partitions that are missing for longer are gone.
+/// One broker's metadata may lag behind another's for a moment; a topic or partitions that are missing for longer are gone.
 const SHRUNK_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a new topic or partition may take until all brokers' metadata shows it.
@@ -101,6 +101,10 @@ impl Cluster {
             };
         }
         let partitions = topic.partitions();
+        if partitions.is_empty() {
+            // It is being made, and this broker has only heard its name.
+            return Ok(None);
+        }
         Ok(Some(Shape {
             partitions: u32::try_from(partitions.len()).unwrap_or(u32::MAX),
             replicas_min: partitions.iter().map(|partition| partition.replicas().len()).min().unwrap_or(0),
@@ -163,19 +167,32 @@ impl Topics {
         settings: &Settings,
         topic: &Topic,
     ) -> Result<Arc<KnownTopic>, LogError> {
+        self.look_at_shape(cluster, settings, topic).map(|(known, _)| known)
+    }
+
+    fn look_at_shape(
+        &self,
+        cluster: &Cluster,
+        settings: &Settings,
+        topic: &Topic,
+    ) -> Result<(Arc<KnownTopic>, Shape), LogError> {
         let name = settings.topic_name(topic);
         let before = self.known(topic).map_or(0, |known| known.partitions());
         let deadline = Instant::now() + SHRUNK_AFTER;
         loop {
-            let Some(shape) = ask_again(topic, || cluster.shape(&name, ASK_TIMEOUT))? else {
-                self.forget(topic);
-                return Err(LogError::UnknownTopic { topic: topic.clone() });
-            };
-            if shape.partitions >= before {
-                return Ok(self.note(topic, &name, shape));
+            let shape = ask_again(topic, || cluster.shape(&name, ASK_TIMEOUT))?;
+            if let Some(shape) = shape
+                && shape.partitions >= before
+            {
+                return Ok((self.note(topic, &name, shape), shape));
             }
-            if Instant::now() >= deadline {
-                return Err(LogError::Shrunk { topic: topic.clone(), partitions: shape.partitions, before });
+            // A topic that was never seen has no partitions to miss.
+            if before == 0 || Instant::now() >= deadline {
+                let Some(Shape { partitions, .. }) = shape else {
+                    self.forget(topic);
+                    return Err(LogError::UnknownTopic { topic: topic.clone() });
+                };
+                return Err(LogError::Shrunk { topic: topic.clone(), partitions, before });
             }
             thread::sleep(ASK_PAUSE);
         }
@@ -231,8 +248,8 @@ impl Topics {
         partitions: u32,
         events: &Events,
     ) -> Result<(), LogError> {
-        let seen = self.look(cluster, settings, topic);
-        if let Ok(known) = &seen
+        let seen = self.look_at_shape(cluster, settings, topic);
+        if let Ok((known, _)) = &seen
             && known.verified.load(Ordering::Acquire)
             && known.partitions() >= partitions
         {
@@ -240,8 +257,9 @@ impl Topics {
         }
         let admin =
             Admin::new(settings, events.clone()).map_err(|source| LogError::Topics { topic: topic.clone(), source })?;
-        let known = match seen {
-            Ok(known) => known,
+        // The shape is the one that was seen: another broker may not show a new topic yet.
+        let (known, shape) = match seen {
+            Ok(seen) => seen,
             Err(LogError::UnknownTopic { .. }) => {
                 admin.create(settings, cluster, topic, partitions)?;
                 self.wait_visible(cluster, settings, topic, partitions)?
@@ -249,8 +267,7 @@ impl Topics {
             Err(error) => return Err(error),
         };
         if !known.verified.load(Ordering::Acquire) {
-            let shape = ask_again(topic, || cluster.shape(&known.name, ASK_TIMEOUT))?;
-            admin.verify(settings, topic, shape.map_or(0, |shape| shape.replicas_min))?;
+            admin.verify(settings, topic, shape.replicas_min)?;
             known.verified.store(true, Ordering::Release);
         }
         if known.partitions() < partitions {
@@ -284,7 +301,7 @@ impl Topics {
         settings: &Settings,
         topic: &Topic,
         partitions: u32,
-    ) -> Result<Arc<KnownTopic>, LogError> {
+    ) -> Result<(Arc<KnownTopic>, Shape), LogError> {
         let name = settings.topic_name(topic);
         let deadline = Instant::now() + VISIBLE_TIMEOUT;
         loop {
@@ -293,7 +310,7 @@ impl Topics {
                 && shape.partitions >= partitions
                 && shape.has_leaders
             {
-                return Ok(self.note(topic, &name, shape));
+                return Ok((self.note(topic, &name, shape), shape));
             }
             if Instant::now() >= deadline {
                 let source = errors::problem("the brokers' metadata does not show it");
