@@ -17,7 +17,7 @@ use crate::common::{
 const REFUSED_WITHIN: Duration = Duration::from_secs(6);
 /// How soon after the broker goes on ballots are taken again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
-/// Ballots while the broker is silent: four times what the edge holds in flight, each of them refused after two seconds.
+/// Ballots while the broker is silent, as many at once as there are connections, each of them refused after two seconds.
 const AT_ONCE: usize = 4 * 1_024;
 /// Most memory of the edge under that, in kB.
 const MEMORY_KB_MAX: u64 = 400 * 1_024;
