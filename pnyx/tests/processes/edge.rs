@@ -19,7 +19,7 @@ use crate::common::{
 /// Longest answer to a ballot while the broker is silent: the edge gives an append up before that.
 const REFUSED_WITHIN: Duration = Duration::from_secs(6);
 /// How soon after the broker goes on ballots are taken again.
-const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
+const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
 /// Ballots in flight that the flooded edge takes: its capacity.
 const IN_FLIGHT: usize = 32;
 /// Ballots at once that it is offered: 20 times its capacity, and what the open files of a process allow.
