@@ -15,6 +15,7 @@ mod delivery;
 mod deny;
 mod errors;
 mod events;
+mod failing;
 mod flights;
 mod group;
 mod hub;
