@@ -252,6 +252,33 @@ async fn a_store_left_over_from_another_log_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ballots_of_another_log_are_not_served_until_they_are_replaced() {
+    let rig = Rig::new().await;
+    let definition = definition("foreign-ballots", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    rig.judge(id, &[counts(0, voter(1), Choice::Single(1), "2")]).await;
+    rig.counted(id).await;
+    let path = |rest: String| format!("/v1/proposals/{id}/{rest}");
+    let paths = [path("ballots".into()), path("leaderboard".into()), path(format!("voters/{}", voter(1)))];
+    let shown = async || {
+        let [ballots, leaderboard, of_voter] = &paths;
+        let (ballots, leaderboard) = (rig.get(ballots).await.body, rig.get(leaderboard).await.body);
+        let is_shown = |body: &serde_json::Value, list: &str| body[list].as_array().map(Vec::len);
+        let of_voter = rig.get(of_voter).await.body;
+        (is_shown(&ballots, "ballots"), is_shown(&leaderboard, "voters"), of_voter["ballot"].is_object())
+    };
+    assert_eq!(shown().await, (Some(1), Some(1), true));
+
+    // Nobody replaces it: no owner is left.
+    rig.stop().await;
+    let lane = Lane::of_voter(voter(1), definition.lanes());
+    let mut state = rig.store.load_lane(id, lane).await.unwrap().unwrap();
+    state.position.log = LogIdentity([9; 16]);
+    fall_back(&rig, id, &[(lane, state)]).await;
+    assert_eq!(shown().await, (Some(0), Some(0), false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_another_owner_is_noticed_and_nothing_counts_twice() {
     let rig = Rig::new().await;
     let definition = definition("two-owners", VotingSystem::SingleChoice, &["A", "B", "C"]);
