@@ -92,14 +92,16 @@ impl Sender {
         let mut batch = Vec::with_capacity(BATCH_SPANS_MAX);
         loop {
             tokio::select! {
-                _ = queue.recv_many(&mut batch, BATCH_SPANS_MAX) => {}
-                () = self.closing.cancelled(), if !queue.is_closed() => queue.close(),
-            }
-            if batch.is_empty() {
-                if queue.is_closed() {
-                    return;
+                // Nothing comes only from a queue that is closed and empty.
+                received = queue.recv_many(&mut batch, BATCH_SPANS_MAX) => {
+                    if received == 0 {
+                        return;
+                    }
                 }
-                continue;
+                () = self.closing.cancelled(), if !queue.is_closed() => {
+                    queue.close();
+                    continue;
+                }
             }
             if batch.len() < BATCH_SPANS_MAX {
                 self.pause(LINGER).await;

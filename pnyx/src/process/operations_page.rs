@@ -13,7 +13,11 @@ fn names(source: &str) -> Vec<String> {
     let prefix = source.split_once("sub_registry_with_prefix(\"").and_then(|(_, rest)| rest.split_once('"'));
     let prefix = prefix.map_or_else(String::new, |(prefix, _)| format!("{prefix}_"));
     // The last is a gauge that several components register, each under a name of its own.
-    let calls = [("registry.register(", ""), ("registry.register_with_unit(", "_seconds"), ("disabled.register(registry, ", "")];
+    let calls = [
+        ("registry.register(", ""),
+        ("registry.register_with_unit(", "_seconds"),
+        ("disabled.register(registry, ", ""),
+    ];
     for (call, suffix) in calls {
         for rest in source.split(call).skip(1) {
             let name = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));

@@ -1,5 +1,5 @@
-//! A full disk under the embedded log: the process says so and takes nothing more; with room and started again it goes on, and nothing that was
-//! acknowledged is missing.
+//! A full disk under the embedded log: the process says so and takes nothing more; with room and started again it goes
+//! on, and nothing that was acknowledged is missing.
 
 use std::{
     fs::{self, OpenOptions},

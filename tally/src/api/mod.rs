@@ -125,6 +125,21 @@ impl ApiState {
         }
     }
 
+    /// What the store answers of ballots: nothing as long as it holds lanes of another log, which owners are about to
+    /// replace.
+    async fn ballots_in_time<T: Default>(
+        &self,
+        proposal: ProposalId,
+        reading: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, ApiError> {
+        let log = self.0.tally.log.identity();
+        let lanes = self.in_time(self.0.tally.store.lane_stamps(proposal)).await?;
+        if lanes.iter().flatten().any(|lane| lane.position.log != log) {
+            return Ok(T::default());
+        }
+        self.in_time(reading).await
+    }
+
     fn find(&self, given: &str) -> Result<Named, ApiError> {
         let unknown = || ApiError::UnknownProposal { given: given.to_owned() };
         let id = self.0.tally.proposals.find(given).ok_or_else(unknown)?;

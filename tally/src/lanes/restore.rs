@@ -14,6 +14,7 @@ use super::{
     LaneError,
     fold::{LaneFold, Unfit},
     owner::{BATCH_BYTES_MAX, BATCH_VERDICTS_MAX, LaneOwner},
+    traced::Traced,
 };
 use crate::{backoff::Backoff, metrics::RestoredFrom};
 
@@ -26,6 +27,8 @@ struct Restored {
     from: RestoredFrom,
     /// Where the store holds exactly this, if it does.
     held_at: Option<LanePosition>,
+    /// Verdicts of which nobody has told that they count, once the store has the lane.
+    traced: Option<Traced>,
 }
 
 impl LaneOwner {
@@ -116,7 +119,7 @@ impl LaneOwner {
                 None => self.replayed(end).await?,
             },
         };
-        let Restored { fold, from, held_at } = restored;
+        let Restored { fold, from, held_at, traced } = restored;
         let next_offset = fold.next_offset();
         let is_there = held_at.is_some() || self.is_held(seen, next_offset);
         let state = if is_there && !self.distrusts_store {
@@ -139,6 +142,9 @@ impl LaneOwner {
         }
         self.distrusts_store = false;
         self.note_position(next_offset);
+        if let Some(traced) = traced.filter(|_| is_written && seen.is_none()) {
+            traced.note(self.lane);
+        }
         let is_restored = match from {
             RestoredFrom::Checkpoint => true,
             // Another owner has written the same.
@@ -163,14 +169,14 @@ impl LaneOwner {
     async fn remembered(&mut self, mut fold: LaneFold, stored: Option<LanePosition>) -> Result<Restored, LaneError> {
         let until = stored.map_or(0, |position| position.next_offset);
         self.read_on(&mut fold, until).await?;
-        Ok(Restored { fold, from: RestoredFrom::Memory, held_at: None })
+        Ok(Restored { fold, from: RestoredFrom::Memory, held_at: None, traced: None })
     }
 
     /// Every verdict below `end`.
     async fn replayed(&mut self, end: u64) -> Result<Restored, LaneError> {
         let mut fold = LaneFold::new(&self.definition, self.lane, self.cut.clone());
-        self.read_on(&mut fold, end).await?;
-        Ok(Restored { fold, from: RestoredFrom::Log, held_at: None })
+        let traced = self.read_on(&mut fold, end).await?;
+        Ok(Restored { fold, from: RestoredFrom::Log, held_at: None, traced: Some(traced) })
     }
 
     /// What the store holds, if it can be gone on from.
@@ -196,6 +202,7 @@ impl LaneOwner {
                         fold,
                         from: RestoredFrom::Checkpoint,
                         held_at: Some(held_at),
+                        traced: None,
                     }));
                 }
                 Err(problem) => self.note_store_failure(&problem, &mut backoff).await?,
@@ -235,9 +242,10 @@ impl LaneOwner {
     }
 
     /// Folds the lane's verdicts up to `until`.
-    async fn read_on(&mut self, fold: &mut LaneFold, until: u64) -> Result<(), LaneError> {
+    async fn read_on(&mut self, fold: &mut LaneFold, until: u64) -> Result<Traced, LaneError> {
+        let mut traced = Traced::begin();
         if fold.next_offset() >= until {
-            return Ok(());
+            return Ok(traced);
         }
         let mut reader = self.reader_from(fold.next_offset()).await?;
         let mut backoff = Backoff::default();
@@ -247,6 +255,7 @@ impl LaneOwner {
                 Ok(records) => {
                     let changes = fold.take(&records);
                     self.report(&changes);
+                    traced.add(&records, fold, self.cut.as_deref());
                 }
                 Err(problem) => {
                     self.note_log_failure(problem)?;
@@ -255,7 +264,7 @@ impl LaneOwner {
                 }
             }
         }
-        Ok(())
+        Ok(traced)
     }
 
     /// Writes the whole lane; `false` if another writer or a failure came between.

@@ -1,6 +1,6 @@
 //! For whoever follows one ballot through all processes: a log line and a span for each verdict that a batch brought into
-//! the store. Verdicts that a new owner folds to take a lane up are not among them: they were counted before, or nobody
-//! saw when.
+//! the store, or that was there before a new lane had its first owner. A lane that the store lost is told of again, with
+//! the same spans.
 
 use pnyx_backbone::{
     log::LogRecord,
@@ -13,9 +13,9 @@ use pnyx_core::{
 use tokio::time::Instant;
 use tracing::{Level, debug};
 
-use super::{fold::LaneFold, places::is_beyond};
+use super::{fold::LaneFold, owner::BATCH_VERDICTS_MAX, places::is_beyond};
 
-/// Verdicts of a batch that is on its way to the store. Empty unless somebody wants to hear of them.
+/// Verdicts that are on their way to the store. Empty unless somebody wants to hear of them.
 pub(super) struct Traced {
     began: Instant,
     verdicts: Vec<TracedVerdict>,
@@ -29,11 +29,23 @@ struct TracedVerdict {
 }
 
 impl Traced {
-    /// Reads the records once more, which costs nobody anything who does not ask for it.
+    /// Of no record yet.
+    pub(super) fn begin() -> Self {
+        Self { began: Instant::now(), verdicts: Vec::new() }
+    }
+
+    /// Of a batch.
     pub(super) fn of(records: &[LogRecord], fold: &LaneFold, cut: Option<&Cut>) -> Self {
-        let began = Instant::now();
+        let mut traced = Self::begin();
+        traced.add(records, fold, cut);
+        traced
+    }
+
+    /// Reads the records once more, which costs nobody anything who does not ask for it. A new lane has few before its first
+    /// owner, and one that was lost had been told of before: no more than a batch is kept.
+    pub(super) fn add(&mut self, records: &[LogRecord], fold: &LaneFold, cut: Option<&Cut>) {
         if !traces::is_on() && !tracing::enabled!(Level::DEBUG) {
-            return Self { began, verdicts: Vec::new() };
+            return;
         }
         let verdicts = records.iter().filter_map(|record| {
             let verdict = fold.read(&record.value).ok()?;
@@ -43,7 +55,7 @@ impl Traced {
             let (digest, ruling) = traces::of_verdict(&verdict);
             Some(TracedVerdict { offset: record.offset, record: verdict.place, digest: digest?, ruling })
         });
-        Self { began, verdicts: verdicts.collect() }
+        self.verdicts.extend(verdicts.take(BATCH_VERDICTS_MAX.saturating_sub(self.verdicts.len())));
     }
 
     /// Once the store has them.

@@ -1,6 +1,6 @@
 //! Exactly once, whatever happens to the store, the owner or the verdicts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use pnyx_backbone::{
     drain,
@@ -21,6 +21,12 @@ use pnyx_core::{
 };
 
 use crate::rig::{Rig, counts, definition, eventually, rejects, totals, voter};
+
+/// Within this time an owner notices that the store lost its lane.
+const LOSS_NOTICED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Added for the rebuild itself and a busy machine.
+const REBUILD_MARGIN: Duration = Duration::from_secs(1);
 
 /// 200 voters with up to 3 ballots each and a few rejected records.
 fn verdicts(choice: impl Fn(u64) -> Choice) -> Vec<Verdict> {
@@ -120,17 +126,32 @@ async fn a_restart_at_any_moment_changes_nothing() {
     check(&rig, &definition, &view, &verdicts).await;
 }
 
-/// Waits until the store holds what it held before.
-async fn rebuilt(rig: &Rig, id: ProposalId, before: &ProposalView) {
-    let is_back = async || rig.store.view(id).await.unwrap().unwrap() == *before;
-    eventually("a lost lane is rebuilt although nothing arrives", is_back).await;
+async fn rebuilt_in_time(rig: &Rig, id: ProposalId, before: &ProposalView) {
+    let deadline = LOSS_NOTICED_WITHIN + REBUILD_MARGIN;
+    let rebuilt = tokio::time::timeout(deadline, async {
+        while rig.store.view(id).await.unwrap().unwrap() != *before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    rebuilt.await.expect("a lost lane is rebuilt although nothing arrives");
 }
 
-/// Waits until so many lanes in all were written anew from memory: owners count it a moment after they wrote. How often a
-/// lane was read from the log says nothing here: an owner that begins late finds verdicts there.
-async fn written_from_memory(rig: &Rig, lanes: u64) {
-    eventually("each lost lane is written anew once", async || restored(rig)[1] >= lanes).await;
-    assert_eq!(restored(rig)[1], lanes);
+/// Judges in two parts, so that every owner has taken up its lane, and has counted that, when the second is counted.
+/// Returns how lanes were taken up: an owner that begins late finds verdicts in the log.
+async fn judge_twice(rig: &Rig, id: ProposalId, verdicts: &[Verdict]) -> [u64; 3] {
+    let (first, second) = verdicts.split_at(verdicts.len() / 2);
+    rig.judge(id, first).await;
+    rig.counted(id).await;
+    rig.judge(id, second).await;
+    rig.counted(id).await;
+    restored(rig)
+}
+
+/// Waits until so many lanes more were written anew from memory, and nothing else was restored: owners count it a moment
+/// after they wrote.
+async fn written_from_memory(rig: &Rig, [from_store, from_memory, from_log]: [u64; 3], lanes: u64) {
+    let expected = [from_store, from_memory + lanes, from_log];
+    eventually("each lost lane is written anew once", async || restored(rig) == expected).await;
 }
 
 /// Puts lanes back to where they were, each in one step, so that no owner finds a lane missing in between.
@@ -147,14 +168,14 @@ async fn a_store_that_lost_lanes_is_rebuilt_although_nothing_arrives() {
     let rig = Rig::new().await;
     let definition = definition("lost", VotingSystem::SingleChoice, &["A", "B", "C"]);
     let id = rig.propose(&definition).await;
-    rig.judge(id, &verdicts(single)).await;
+    let taken_up = judge_twice(&rig, id, &verdicts(single)).await;
     let before = rig.counted(id).await;
 
     rig.store.drop_lane(id, Lane(2)).await.unwrap();
-    rebuilt(&rig, id, &before).await;
+    rebuilt_in_time(&rig, id, &before).await;
     rig.store.flush().await.unwrap();
-    rebuilt(&rig, id, &before).await;
-    written_from_memory(&rig, 5).await;
+    rebuilt_in_time(&rig, id, &before).await;
+    written_from_memory(&rig, taken_up, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,9 +192,10 @@ async fn a_store_that_falls_back_is_written_anew_from_memory() {
     }
     rig.judge(id, &verdicts[300..]).await;
     let before = rig.counted(id).await;
+    let taken_up = restored(&rig);
     fall_back(&rig, id, &older).await;
-    rebuilt(&rig, id, &before).await;
-    written_from_memory(&rig, 4).await;
+    rebuilt_in_time(&rig, id, &before).await;
+    written_from_memory(&rig, taken_up, 4).await;
 
     // An owner that begins then has nothing but that older state, and goes on from it.
     rig.stop().await;
@@ -230,6 +252,33 @@ async fn a_store_left_over_from_another_log_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ballots_of_another_log_are_not_served_until_they_are_replaced() {
+    let rig = Rig::new().await;
+    let definition = definition("foreign-ballots", VotingSystem::SingleChoice, &["A", "B", "C"]);
+    let id = rig.propose(&definition).await;
+    rig.judge(id, &[counts(0, voter(1), Choice::Single(1), "2")]).await;
+    rig.counted(id).await;
+    let path = |rest: String| format!("/v1/proposals/{id}/{rest}");
+    let paths = [path("ballots".into()), path("leaderboard".into()), path(format!("voters/{}", voter(1)))];
+    let shown = async || {
+        let [ballots, leaderboard, of_voter] = &paths;
+        let (ballots, leaderboard) = (rig.get(ballots).await.body, rig.get(leaderboard).await.body);
+        let is_shown = |body: &serde_json::Value, list: &str| body[list].as_array().map(Vec::len);
+        let of_voter = rig.get(of_voter).await.body;
+        (is_shown(&ballots, "ballots"), is_shown(&leaderboard, "voters"), of_voter["ballot"].is_object())
+    };
+    assert_eq!(shown().await, (Some(1), Some(1), true));
+
+    // Nobody replaces it: no owner is left.
+    rig.stop().await;
+    let lane = Lane::of_voter(voter(1), definition.lanes());
+    let mut state = rig.store.load_lane(id, lane).await.unwrap().unwrap();
+    state.position.log = LogIdentity([9; 16]);
+    fall_back(&rig, id, &[(lane, state)]).await;
+    assert_eq!(shown().await, (Some(0), Some(0), false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_another_owner_is_noticed_and_nothing_counts_twice() {
     let rig = Rig::new().await;
     let definition = definition("two-owners", VotingSystem::SingleChoice, &["A", "B", "C"]);
@@ -273,7 +322,7 @@ async fn poison_is_skipped_and_reported_once() {
 
     rig.store.flush().await.unwrap();
     let before = view;
-    rebuilt(&rig, id, &before).await;
+    rebuilt_in_time(&rig, id, &before).await;
     assert!(rig.metrics.encode().contains("pnyx_tally_verdicts_poison_total 3"), "{}", rig.metrics.encode());
 }
 
@@ -366,12 +415,7 @@ async fn a_final_proposal_is_served_and_rebuilt_and_takes_nothing_more() {
     let definition = definition("final", VotingSystem::SingleChoice, &["A", "B", "C"]);
     let id = rig.propose(&definition).await;
     let verdicts = verdicts(single);
-    // Each lane gets some of both, so that its owner has taken it up when the second ones are counted.
-    rig.judge(id, &verdicts[..250]).await;
-    rig.counted(id).await;
-    rig.judge(id, &verdicts[250..]).await;
-    rig.counted(id).await;
-    let taken_up = restored(&rig);
+    let taken_up = judge_twice(&rig, id, &verdicts).await;
     let cut = rig.cut(id, &[250, 250]).await;
     rig.counted(id).await;
     assert_eq!(restored(&rig), taken_up, "no lane went past the cut");
@@ -381,7 +425,7 @@ async fn a_final_proposal_is_served_and_rebuilt_and_takes_nothing_more() {
     let view = rig.counted(id).await;
     check(&rig, &definition, &view, &verdicts).await;
     rig.store.flush().await.unwrap();
-    rebuilt(&rig, id, &view).await;
+    rebuilt_in_time(&rig, id, &view).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

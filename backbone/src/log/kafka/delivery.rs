@@ -24,6 +24,7 @@ use super::{
     backlog::{Backlog, Reservation},
     errors::{self, Kind},
     events::Events,
+    failing::Failing,
     flights::Seat,
     metrics::KafkaMetrics,
     settings::Settings,
@@ -50,6 +51,8 @@ pub(super) struct DeliveryState {
     allowed: AtomicBool,
     fatal_in_row: AtomicU32,
     newest_ms: AtomicU64,
+    /// Of records that the brokers did not acknowledge in time.
+    pub(super) unacknowledged: Failing,
 }
 
 /// One record on its way, and who waits for it.
@@ -181,6 +184,7 @@ impl DeliveryState {
             allowed: AtomicBool::new(true),
             fatal_in_row: AtomicU32::new(0),
             newest_ms: AtomicU64::new(0),
+            unacknowledged: Failing::new(),
         }
     }
 
@@ -216,6 +220,7 @@ impl DeliveryState {
         self.allowed.store(true, Ordering::Relaxed);
         self.fatal_in_row.store(0, Ordering::Relaxed);
         self.newest_ms.store(appended_at.0, Ordering::Relaxed);
+        self.unacknowledged.forget();
         Ok(Appended { place: Place { partition, offset }, appended_at })
     }
 
@@ -248,6 +253,7 @@ impl DeliveryState {
                 AppendError::Failed { source: errors::backend(error) }
             }
             Kind::Transient | Kind::Fatal => {
+                self.unacknowledged.note(true);
                 let because = events.cause().map_or_else(String::new, |cause| format!("; {}", cause.words));
                 AppendError::Failed { source: errors::problem(format!("{}{because}", errors::words(error))) }
             }

@@ -15,6 +15,7 @@ mod delivery;
 mod deny;
 mod errors;
 mod events;
+mod failing;
 mod flights;
 mod group;
 mod hub;
@@ -40,9 +41,9 @@ use super::{AppendError, AppendTo, Appended, LogError, LogIdentity, OpenError, T
 use crate::telemetry::Metrics;
 
 pub use config::{
-    CLIENT_ID_DEFAULT, GroupProtocol, KafkaConfig, KafkaSasl, KafkaTls, KafkaTlsClient, KafkaUsername, LINGER_BATCHES_DEFAULT,
-    LINGER_DEFAULT,
-    MIN_INSYNC_REPLICAS_DEFAULT, REPLICATION_FACTOR_DEFAULT, SaslMechanism, TOPIC_PREFIX_DEFAULT,
+    CLIENT_ID_DEFAULT, GroupProtocol, KafkaConfig, KafkaSasl, KafkaTls, KafkaTlsClient, KafkaUsername,
+    LINGER_BATCHES_DEFAULT, LINGER_DEFAULT, MIN_INSYNC_REPLICAS_DEFAULT, REPLICATION_FACTOR_DEFAULT, SaslMechanism,
+    TOPIC_PREFIX_DEFAULT,
 };
 pub use errors::{KafkaConfigError, KafkaOpenError};
 pub use group::KafkaConsumer;

@@ -21,6 +21,7 @@ use tokio::{sync::watch, task};
 use super::{
     errors,
     events::Events,
+    failing::Failing,
     group::{Gaps, committed_offset},
     hub::Hub,
     metrics::KafkaMetrics,
@@ -59,6 +60,8 @@ pub(super) struct Shared {
     pub(super) question_events: Events,
     pub(super) identity: OnceLock<LogIdentity>,
     cluster: RwLock<Option<Arc<Cluster>>>,
+    /// Of questions that no broker answered.
+    pub(super) unanswered: Failing,
     pub(super) gaps: Arc<Gaps>,
     /// By group.
     observers: Mutex<BTreeMap<String, Observer>>,
@@ -72,6 +75,7 @@ pub(super) struct Shared {
 struct Observer {
     client: Arc<BaseConsumer<Events>>,
     used_at: Instant,
+    unanswered: Arc<Failing>,
 }
 
 impl Shared {
@@ -93,6 +97,7 @@ impl Shared {
             metrics,
             identity: OnceLock::new(),
             cluster: RwLock::new(Some(Arc::new(cluster))),
+            unanswered: Failing::new(),
             gaps: Arc::default(),
             observers: Mutex::default(),
             threads: Mutex::default(),
@@ -148,7 +153,9 @@ impl Shared {
         let shared = self.clone();
         self.blocking(move || {
             let cluster = shared.cluster().ok_or(LogError::Closed)?;
-            question(&shared, &cluster)
+            let answer = question(&shared, &cluster);
+            shared.unanswered.note(matches!(answer, Err(LogError::Unavailable { .. })));
+            answer
         })
         .await
     }
@@ -174,7 +181,8 @@ impl Shared {
     /// The group's committed next offsets.
     pub(super) fn committed(&self, cluster: &Cluster, topic: &Topic, group: &str) -> Result<Vec<u64>, LogError> {
         let known = self.topics.look(cluster, &self.settings, topic)?;
-        let observer = self.observer(topic, &self.settings.topic_group(topic, group))?;
+        let group_id = self.settings.topic_group(topic, group);
+        let (observer, unanswered) = self.observer(topic, &group_id)?;
         let mut list = TopicPartitionList::new();
         for partition in 0..known.partitions() {
             list.add_partition(&known.name, partition_number(partition));
@@ -182,6 +190,12 @@ impl Shared {
         let answer = observer.committed_offsets(list, COMMITTED_TIMEOUT);
         // Lets the client's log lines go; they have been waiting since the last question.
         drop(observer.poll(Duration::ZERO));
+        unanswered.note(answer.is_err());
+        if unanswered.is_stuck() {
+            // The next question makes another.
+            let stuck = lock(&self.observers).remove(&group_id);
+            drop(stuck);
+        }
         let answer = answer.map_err(|error| errors::reading(topic, &error))?;
         let mut committed = vec![0; answer.count()];
         for element in answer.elements_for_topic(&known.name) {
@@ -194,11 +208,11 @@ impl Shared {
         Ok(committed)
     }
 
-    fn observer(&self, topic: &Topic, group_id: &str) -> Result<Arc<BaseConsumer<Events>>, LogError> {
+    fn observer(&self, topic: &Topic, group_id: &str) -> Result<(Arc<BaseConsumer<Events>>, Arc<Failing>), LogError> {
         let mut observers = lock(&self.observers);
         if let Some(observer) = observers.get_mut(group_id) {
             observer.used_at = Instant::now();
-            return Ok(observer.client.clone());
+            return Ok((observer.client.clone(), observer.unanswered.clone()));
         }
         let failed = |source| LogError::Read { topic: topic.clone(), source };
         let config = self.settings.observer(group_id);
@@ -209,11 +223,13 @@ impl Shared {
             observers.iter().min_by_key(|(_, observer)| observer.used_at).map(|(group, _)| group.clone());
         let unused =
             longest_unused.filter(|_| observers.len() >= OBSERVERS_MAX).and_then(|group| observers.remove(&group));
-        observers.insert(group_id.to_owned(), Observer { client: client.clone(), used_at: Instant::now() });
+        let unanswered = Arc::new(Failing::new());
+        let observer = Observer { client: client.clone(), used_at: Instant::now(), unanswered: unanswered.clone() };
+        observers.insert(group_id.to_owned(), observer);
         drop(observers);
         // Ending a client takes a while.
         drop(unused);
-        Ok(client)
+        Ok((client, unanswered))
     }
 
     /// Ends observers that nobody needs any more.
@@ -244,6 +260,7 @@ impl Shared {
         drop(old);
         let old = std::mem::take(&mut *lock(&self.observers));
         drop(old);
+        self.unanswered.forget();
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.hub.replace();
     }

@@ -22,6 +22,10 @@ const FILES_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two producers that take the place of one that failed.
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Between two looks whether a new client does better than one that only fails: a look takes seconds of this thread while
+/// no broker answers, and an exchange costs all clients their connections.
+const STUCK_PAUSE: Duration = Duration::from_secs(15);
+
 /// Starts the thread; it ends with the log.
 pub(super) fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
     let watched = shared.clone();
@@ -35,6 +39,7 @@ fn run(shared: &Shared) {
     let mut seen = state_of(&paths);
     let mut files_at = Instant::now() + FILES_INTERVAL;
     let mut replace_at = Instant::now();
+    let mut stuck_at = Instant::now();
     while !shared.is_closed() {
         shared.serve_questions(SERVE);
         let now = Instant::now();
@@ -43,6 +48,10 @@ fn run(shared: &Shared) {
             let _ = shared.producer.replace("the old one failed for good");
             replace_at = Instant::now() + REPLACE_PAUSE;
         }
+        if now >= stuck_at && (shared.unanswered.is_stuck() || shared.producer.state().unacknowledged.is_stuck()) {
+            exchange_stuck(shared);
+            stuck_at = Instant::now() + STUCK_PAUSE;
+        }
         if now >= files_at && !paths.is_empty() {
             let current = state_of(&paths);
             if current != seen && exchange(shared) {
@@ -50,6 +59,21 @@ fn run(shared: &Shared) {
             }
             files_at = Instant::now() + FILES_INTERVAL;
         }
+    }
+}
+
+/// Exchanges clients that only fail, if a new one reaches the brokers: else all that is amiss is the brokers.
+fn exchange_stuck(shared: &Shared) {
+    let Ok(cluster) = open::connect(&shared.settings, &shared.question_events) else { return };
+    if shared.unanswered.is_stuck() {
+        warn!("questions to the brokers went unanswered while a new client is answered; new clients take over");
+        shared.replace_consumers(cluster);
+        shared.metrics.clients_replaced.inc();
+    }
+    if shared.producer.state().unacknowledged.is_stuck() {
+        shared.producer.state().unacknowledged.forget();
+        // If it stays, it is tried again once records have failed for as long again.
+        let _ = shared.producer.replace("nothing was acknowledged while the brokers answer");
     }
 }
 

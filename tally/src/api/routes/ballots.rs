@@ -78,7 +78,8 @@ pub(in crate::api) async fn list_ballots(
     let (limit, after) = (page.limit()?, page.after(voter_cursor)?);
     let named = state.find(&id)?;
     // One more than asked for tells whether there is a next page.
-    let mut standing = state.in_time(state.0.tally.store.standing_after(named.id, after, limit + 1)).await?;
+    let mut standing =
+        state.ballots_in_time(named.id, state.0.tally.store.standing_after(named.id, after, limit + 1)).await?;
     let has_more = standing.len() > limit;
     standing.truncate(limit);
     let next_cursor = standing.last().filter(|_| has_more).map(|(voter, _)| voter.to_string());

@@ -52,7 +52,8 @@ pub(in crate::api) async fn get_leaderboard(
     let page = paging::read(query)?;
     let (limit, after) = (page.limit()?, page.after(rank_cursor)?);
     let named = state.find(&id)?;
-    let mut ranked = state.in_time(state.0.tally.store.leaderboard(named.id, after, limit + 1)).await?;
+    let mut ranked =
+        state.ballots_in_time(named.id, state.0.tally.store.leaderboard(named.id, after, limit + 1)).await?;
     let has_more = ranked.len() > limit;
     ranked.truncate(limit);
     let next_cursor = ranked.last().filter(|_| has_more).map(|(voter, power, _)| format!("{power}_{voter}"));

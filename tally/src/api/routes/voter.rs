@@ -73,7 +73,7 @@ pub(in crate::api) async fn get_voter(
     let named = state.find(&id)?;
     let store = &state.0.tally.store;
     let (power, by_strategy) = power(named.decisions.definition.proposal(), voter);
-    let ballot = state.in_time(store.standing_ballot(named.id, voter)).await?;
+    let ballot = state.ballots_in_time(named.id, store.standing_ballot(named.id, voter)).await?;
     let (rejected, searched) = state.rejected_of(named.id, voter).await;
     let explanation = match &ballot {
         Some(ballot) => explanations::standing(ballot),
