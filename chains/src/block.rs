@@ -64,6 +64,15 @@ impl Chain {
         }
     }
 
+    /// The highest finalized block, for what may be asked at any recent one.
+    pub async fn finalized(&self) -> Result<Pin, PinError> {
+        // No chain has a block of this number: the answer is how far it is.
+        match self.pin(SnapshotRule::Block(BlockNumber(u64::MAX))).await {
+            Err(PinError::NotYet { finalized }) => self.pin(SnapshotRule::Block(finalized)).await,
+            other => other,
+        }
+    }
+
     /// Whether the pin is the finalized block of its number.
     pub async fn confirm(&self, pin: &Pin) -> Result<PinTruth, PinError> {
         let found = self.pin(SnapshotRule::Block(pin.number)).await?;

@@ -62,6 +62,11 @@ impl Chains {
         Ok(Self { by_id: Arc::new(config.chains().iter().map(chain).collect()), metrics })
     }
 
+    /// No chain: for whoever reads none.
+    pub fn none() -> Self {
+        Self { by_id: Arc::default(), metrics: ChainsMetrics::unregistered() }
+    }
+
     /// A chain, if it is configured.
     pub fn get(&self, id: ChainId) -> Option<&Chain> {
         self.by_id.get(&id)

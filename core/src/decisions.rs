@@ -93,7 +93,7 @@ impl DecisionBook {
             Decision::Definition(definition) => self.record_definition(offset, *definition),
             Decision::Pins(pins) => match self.proposals.get_mut(&pins.proposal()) {
                 Some(decisions) if !pins.fit(decisions.definition.proposal()) => Recorded::Conflicts,
-                Some(decisions) => record_once(&mut decisions.pins, pins),
+                Some(decisions) => record_once(&mut decisions.pins, pins, PartialEq::eq),
                 None => Recorded::Unknown,
             },
             Decision::Cut(cut) => match self.proposals.get_mut(&cut.proposal) {

@@ -175,7 +175,7 @@ fn check(resource: &str, cases: &[(&str, &str)], expected: &ExpectFile) {
 
 /// Tests run at the same time: each table has a folder of its own.
 fn folder_of(expected: &ExpectFile) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(expected.path().file_stem().unwrap());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(expected.path.file_stem().unwrap());
     fs::create_dir_all(&folder).unwrap();
     folder
 }

@@ -107,6 +107,9 @@ fn show(report: &AuditReport, seconds: f64) {
     screen::line(&format!("ballots    {} standing        signatures checked again: all", count(report.core.ballots)));
     match report.power {
         PowerEvidence::Definition => screen::line("power      computed again from the definition's own lists"),
+        PowerEvidence::Recorded => {
+            screen::line("power      as the archive has it from the chains at the pins; its root is the signed one");
+        }
     }
     let scores = report.choices.iter().zip(&report.core.outcome.scores.0);
     let scores: Vec<String> =

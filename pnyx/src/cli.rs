@@ -7,7 +7,7 @@ use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use pnyx_backbone::telemetry::LogFormat;
 
-use process::{IngestArgs, OtlpArgs, ProposeArgs, RecountArgs, TallyArgs, VerifierArgs};
+use process::{ChainsArgs, IngestArgs, OtlpArgs, ProposeArgs, RecountArgs, TallyArgs, VerifierArgs};
 
 /// Where `pnyx dev` listens, and where the clients look for it.
 pub const URL_DEFAULT: &str = "http://127.0.0.1:8080";
@@ -109,6 +109,9 @@ pub struct DevArgs {
     /// Browser origins that may call the API; repeat for several; `*` for any.
     #[arg(long, default_value = "*", value_name = "ORIGIN")]
     pub cors_origin: Vec<String>,
+    /// The chains.
+    #[command(flatten)]
+    pub chains: ChainsArgs,
     /// The traces.
     #[command(flatten)]
     pub otlp: OtlpArgs,
@@ -284,12 +287,14 @@ pub struct ReceiptVerifyArgs {
 #[derive(Debug, Subcommand)]
 pub enum ExplainCommand {
     /// Why a voter's ballot counts or not.
-    Ballot(ExplainBallotArgs),
+    Ballot(ExplainVoterArgs),
+    /// Where a voter's power comes from: by strategy, chain and block, and why it is zero.
+    Power(ExplainVoterArgs),
 }
 
-/// Arguments of `pnyx explain ballot`.
+/// Which voter of which proposal.
 #[derive(Debug, Args)]
-pub struct ExplainBallotArgs {
+pub struct ExplainVoterArgs {
     /// The proposal: its name or its id.
     #[arg(long)]
     pub proposal: String,

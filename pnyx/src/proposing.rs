@@ -10,6 +10,7 @@ use pnyx_backbone::{
     log::{Log, Topic},
     proposals::Proposals,
 };
+use pnyx_chains::Chains;
 use pnyx_core::{
     decisions::{Decision, DecisionBook, Recorded},
     id::ProposalId,
@@ -18,7 +19,7 @@ use pnyx_core::{
 };
 use pnyx_crds::{Resource, read_resources};
 
-use crate::cli::LayoutArgs;
+use crate::{cli::LayoutArgs, trying};
 
 /// Partitions of a new ballots topic unless told otherwise: enough that four verifiers share the work.
 const BALLOTS_PARTITIONS_DEFAULT: u32 = 4;
@@ -53,12 +54,14 @@ impl Layout {
 }
 
 /// A proposal of the files, which is in the log now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proposed {
     /// Its id.
     pub(crate) id: ProposalId,
     /// What became of the partitions that were asked for.
     pub(crate) growth: Growth,
+    /// What is to be said of its strategies.
+    pub(crate) strategies: Option<String>,
 }
 
 /// What became of the partitions of a ballots topic.
@@ -98,28 +101,36 @@ pub(crate) async fn propose(
     paths: &[PathBuf],
     layout: &Layout,
     log: &Log,
+    chains: &Chains,
     proposals: &Proposals,
     now: TimestampMs,
 ) -> anyhow::Result<Vec<Proposed>> {
     // Everything is read before anything is recorded: what the log has once it has for ever.
-    let mut resolved: Vec<(Resource, Proposal)> = Vec::new();
+    let mut resolved: Vec<(Resource, Proposal, Option<String>)> = Vec::new();
     for path in paths {
         for resource in read_resources(path)? {
             let proposal = resolve(&resource, layout, &proposals.book(), now)?;
             let id = proposal.id();
-            if resolved.iter().any(|(_, earlier)| earlier.id() == id) {
+            if resolved.iter().any(|(_, earlier, _)| earlier.id() == id) {
                 bail!("{}: this proposal is given twice: a duplicate of id {id}", resource.file().display());
             }
             refuse_past(&resource, &proposal, proposals, now)?;
-            resolved.push((resource, proposal));
+            let strategies = match proposals.book().get(id) {
+                Some(_) => None,
+                None => trying::strategies(&proposal, chains)
+                    .await
+                    .with_context(|| format!("{}: {}", resource.file().display(), proposal.parts().name))?,
+            };
+            resolved.push((resource, proposal, strategies));
         }
     }
     let mut proposed = Vec::with_capacity(resolved.len());
-    for (resource, proposal) in resolved {
+    for (resource, proposal, strategies) in resolved {
         let (id, closes_at) = (proposal.id(), proposal.window().closes_at());
         record(&resource, proposal, layout, log, proposals).await?;
         let may_grow = now.saturating_add_ms(GROW_BEFORE_CLOSE_MIN_MS) <= closes_at;
-        proposed.push(Proposed { id, growth: grow(log, id, layout.ballots_partitions, may_grow).await? });
+        let growth = grow(log, id, layout.ballots_partitions, may_grow).await?;
+        proposed.push(Proposed { id, growth, strategies });
     }
     Ok(proposed)
 }
@@ -225,7 +236,9 @@ mod tests {
             let args = LayoutArgs { open_for: Some(std::time::Duration::from_secs(600)), partitions: asked, lanes: 2 };
             let layout = Layout::new(&args, "test".to_owned()).unwrap();
             let now = opened_at.saturating_add_ms(minutes * 60_000);
-            let [Proposed { id, growth }] = propose(&paths, &layout, &log, &proposals, now).await.unwrap()[..] else {
+            let [Proposed { id, growth, strategies: None }] =
+                propose(&paths, &layout, &log, &Chains::none(), &proposals, now).await.unwrap()[..]
+            else {
                 panic!("the file has one proposal");
             };
             (log.partitions(&Topic::ballots(id)).await.unwrap(), growth)

@@ -163,8 +163,9 @@ impl Archives {
         let mut remembered = self.remembered.lock().await;
         remembered.retain(|(id, _)| *id != proposal);
         remembered.push_back((proposal, derived));
-        let count =
-            |remembered: &VecDeque<(_, Arc<Derived>)>| remembered.iter().map(|(_, derived)| derived.len()).sum::<usize>();
+        let count = |remembered: &VecDeque<(_, Arc<Derived>)>| {
+            remembered.iter().map(|(_, derived)| derived.len()).sum::<usize>()
+        };
         while remembered.len() > REMEMBERED_PROPOSALS_MAX || count(&remembered) > REMEMBERED_BALLOTS_MAX {
             remembered.pop_front();
         }

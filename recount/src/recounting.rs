@@ -218,7 +218,8 @@ impl Recounted {
             outcome: outcome(&proposal.parts().voting, rules, &totals),
             ballots_root: root.root(),
         };
-        Self { totals, core, provenance: Provenance { cut, records, rejected, chains: None }, ballots }
+        let chains = pins.map(|pins| ChainEvidence { pins: pins.clone(), powers_root: powers_root(&powers) });
+        Self { totals, core, provenance: Provenance { cut, records, rejected, chains }, ballots, powers }
     }
 }
 

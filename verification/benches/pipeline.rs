@@ -96,7 +96,7 @@ fn compare_pipeline(out: &mut impl Write, verifier: &ProposalVerifier, ballots: 
     let mut pipeline = |turn: &[Ballot]| {
         for record in turn.iter().map(record) {
             let judged = verifier.judge(record, &mut memo);
-            let verdict = judged.weigh(record, |voter| VoterPower::Known(listed.power(voter)));
+            let verdict = judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)));
             black_box(wire::verdict::encode(&verdict));
         }
     };

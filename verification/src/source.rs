@@ -121,7 +121,10 @@ impl PowerSource {
             Self::Listed(listed) => Ok(listed.powers(voters)),
             Self::Pinned(PinnedPower { listed, chains, pins: _ }) => {
                 let on_chains = chains.powers(voters).await?.into_iter();
-                Ok(on_chains.zip(listed.powers(voters)).map(|(on_chain, listed)| on_chain.checked_add(listed)).collect())
+                Ok(on_chains
+                    .zip(listed.powers(voters))
+                    .map(|(on_chain, listed)| on_chain.checked_add(listed))
+                    .collect())
             }
             Self::Recorded(recorded) => voters.iter().map(|voter| recorded.power(*voter)).collect(),
         }

@@ -125,7 +125,7 @@ fn verify_in_memory(definition: &Arc<Definition>, records: &[Vec<u8>]) -> Took {
         });
         for record in batch {
             let judged = verifier.judge(record, &mut memo);
-            let verdict = judged.weigh(record, |voter| VoterPower::Known(listed.power(voter)));
+            let verdict = judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)));
             black_box(wire::verdict::encode(&verdict));
         }
     }
@@ -163,7 +163,9 @@ async fn verify_on_kafka(
     let (config, metrics) = (VerifierConfig::default(), Metrics::new());
     let verifier = {
         let (log, proposals, shutdown) = (log.clone(), proposals.clone(), shutdown.clone());
-        tokio::spawn(async move { pnyx_verifier::run(config, log, proposals, shutdown, &metrics).await })
+        tokio::spawn(async move {
+            pnyx_verifier::run(config, log, pnyx_chains::Chains::none(), proposals, shutdown, &metrics).await
+        })
     };
     while log.committed(&ballots, VERIFIER_GROUP).await?.iter().sum::<u64>() < u64::from(BALLOTS) {
         if started.elapsed() > TURN_LIMIT {

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use pnyx_testbed::{
-    KAFKA_VARIABLE, KafkaCluster, KafkaOptions, REDIS_VARIABLE, RedisOptions, RedisServer, cache,
+    KAFKA_VARIABLE, KafkaCluster, KafkaOptions, REDIS_VARIABLE, RedisOptions, RedisServer, TestbedError, cache,
     evm::{DEPLOYER, Evm, EvmOptions},
 };
 
@@ -25,6 +25,10 @@ const UP_LIMIT: Duration = Duration::from_secs(600);
 
 /// How long servers may take to end: brokers are killed, so only their data has to be removed.
 const DOWN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Time between two blocks of the EVM node: a snapshot is final after three, and the 500 states that the node keeps are
+/// those of a quarter of an hour.
+const BLOCK_TIME_S: u64 = 2;
 
 /// How often a waiting task looks again; a person notices no shorter time.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -142,7 +146,7 @@ impl Files {
         let options = brokers.map(|brokers| if brokers == 3 { KafkaOptions::three() } else { KafkaOptions::one() });
         let kafka = options.map(KafkaCluster::start).transpose()?;
         let redis = servers.has_redis().then(|| RedisServer::start(RedisOptions::new())).transpose()?;
-        let evm = servers.has_evm().then(|| Evm::start(EvmOptions::new())).transpose()?;
+        let evm = servers.has_evm().then(demo_chain).transpose()?;
         let state = serde_json::json!({
             "kafka": kafka.as_ref().map(KafkaCluster::bootstrap),
             "kafka_brokers": kafka.as_ref().map(KafkaCluster::node_count),
@@ -189,6 +193,13 @@ impl Servers {
     }
 }
 
+/// A chain that goes on by itself and has the token of `examples/chains`.
+fn demo_chain() -> Result<Evm, TestbedError> {
+    let evm = Evm::start(EvmOptions::new().block_time_s(BLOCK_TIME_S))?;
+    evm.deploy_demo_token()?;
+    Ok(evm)
+}
+
 /// Prints where the servers are.
 fn print(state: &Path, is_json: bool) -> anyhow::Result<()> {
     let text = fs::read_to_string(state).with_context(|| format!("failed to read {}", state.display()))?;
@@ -213,6 +224,7 @@ fn print(state: &Path, is_json: bool) -> anyhow::Result<()> {
         process::say(&format!(
             "# The EVM node, chain {chain_id}; it signs for every account, and {deployer} is rich:"
         ))?;
+        process::say(&format!("# pnyx dev examples/chains --open-for 10m --chain {chain_id}=$ETH_RPC_URL"))?;
         process::say(&format!("export ETH_RPC_URL={url}"))?;
     }
     Ok(())

@@ -204,13 +204,17 @@ pub enum AuditFailure {
         previous: Voter,
     },
     /// Pins of other chains or blocks than the definition's rules admit.
-    #[error("the pins in line {line} are not blocks that the definition's snapshot rules admit: power was read elsewhere")]
+    #[error(
+        "the pins in line {line} are not blocks that the definition's snapshot rules admit: power was read elsewhere"
+    )]
     PinsOfOther {
         /// The line's number, from 1.
         line: u64,
     },
     /// The pins line is not the one of the result.
-    #[error("the pins line differs from the pins in the signed result: power was read at other blocks than the archive says")]
+    #[error(
+        "the pins line differs from the pins in the signed result: power was read at other blocks than the archive says"
+    )]
     PinsDiffer,
     /// A voter who signed a record but has no power line.
     #[error("voter {voter} signed a record but has no power line: evidence was left out")]

@@ -126,6 +126,7 @@ impl Platform {
         Closing {
             log: self.log.clone(),
             store: self.store.clone(),
+            chains: pnyx_chains::Chains::none(),
             proposals: self.proposals.clone(),
             key: platform_key(),
             archives: Some(Arc::clone(&self.archives)),
@@ -187,7 +188,7 @@ async fn verify(log: Log, definition: Arc<Definition>) {
         });
         let verdicts = records.map(|record| {
             let judged = verifier.judge(record, &mut memo);
-            judged.weigh(record, |voter| VoterPower::Known(listed.power(voter)))
+            judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)))
         });
         let next_offset = batch.records.last().unwrap().offset + 1;
         let verdicts = verdicts

@@ -17,13 +17,13 @@ use pnyx_core::{
         record,
     },
 };
-use pnyx_verification::ListedPower;
 use pnyx_recount::{
     AuditFailure, AuditOptions, AuditReport, Recounted,
     archive::ArchiveWriter,
     audit,
     count::{Batches, Counter},
 };
+use pnyx_verification::ListedPower;
 
 /// 2025-10-09, a fixed time.
 pub(crate) const OPENS_AT_MS: u64 = 1_760_000_000_000;

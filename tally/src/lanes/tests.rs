@@ -225,7 +225,15 @@ impl World {
         let proposals = Proposals::start(self.log.clone(), &shutdown).await.unwrap();
         proposals.decide(Decision::Definition(Box::new(self.definition.clone()))).await.unwrap();
         let (log, store) = (self.log.clone(), self.store.clone());
-        let tally = Tally::new(Config::default(), log, store, proposals, &shutdown, &Metrics::new());
+        let tally = Tally::new(
+            Config::default(),
+            log,
+            store,
+            pnyx_chains::Chains::none(),
+            proposals,
+            &shutdown,
+            &Metrics::new(),
+        );
         shutdown.spawn("registration", register(tally.clone()));
         let (sender, assigned) = watch::channel(Assigned::default());
         let mut owners = Owners::new(tally.clone());

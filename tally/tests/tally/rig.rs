@@ -16,6 +16,7 @@ use pnyx_backbone::{
     store::{MemoryStore, ProposalView, Store},
     telemetry::Metrics,
 };
+use pnyx_chains::Chains;
 use pnyx_core::{
     choice::Choice,
     counting::{CountingRules, Totals},
@@ -87,7 +88,8 @@ impl Rig {
     async fn on(directory: TempDir, log: Log, store: Store, config: Config) -> Self {
         let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
         let proposals = Proposals::start(log.clone(), &shutdown).await.unwrap();
-        let tally = pnyx_tally::run(config, log.clone(), store.clone(), proposals.clone(), &shutdown, &metrics);
+        let tally =
+            pnyx_tally::run(config, log.clone(), store.clone(), Chains::none(), proposals.clone(), &shutdown, &metrics);
         let recount = api::RecountSource {
             archive: Box::new(|id| {
                 future::ok(stream::iter([Ok(Bytes::from(format!("archive of {id}\n")))]).boxed()).boxed()

@@ -7,6 +7,7 @@
 mod abi;
 mod chain;
 mod contracts;
+mod demo;
 mod endpoint;
 mod fault;
 mod http;
