@@ -19,7 +19,7 @@ async fn strategies_that_never_answer_are_named() {
     let rig = Rig::start();
     let later = rig.evm.head().unwrap();
     let token = rig.token(18);
-    let nft = rig.evm.deploy(rig.contracts.get("Nft"), &[]).unwrap();
+    let nft = rig.evm.deploy(rig.contracts.get("Badges"), &[]).unwrap();
     let pin = rig.pin_head();
     let chains = rig.chains();
     let votes = ChainRead::Erc20Votes { address: contract(token), decimals: decimals(18) };

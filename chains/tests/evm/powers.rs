@@ -27,17 +27,17 @@ fn ten(exponent: u64) -> U256 {
 fn populated(rig: &Rig) -> Vec<(ChainRead, Option<Ledger>)> {
     let token = rig.token(6);
     let votes = rig.evm.deploy(rig.contracts.get("VotesToken"), &[18_u64.into()]).unwrap();
-    let nft = rig.evm.deploy(rig.contracts.get("Nft"), &[]).unwrap();
-    let multi = rig.evm.deploy(rig.contracts.get("MultiToken"), &[]).unwrap();
+    let nft = rig.evm.deploy(rig.contracts.get("Badges"), &[]).unwrap();
+    let multi = rig.evm.deploy(rig.contracts.get("Items"), &[]).unwrap();
     let stakes = rig.evm.deploy(rig.contracts.get("Stakes"), &[]).unwrap();
     for (number, who) in (1_u64..).zip(accounts()).step_by(2) {
         rig.mint(token, who, U256::from(number) * ten(6) + U256::ONE);
         rig.send("VotesToken", votes, "mint(address,uint256)", &[who.into(), U256::from(number).into()]);
         let delegate = rig.contracts.get("VotesToken").calldata("delegate(address)", &[account(number % 3).into()]);
         rig.evm.send_from(who, votes, U256::ZERO, &delegate).unwrap();
-        rig.send("Nft", nft, "mint(address,uint256)", &[who.into(), number.into()]);
-        rig.send("MultiToken", multi, "mint(address,uint256,uint256)", &[who.into(), 7_u64.into(), number.into()]);
-        rig.send("MultiToken", multi, "mint(address,uint256,uint256)", &[who.into(), 8_u64.into(), 99_u64.into()]);
+        rig.send("Badges", nft, "mint(address,uint256)", &[who.into(), number.into()]);
+        rig.send("Items", multi, "mint(address,uint256,uint256)", &[who.into(), 7_u64.into(), number.into()]);
+        rig.send("Items", multi, "mint(address,uint256,uint256)", &[who.into(), 8_u64.into(), 99_u64.into()]);
         rig.send("Stakes", stakes, "set(address,uint256)", &[who.into(), (number * 1_000).into()]);
         rig.evm.fund(who, U256::from(number) * ten(15)).unwrap();
     }
