@@ -117,6 +117,11 @@ pub(crate) async fn propose(
     let mut proposed = Vec::with_capacity(resolved.len());
     for (resource, proposal) in resolved {
         let (id, closes_at) = (proposal.id(), proposal.window().closes_at());
+        if proposals.book().get(id).is_some_and(|decisions| decisions.result.is_some()) {
+            // Its topics may be gone, and nothing needs them any more.
+            proposed.push(Proposed { id, growth: Growth::None });
+            continue;
+        }
         record(&resource, proposal, layout, log, proposals).await?;
         let may_grow = now.saturating_add_ms(GROW_BEFORE_CLOSE_MIN_MS) <= closes_at;
         proposed.push(Proposed { id, growth: grow(log, id, layout.ballots_partitions, may_grow).await? });
@@ -207,9 +212,16 @@ fn refuse_past(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{collections::BTreeMap, path::Path};
 
     use pnyx_backbone::{clock, log::EmbeddedLog, shutdown::Shutdown};
+    use pnyx_core::{
+        counting::{CountingRules, Totals},
+        id::Root,
+        outcome::outcome,
+        result::{Cut, Provenance, PublishedResult, ResultCore},
+        signing::SigningKey,
+    };
 
     use super::*;
 
@@ -239,6 +251,35 @@ mod tests {
         assert_eq!(at(Some(13), 60).await, (12, Growth::TooLate { partitions: 12, asked: 13 }));
         assert_eq!(at(None, 60).await, (12, Growth::None));
         assert_eq!(proposals.book().proposals().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_proposal_with_a_result_is_only_listed() {
+        let data = tempfile::tempdir().unwrap();
+        let log = Log::Embedded(EmbeddedLog::open(data.path()).unwrap());
+        let proposals = Proposals::start(log.clone(), &Shutdown::new()).await.unwrap();
+        let paths = [Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/grants-round.yaml")];
+        let args = LayoutArgs { open_for: Some(std::time::Duration::from_secs(600)), partitions: Some(2), lanes: 2 };
+        let now = clock::now();
+        let layout = Layout::new(&args, "test".to_owned()).unwrap();
+        let first = propose(&paths, &layout, &log, &proposals, now).await.unwrap();
+        let [Proposed { id, growth: Growth::None }] = first[..] else { panic!("{first:?}") };
+
+        let cut = Cut { proposal: id, decided_at: now, partitions: Vec::new() };
+        let definition = Arc::clone(&proposals.book().get(id).unwrap().definition);
+        let voting = &definition.proposal().parts().voting;
+        let rules = CountingRules::of(definition.proposal());
+        let outcome = outcome(voting, rules, &Totals::empty(rules));
+        let core = ResultCore { proposal: id, ballots: 0, outcome, ballots_root: Root::new([0; 32]) };
+        let provenance = Provenance { cut: cut.clone(), records: 0, rejected: BTreeMap::new() };
+        let result = PublishedResult::sign(core, provenance, &SigningKey::from_bytes([1; 32]).unwrap());
+        for decision in [Decision::Cut(cut), Decision::Result(Box::new(result))] {
+            assert_eq!(proposals.decide(decision).await.unwrap(), Recorded::Stands);
+        }
+        let more = LayoutArgs { partitions: Some(12), ..args };
+        let layout = Layout::new(&more, "test".to_owned()).unwrap();
+        assert_eq!(propose(&paths, &layout, &log, &proposals, now).await.unwrap(), first);
+        assert_eq!(log.partitions(&Topic::ballots(id)).await.unwrap(), 2);
     }
 
     #[test]
