@@ -3,7 +3,7 @@
 //! A proposal's topics are made before its definition is written, so that whoever reads of it finds them. Partitions may be
 //! added to the ballots while the vote is open, because nothing depends on order there; lanes are fixed.
 
-use std::{cmp::Ordering, path::PathBuf, sync::Arc};
+use std::{cmp::Ordering, path::PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use pnyx_backbone::{
@@ -171,20 +171,15 @@ async fn record(
     proposals: &Proposals,
 ) -> anyhow::Result<()> {
     let id = proposal.id();
-    let known = proposals.book().get(id).map(|decisions| Arc::clone(&decisions.definition));
-    let definition = match &known {
-        Some(definition) => Arc::clone(definition),
-        None => {
-            let partitions = layout.ballots_partitions.unwrap_or(BALLOTS_PARTITIONS_DEFAULT);
-            Arc::new(Definition::new(proposal, layout.lanes, partitions)?)
-        }
-    };
-    log.ensure_topic(&Topic::ballots(id), definition.ballots_partitions()).await.context("making the ballots topic")?;
-    log.ensure_topic(&Topic::verdicts(id), definition.lanes().into()).await.context("making the verdicts topic")?;
-    if known.is_some() {
+    if proposals.book().get(id).is_some() {
+        // Its topics were made before it was written. One that is gone since is not made again: ballots lay in it.
         return Ok(());
     }
-    match proposals.decide(Decision::Definition(Box::new(Definition::clone(&definition)))).await? {
+    let partitions = layout.ballots_partitions.unwrap_or(BALLOTS_PARTITIONS_DEFAULT);
+    let definition = Definition::new(proposal, layout.lanes, partitions)?;
+    log.ensure_topic(&Topic::ballots(id), definition.ballots_partitions()).await.context("making the ballots topic")?;
+    log.ensure_topic(&Topic::verdicts(id), definition.lanes().into()).await.context("making the verdicts topic")?;
+    match proposals.decide(Decision::Definition(Box::new(definition))).await? {
         Recorded::Stands | Recorded::Repeated => Ok(()),
         recorded @ (Recorded::Conflicts | Recorded::Unknown) => {
             bail!("{}: proposal {id} could not be recorded: {recorded:?}", resource.file().display())
@@ -212,7 +207,7 @@ fn refuse_past(
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, path::Path};
+    use std::{collections::BTreeMap, path::Path, sync::Arc};
 
     use pnyx_backbone::{clock, log::EmbeddedLog, shutdown::Shutdown};
     use pnyx_core::{
