@@ -3,7 +3,7 @@
 //! A proposal's topics are made before its definition is written, so that whoever reads of it finds them. Partitions may be
 //! added to the ballots while the vote is open, because nothing depends on order there; lanes are fixed.
 
-use std::{cmp::Ordering, path::PathBuf, sync::Arc};
+use std::{cmp::Ordering, path::PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use pnyx_backbone::{
@@ -12,6 +12,7 @@ use pnyx_backbone::{
 };
 use pnyx_chains::Chains;
 use pnyx_core::{
+    chain::SnapshotRule,
     decisions::{Decision, DecisionBook, Recorded},
     id::ProposalId,
     proposal::{Definition, Proposal, ProposalParts},
@@ -127,6 +128,11 @@ pub(crate) async fn propose(
     let mut proposed = Vec::with_capacity(resolved.len());
     for (resource, proposal, strategies) in resolved {
         let (id, closes_at) = (proposal.id(), proposal.window().closes_at());
+        if proposals.book().get(id).is_some_and(|decisions| decisions.result.is_some()) {
+            // Its topics may be gone, and nothing needs them any more.
+            proposed.push(Proposed { id, growth: Growth::None, strategies: None });
+            continue;
+        }
         record(&resource, proposal, layout, log, proposals).await?;
         let may_grow = now.saturating_add_ms(GROW_BEFORE_CLOSE_MIN_MS) <= closes_at;
         let growth = grow(log, id, layout.ballots_partitions, may_grow).await?;
@@ -164,8 +170,12 @@ fn resolve(resource: &Resource, layout: &Layout, book: &DecisionBook, now: Times
     Ok(remembered.max_by_key(|known| known.window().opens_at()).cloned().unwrap_or(fresh))
 }
 
+/// Snapshots that follow the opening move with it.
 fn is_same_but_for_window(known: &ProposalParts, fresh: &ProposalParts) -> bool {
-    let moved = ProposalParts { window: fresh.window, ..known.clone() };
+    let at_opening = |window: Window| SnapshotRule::AtOrBefore(window.opens_at());
+    let moved_rule = |rule| if rule == at_opening(known.window) { at_opening(fresh.window) } else { rule };
+    let snapshots = known.snapshots.iter().map(|(chain, rule)| (*chain, moved_rule(*rule))).collect();
+    let moved = ProposalParts { window: fresh.window, snapshots, ..known.clone() };
     moved == *fresh
 }
 
@@ -177,20 +187,15 @@ async fn record(
     proposals: &Proposals,
 ) -> anyhow::Result<()> {
     let id = proposal.id();
-    let known = proposals.book().get(id).map(|decisions| Arc::clone(&decisions.definition));
-    let definition = match &known {
-        Some(definition) => Arc::clone(definition),
-        None => {
-            let partitions = layout.ballots_partitions.unwrap_or(BALLOTS_PARTITIONS_DEFAULT);
-            Arc::new(Definition::new(proposal, layout.lanes, partitions)?)
-        }
-    };
-    log.ensure_topic(&Topic::ballots(id), definition.ballots_partitions()).await.context("making the ballots topic")?;
-    log.ensure_topic(&Topic::verdicts(id), definition.lanes().into()).await.context("making the verdicts topic")?;
-    if known.is_some() {
+    if proposals.book().get(id).is_some() {
+        // Its topics were made before it was written. One that is gone since is not made again: ballots lay in it.
         return Ok(());
     }
-    match proposals.decide(Decision::Definition(Box::new(Definition::clone(&definition)))).await? {
+    let partitions = layout.ballots_partitions.unwrap_or(BALLOTS_PARTITIONS_DEFAULT);
+    let definition = Definition::new(proposal, layout.lanes, partitions)?;
+    log.ensure_topic(&Topic::ballots(id), definition.ballots_partitions()).await.context("making the ballots topic")?;
+    log.ensure_topic(&Topic::verdicts(id), definition.lanes().into()).await.context("making the verdicts topic")?;
+    match proposals.decide(Decision::Definition(Box::new(definition))).await? {
         Recorded::Stands | Recorded::Repeated => Ok(()),
         recorded @ (Recorded::Conflicts | Recorded::Unknown) => {
             bail!("{}: proposal {id} could not be recorded: {recorded:?}", resource.file().display())
@@ -218,9 +223,16 @@ fn refuse_past(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{collections::BTreeMap, path::Path, sync::Arc};
 
     use pnyx_backbone::{clock, log::EmbeddedLog, shutdown::Shutdown};
+    use pnyx_core::{
+        counting::{CountingRules, Totals},
+        id::Root,
+        outcome::outcome,
+        result::{Cut, Provenance, PublishedResult, ResultCore},
+        signing::SigningKey,
+    };
 
     use super::*;
 
@@ -252,6 +264,35 @@ mod tests {
         assert_eq!(at(Some(13), 60).await, (12, Growth::TooLate { partitions: 12, asked: 13 }));
         assert_eq!(at(None, 60).await, (12, Growth::None));
         assert_eq!(proposals.book().proposals().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_proposal_with_a_result_is_only_listed() {
+        let data = tempfile::tempdir().unwrap();
+        let log = Log::Embedded(EmbeddedLog::open(data.path()).unwrap());
+        let proposals = Proposals::start(log.clone(), &Shutdown::new()).await.unwrap();
+        let paths = [Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/grants-round.yaml")];
+        let args = LayoutArgs { open_for: Some(std::time::Duration::from_secs(600)), partitions: Some(2), lanes: 2 };
+        let now = clock::now();
+        let layout = Layout::new(&args, "test".to_owned()).unwrap();
+        let first = propose(&paths, &layout, &log, &Chains::none(), &proposals, now).await.unwrap();
+        let [Proposed { id, growth: Growth::None, strategies: None }] = first[..] else { panic!("{first:?}") };
+
+        let cut = Cut { proposal: id, decided_at: now, partitions: Vec::new() };
+        let definition = Arc::clone(&proposals.book().get(id).unwrap().definition);
+        let voting = &definition.proposal().parts().voting;
+        let rules = CountingRules::of(definition.proposal());
+        let outcome = outcome(voting, rules, &Totals::empty(rules));
+        let core = ResultCore { proposal: id, ballots: 0, outcome, ballots_root: Root::new([0; 32]) };
+        let provenance = Provenance { cut: cut.clone(), records: 0, rejected: BTreeMap::new(), chains: None };
+        let result = PublishedResult::sign(core, provenance, &SigningKey::from_bytes([1; 32]).unwrap());
+        for decision in [Decision::Cut(cut), Decision::Result(Box::new(result))] {
+            assert_eq!(proposals.decide(decision).await.unwrap(), Recorded::Stands);
+        }
+        let more = LayoutArgs { partitions: Some(12), ..args };
+        let layout = Layout::new(&more, "test".to_owned()).unwrap();
+        assert_eq!(propose(&paths, &layout, &log, &Chains::none(), &proposals, now).await.unwrap(), first);
+        assert_eq!(log.partitions(&Topic::ballots(id)).await.unwrap(), 2);
     }
 
     #[test]

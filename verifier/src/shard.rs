@@ -24,7 +24,7 @@ use thiserror::Error;
 use tokio::{
     sync::Semaphore,
     task::{JoinError, JoinSet},
-    time::{Instant, MissedTickBehavior},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -200,7 +200,11 @@ impl Shards {
     pub(crate) async fn run(self) -> Result<(), ShardError> {
         let mut pause = Pause::default();
         loop {
-            let consumer = match self.tried(self.join().await, &mut pause).await? {
+            let joined = tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                joined = self.join() => joined,
+            };
+            let consumer = match self.tried(joined, &mut pause).await? {
                 Tried::Done(consumer) => consumer,
                 Tried::Again => continue,
                 Tried::Stopped => return Ok(()),
@@ -340,6 +344,18 @@ impl Shards {
         made.await.map_err(ShardError::Topics)
     }
 
+    /// Looks at the topics again and again, until something is wrong with one.
+    async fn topics_fail(&self) -> ShardError {
+        loop {
+            // The first look was a moment ago.
+            tokio::time::sleep(TOPICS_CHECK_INTERVAL).await;
+            let _look = self.looks.acquire().await.expect("the semaphore is never closed");
+            if let Err(error) = self.check().await {
+                return error;
+            }
+        }
+    }
+
     /// Fails if a topic is gone or has fewer partitions than before.
     async fn check(&self) -> Result<(), ShardError> {
         for topic in [&self.ballots, &self.verdicts] {
@@ -419,10 +435,10 @@ fn records(batch: &GroupBatch) -> impl Iterator<Item = BallotRecord<'_>> {
 impl Work<'_> {
     /// Until the shards are stopped, or reading fails with this.
     async fn go_on(&mut self, pause: &mut Pause) -> Result<Option<LogError>, ShardError> {
-        let mut check = tokio::time::interval(TOPICS_CHECK_INTERVAL);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first tick comes at once, and the topics were looked at a moment ago.
-        check.reset();
+        let shards = self.shards;
+        // Beside everything else: questions to brokers may take seconds.
+        let topics_fail = shards.topics_fail();
+        tokio::pin!(topics_fail);
         loop {
             if let Some(batch) = self.held.take_if(|batch| !self.busy.contains(&batch.partition)) {
                 self.busy.insert(batch.partition);
@@ -437,7 +453,7 @@ impl Work<'_> {
                     self.commit(judged).await?;
                     *pause = Pause::default();
                 }
-                _ = check.tick() => self.shards.check().await?,
+                error = &mut topics_fail => return Err(error),
                 batch = self.consumer.next_batch(self.shards.batch_records_max), if may_read => match batch {
                     Ok(batch) => self.held = Some(batch),
                     Err(error) => return Ok(Some(error)),

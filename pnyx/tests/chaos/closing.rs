@@ -58,8 +58,9 @@ pub(crate) fn run(plan: &Plan, pipeline: &mut Pipeline, targets: &[Target], repo
     }
     let published: Vec<Value> = targets.iter().map(|target| result(pipeline, target)).collect();
     pipeline.process(first).sigcont().unwrap();
-    wait_until_told(pipeline, first, "final", targets);
-    wait_until_told(pipeline, second, "lies beyond the cut", slice::from_ref(probed));
+    // It may have a recount of all before it.
+    wait_until_told(pipeline, first, "final", targets, RESULT_WAIT_MAX);
+    wait_until_told(pipeline, second, "lies beyond the cut", slice::from_ref(probed), TOLD_WAIT_MAX);
     let second_status = pipeline.terminate(second);
     assert!(second_status.success(), "the second recount ended with {second_status}");
     check_decisions(pipeline, targets, &published);
@@ -131,9 +132,9 @@ fn result(pipeline: &Pipeline, target: &Target) -> Value {
 }
 
 /// Waits until a process has a line in its log with these words for each of these proposals.
-fn wait_until_told(pipeline: &Pipeline, index: usize, words: &str, targets: &[Target]) {
+fn wait_until_told(pipeline: &Pipeline, index: usize, words: &str, targets: &[Target], wait_max: Duration) {
     let name = &pipeline.members[index].name;
-    http::poll(&format!("a line of {name} with {words:?} for each proposal"), TOLD_WAIT_MAX, || {
+    http::poll(&format!("a line of {name} with {words:?} for each proposal"), wait_max, || {
         let log = pipeline.log_of(index);
         let is_told = |target: &Target| log.lines().any(|line| line.contains(words) && line.contains(&target.id));
         targets.iter().all(is_told).then_some(())

@@ -21,7 +21,7 @@ const SNAPSHOT_BALLOTS: &str = "40";
 /// Ballots of the comparison.
 const BALLOTS: &str = "12000";
 /// How long the proposals are open: both platforms take all ballots in it.
-const OPEN_S: i64 = 60;
+const OPEN_S: i64 = 90;
 /// How long anything may take, on a machine that compiles beside.
 const WAIT_MAX: Duration = Duration::from_secs(240);
 

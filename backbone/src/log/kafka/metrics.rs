@@ -122,7 +122,7 @@ impl KafkaMetrics {
         );
         registry.register(
             "log_clients_replaced",
-            "Clients of the cluster made anew because of a fatal error or changed credentials",
+            "Clients of the cluster made anew: after a fatal error, with changed credentials, or because only new ones got answers",
             self.clients_replaced.clone(),
         );
         registry.register(

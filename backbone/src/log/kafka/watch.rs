@@ -22,9 +22,12 @@ const FILES_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two producers that take the place of one that failed.
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Between two looks whether a new client does better than one that only fails: a look takes seconds of this thread while
-/// no broker answers, and an exchange costs all clients their connections.
-const STUCK_PAUSE: Duration = Duration::from_secs(15);
+/// First pause between two looks whether a new client does better than one that only fails: a look takes seconds of this
+/// thread while no broker answers, and an exchange costs all clients their connections.
+const STUCK_PAUSE_MIN: Duration = Duration::from_secs(15);
+
+/// Longest: where new clients soon fail as well, such as at a partition without a leader, exchanging them helps nobody.
+const STUCK_PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// Starts the thread; it ends with the log.
 pub(super) fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
@@ -39,7 +42,7 @@ fn run(shared: &Shared) {
     let mut seen = state_of(&paths);
     let mut files_at = Instant::now() + FILES_INTERVAL;
     let mut replace_at = Instant::now();
-    let mut stuck_at = Instant::now();
+    let (mut stuck_at, mut stuck_pause) = (Instant::now(), STUCK_PAUSE_MIN);
     while !shared.is_closed() {
         shared.serve_questions(SERVE);
         let now = Instant::now();
@@ -50,7 +53,10 @@ fn run(shared: &Shared) {
         }
         if now >= stuck_at && (shared.unanswered.is_stuck() || shared.producer.state().unacknowledged.is_stuck()) {
             exchange_stuck(shared);
-            stuck_at = Instant::now() + STUCK_PAUSE;
+            stuck_at = Instant::now() + stuck_pause;
+            stuck_pause = stuck_pause.saturating_mul(2).min(STUCK_PAUSE_MAX);
+        } else if now >= stuck_at + STUCK_PAUSE_MAX {
+            stuck_pause = STUCK_PAUSE_MIN;
         }
         if now >= files_at && !paths.is_empty() {
             let current = state_of(&paths);
@@ -66,7 +72,9 @@ fn run(shared: &Shared) {
 fn exchange_stuck(shared: &Shared) {
     let Ok(cluster) = open::connect(&shared.settings, &shared.question_events) else { return };
     if shared.unanswered.is_stuck() {
-        warn!("questions to the brokers went unanswered while a new client is answered; new clients take over");
+        warn!(
+            "questions to the log only failed for a while, and a new client reaches the brokers; new clients take over"
+        );
         shared.replace_consumers(cluster);
         shared.metrics.clients_replaced.inc();
     }
