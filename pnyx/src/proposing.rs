@@ -128,14 +128,17 @@ pub(crate) async fn propose(
     let mut proposed = Vec::with_capacity(resolved.len());
     for (resource, proposal, strategies) in resolved {
         let (id, closes_at) = (proposal.id(), proposal.window().closes_at());
-        if proposals.book().get(id).is_some_and(|decisions| decisions.result.is_some()) {
-            // Its topics may be gone, and nothing needs them any more.
-            proposed.push(Proposed { id, growth: Growth::None, strategies: None });
-            continue;
+        let known = proposals.book().get(id).cloned();
+        if known.is_none() {
+            record(&resource, proposal, layout, log, proposals).await?;
         }
-        record(&resource, proposal, layout, log, proposals).await?;
-        let may_grow = now.saturating_add_ms(GROW_BEFORE_CLOSE_MIN_MS) <= closes_at;
-        let growth = grow(log, id, layout.ballots_partitions, may_grow).await?;
+        let growth = if known.is_some_and(|decisions| decisions.result.is_some()) {
+            // Its topics may be gone, and nothing needs them any more.
+            Growth::None
+        } else {
+            let may_grow = now.saturating_add_ms(GROW_BEFORE_CLOSE_MIN_MS) <= closes_at;
+            grow(log, id, layout.ballots_partitions, may_grow).await?
+        };
         proposed.push(Proposed { id, growth, strategies });
     }
     Ok(proposed)
@@ -179,6 +182,8 @@ fn is_same_but_for_window(known: &ProposalParts, fresh: &ProposalParts) -> bool 
     moved == *fresh
 }
 
+/// Makes the topics of a new proposal, then writes its definition. Nobody does so again: of a proposal that is known a
+/// topic may be gone in which ballots lay.
 async fn record(
     resource: &Resource,
     proposal: Proposal,
@@ -187,10 +192,6 @@ async fn record(
     proposals: &Proposals,
 ) -> anyhow::Result<()> {
     let id = proposal.id();
-    if proposals.book().get(id).is_some() {
-        // Its topics were made before it was written. One that is gone since is not made again: ballots lay in it.
-        return Ok(());
-    }
     let partitions = layout.ballots_partitions.unwrap_or(BALLOTS_PARTITIONS_DEFAULT);
     let definition = Definition::new(proposal, layout.lanes, partitions)?;
     log.ensure_topic(&Topic::ballots(id), definition.ballots_partitions()).await.context("making the ballots topic")?;

@@ -30,6 +30,11 @@ fn runs(id: u32) -> bool {
     state.is_some_and(|state| state != 'Z')
 }
 
+/// Whether the process is a sleeper that has begun to sleep: before, what ends it together with its parent may not be set.
+fn sleeps(id: u32) -> bool {
+    fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim_end() == "sleep") && runs(id)
+}
+
 fn wait_until(is_so: impl Fn() -> bool) -> bool {
     let start = Instant::now();
     while !is_so() && start.elapsed() < LIMIT {
@@ -112,7 +117,7 @@ fn a_killed_test_takes_its_processes_along() {
     command.args(["--exact", "a_killed_test_takes_its_processes_along"]).env(CHILD_FILE, &file);
     let mut test = command.stdout(Stdio::null()).spawn().unwrap();
     let id = || fs::read_to_string(&file).ok()?.parse().ok();
-    assert!(wait_until(|| id().is_some_and(runs)), "it started a process");
+    assert!(wait_until(|| id().is_some_and(sleeps)), "it started a process");
     test.kill().unwrap();
     test.wait().unwrap();
     assert!(wait_until(|| !runs(id().unwrap())), "its process ended with it");

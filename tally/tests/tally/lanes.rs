@@ -20,7 +20,7 @@ use pnyx_core::{
     verdict::{Ruling, Verdict},
 };
 
-use crate::rig::{Rig, counts, definition, eventually, rejects, totals, voter};
+use crate::rig::{Rig, counts, definition, eventually, rejects, totals, voter, within};
 
 /// Within this time an owner notices that the store lost its lane.
 const LOSS_NOTICED_WITHIN: Duration = Duration::from_secs(2);
@@ -127,13 +127,8 @@ async fn a_restart_at_any_moment_changes_nothing() {
 }
 
 async fn rebuilt_in_time(rig: &Rig, id: ProposalId, before: &ProposalView) {
-    let deadline = LOSS_NOTICED_WITHIN + REBUILD_MARGIN;
-    let rebuilt = tokio::time::timeout(deadline, async {
-        while rig.store.view(id).await.unwrap().unwrap() != *before {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    rebuilt.await.expect("a lost lane is rebuilt although nothing arrives");
+    let is_back = async || rig.store.view(id).await.unwrap().unwrap() == *before;
+    within(LOSS_NOTICED_WITHIN + REBUILD_MARGIN, "a lost lane is rebuilt although nothing arrives", is_back).await;
 }
 
 /// Judges in two parts, so that every owner has taken up its lane, and has counted that, when the second is counted.

@@ -213,8 +213,13 @@ async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, LogError>) -> T {
 }
 
 /// Waits until something holds.
-pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(PATIENCE, async {
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFnMut() -> bool) {
+    within(PATIENCE, what, holds).await;
+}
+
+/// Waits until something holds that must do so in this time.
+pub(crate) async fn within(limit: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(limit, async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -11,7 +11,7 @@ use std::{
 const STUCK_AFTER: Duration = Duration::from_secs(15);
 
 /// The failures since the last success.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Failing {
     failures: Mutex<Option<Failures>>,
 }
