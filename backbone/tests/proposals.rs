@@ -43,6 +43,7 @@ fn definition(namespace: &str, name: &str, title: &str, lanes: u16) -> Definitio
         window: Window::new(TimestampMs(1_000_000), TimestampMs(2_000_000)).unwrap(),
         strategies: vec![Strategy::Ticket(Power::parse("1").unwrap())],
         snapshots: std::collections::BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     };
     Definition::new(Proposal::new(parts).unwrap(), lanes, 1).unwrap()

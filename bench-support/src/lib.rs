@@ -41,6 +41,7 @@ pub fn single_choice(opens_at: TimestampMs, strategies: Vec<Strategy>) -> Propos
         window: Window::new(opens_at, opens_at.saturating_add_ms(86_400_000)).expect("it closes after it opens"),
         strategies,
         snapshots: BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     })
     .expect("the strategies fit")

@@ -17,29 +17,25 @@ use pnyx_core::{
 };
 use tokio::sync::watch;
 
-use crate::metrics::CacheMetrics;
+use crate::{
+    metrics::{CacheMetrics, as_gauge},
+    tables::Tables,
+};
 
 /// Bytes of a power: it is below 2^192.
 const POWER_LEN: usize = 24;
 
-/// What a voter takes in a table that is as empty as it may be: the key, the power, its kind, a control byte, and a
-/// load of at least 7/16, which is what a table has right after it doubled.
-const VOTER_BYTES: usize = (20 + POWER_LEN + 1 + 1) * 16 / 7 + 1;
-
 /// Default size of a cache, bytes: more than 100,000 voters, whatever their order.
 pub const CACHE_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 
-/// A bounded cache. Two tables: when the young one is full it becomes the old one, and what the old one held is
-/// forgotten, except for voters that were asked for since.
+/// A bounded cache.
 pub(crate) struct PowerCache {
     state: Mutex<State>,
-    voters_max: usize,
     metrics: CacheMetrics,
 }
 
 struct State {
-    young: HashMap<Voter, Packed>,
-    old: HashMap<Voter, Packed>,
+    powers: Tables<Packed>,
     under_way: HashMap<Voter, watch::Receiver<()>>,
     bytes: usize,
 }
@@ -51,9 +47,8 @@ struct Packed([u8; POWER_LEN + 1]);
 impl PowerCache {
     /// A cache that takes at most about this many bytes.
     pub(crate) fn new(bytes_max: usize, metrics: CacheMetrics) -> Self {
-        let state = State { young: HashMap::new(), old: HashMap::new(), under_way: HashMap::new(), bytes: 0 };
-        let voters_max = (bytes_max / 2 / VOTER_BYTES).max(1);
-        Self { state: Mutex::new(state), voters_max, metrics }
+        let state = State { powers: Tables::new(bytes_max), under_way: HashMap::new(), bytes: 0 };
+        Self { state: Mutex::new(state), metrics }
     }
 
     /// The power of each voter, in the same order; voters may repeat. `look_up` is asked for those that are neither
@@ -93,7 +88,7 @@ impl PowerCache {
         let mut state = self.state();
         let before = open.len();
         open.retain(|index| {
-            powers[*index] = state.get(voters[*index], self.voters_max);
+            powers[*index] = state.powers.get(voters[*index]).map(Packed::power);
             powers[*index].is_none()
         });
         before - open.len()
@@ -128,17 +123,17 @@ impl PowerCache {
     fn insert(&self, voters: &[Voter], powers: &[VoterPower]) {
         let mut state = self.state();
         for (voter, power) in voters.iter().zip(powers) {
-            state.insert(*voter, Packed::new(*power), self.voters_max);
+            state.powers.insert(*voter, Packed::new(*power));
         }
-        let bytes = state.table_bytes();
+        let bytes = state.powers.bytes();
         let before = std::mem::replace(&mut state.bytes, bytes);
         drop(state);
-        self.metrics.bytes.inc_by(gauge(bytes) - gauge(before));
+        self.metrics.bytes.inc_by(as_gauge(bytes) - as_gauge(before));
     }
 
     /// Memory that the tables take.
     pub(crate) fn bytes(&self) -> usize {
-        self.state().table_bytes()
+        self.state().powers.bytes()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -148,13 +143,13 @@ impl PowerCache {
 
 impl Drop for PowerCache {
     fn drop(&mut self) {
-        self.metrics.bytes.dec_by(gauge(self.state().bytes));
+        self.metrics.bytes.dec_by(as_gauge(self.state().bytes));
     }
 }
 
 impl fmt::Debug for PowerCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PowerCache").field("voters_max", &self.voters_max).finish_non_exhaustive()
+        f.debug_struct("PowerCache").field("bytes", &self.bytes()).finish_non_exhaustive()
     }
 }
 
@@ -183,29 +178,6 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-impl State {
-    fn get(&mut self, voter: Voter, voters_max: usize) -> Option<VoterPower> {
-        if let Some(packed) = self.young.get(&voter) {
-            return Some(packed.power());
-        }
-        let packed = self.old.remove(&voter)?;
-        self.insert(voter, packed, voters_max);
-        Some(packed.power())
-    }
-
-    fn insert(&mut self, voter: Voter, packed: Packed, voters_max: usize) {
-        if self.young.len() >= voters_max && !self.young.contains_key(&voter) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(voter, packed);
-    }
-
-    fn table_bytes(&self) -> usize {
-        // A table has buckets for 8/7 of its capacity.
-        (self.young.capacity() + self.old.capacity()) * 8 / 7 * (size_of::<(Voter, Packed)>() + 1)
-    }
-}
-
 impl Packed {
     fn new(power: VoterPower) -> Self {
         let mut bytes = [0; POWER_LEN + 1];
@@ -223,10 +195,6 @@ impl Packed {
         }
         VoterPower::Known(Power::from_units(U256::from_le_slice(&units)).expect("24 bytes are below 2^192"))
     }
-}
-
-fn gauge(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info};
 
 use crate::{
-    aggregate::{BatchSize, LOOK_UPS_MAX},
+    aggregate::{BatchSize, CHECKS_MAX, LOOK_UPS_MAX},
     config::{ChainConfig, EndpointName},
     endpoint::{Endpoint, EndpointStatus},
     failure::{EndpointFailure, Failure},
@@ -38,7 +38,8 @@ pub(crate) struct Inner {
     endpoints: Vec<Endpoint>,
     agreement: NonZeroUsize,
     is_stopped: Mutex<bool>,
-    pub(crate) batch_size: BatchSize,
+    pub(crate) look_ups_size: BatchSize,
+    pub(crate) checks_size: BatchSize,
     pub(crate) metrics: ChainMetrics,
 }
 
@@ -105,7 +106,8 @@ impl Chain {
                 endpoints: endpoints.collect(),
                 agreement: config.agreement(),
                 is_stopped: Mutex::new(false),
-                batch_size: BatchSize::new(LOOK_UPS_MAX),
+                look_ups_size: BatchSize::new(LOOK_UPS_MAX),
+                checks_size: BatchSize::new(CHECKS_MAX),
                 metrics: metrics.chain(id.get()),
             }),
         }
@@ -162,6 +164,9 @@ impl Chain {
                 late_at = late(endpoint);
                 running.push(put(question, endpoint));
             }
+            if running.is_empty() {
+                return Err(self.no_answer::<Q>(&answers, failures));
+            }
             let is_late = async {
                 match late_at {
                     Some(at) => sleep_until(at).await,
@@ -182,7 +187,6 @@ impl Chain {
                     }
                     continue;
                 }
-                else => return Err(self.no_answer::<Q>(&answers, failures)),
             }
             let group = largest_group::<Q>(&answers);
             if group.len() >= needed {

@@ -1,14 +1,17 @@
-//! Reads EVM chains: the block that a snapshot rule names, and what contracts say of voters at that block.
+//! Reads EVM chains: the block that a snapshot rule names, and what contracts say of voters, and of their signatures, at
+//! that block.
 //!
 //! Everything is read at a pin, by its block's hash ([EIP-1898](https://eips.ethereum.org/EIPS/eip-1898)), from several
 //! endpoints of which `agreement` must say the same. What an endpoint fails at is an error that decides nothing; only
 //! what a chain itself says is ever given as a fact. The crate knows nothing of ballots, topics or proposals' lives.
 
 mod aggregate;
+mod batches;
 mod block;
 mod cache;
 mod chain;
 mod check;
+mod codes;
 mod config;
 mod endpoint;
 mod failure;
@@ -17,6 +20,9 @@ mod powers;
 mod reads;
 mod rpc;
 mod secret;
+mod signatures;
+mod tables;
+mod wrapper;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -24,11 +30,12 @@ use pnyx_core::chain::ChainId;
 use thiserror::Error;
 
 pub use self::{
-    aggregate::{Run, STRATEGY_GAS},
+    aggregate::{PREPARATION_GAS, Run, SIGNATURE_GAS, STRATEGY_GAS},
     block::{PinError, PinTruth},
     cache::CACHE_BYTES_DEFAULT,
     chain::{Chain, ChainError, ChainStatus},
     check::{CheckError, NeverAnswers},
+    codes::CODE_CACHE_BYTES_DEFAULT,
     config::{
         CONCURRENCY_DEFAULT, ChainConfig, ChainsConfig, ChainsConfigError, ENDPOINTS_MAX, EndpointConfig,
         EndpointLimits, EndpointName, REQUEST_TIMEOUT_DEFAULT,
@@ -39,6 +46,7 @@ pub use self::{
     powers::{ChainPower, ChainPowerError, PowerPart},
     reads::Raw,
     secret::{SecretUrl, SecretUrlError},
+    signatures::{ChainSignatures, SignatureQuestion},
 };
 
 /// All chains that can be read. Clones share their endpoints.
@@ -79,6 +87,10 @@ impl Chains {
 
     pub(crate) fn cache_metrics(&self) -> metrics::CacheMetrics {
         self.metrics.cache.clone()
+    }
+
+    pub(crate) fn code_metrics(&self) -> metrics::CodeMetrics {
+        self.metrics.codes.clone()
     }
 }
 

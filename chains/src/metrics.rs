@@ -1,5 +1,6 @@
 //! What reading chains counts: requests by endpoint and outcome, look-ups, caches. Endpoints go by their names.
 
+use pnyx_core::signature_check::SignatureRuling;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -24,10 +25,11 @@ pub struct ChainsMetrics {
     finalized_block: Family<ChainLabels, Gauge>,
     stopped: Family<ChainLabels, Gauge>,
     hedged: Family<ChainLabels, Counter>,
-    look_ups_per_call: Family<ChainLabels, Histogram>,
-    repeated_alone: Family<ChainLabels, Counter>,
-    waiting: Family<ChainLabels, Gauge>,
+    look_ups: BatchFamilies,
+    checks: BatchFamilies,
+    signatures: Family<RulingLabels, Counter>,
     pub(crate) cache: CacheMetrics,
+    pub(crate) codes: CodeMetrics,
 }
 
 /// What caches of power count together.
@@ -39,15 +41,39 @@ pub(crate) struct CacheMetrics {
     pub(crate) bytes: Gauge,
 }
 
+/// What caches of accounts with and without code count together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CodeMetrics {
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) bytes: Gauge,
+}
+
 /// What one chain counts.
 #[derive(Debug, Clone)]
 pub(crate) struct ChainMetrics {
     pub(crate) finalized_block: Gauge,
     pub(crate) stopped: Gauge,
     pub(crate) hedged: Counter,
-    pub(crate) look_ups_per_call: Histogram,
+    pub(crate) look_ups: BatchMetrics,
+    pub(crate) checks: BatchMetrics,
+    labels: ChainLabels,
+    signatures: Family<RulingLabels, Counter>,
+}
+
+/// What one chain counts of look-ups, or of calls that check signatures.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchMetrics {
+    pub(crate) per_call: Histogram,
     pub(crate) repeated_alone: Counter,
     pub(crate) waiting: Gauge,
+}
+
+#[derive(Debug, Clone)]
+struct BatchFamilies {
+    per_call: Family<ChainLabels, Histogram>,
+    repeated_alone: Family<ChainLabels, Counter>,
+    waiting: Family<ChainLabels, Gauge>,
 }
 
 /// What one endpoint counts.
@@ -71,6 +97,12 @@ pub(crate) struct Raised {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ChainLabels {
     chain: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RulingLabels {
+    chain: u64,
+    ruling: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -98,10 +130,11 @@ impl ChainsMetrics {
             finalized_block: Family::default(),
             stopped: Family::default(),
             hedged: Family::default(),
-            look_ups_per_call: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 2.0, 12))),
-            repeated_alone: Family::default(),
-            waiting: Family::default(),
+            look_ups: BatchFamilies::default(),
+            checks: BatchFamilies::default(),
+            signatures: Family::default(),
             cache: CacheMetrics::default(),
+            codes: CodeMetrics::default(),
         }
     }
 
@@ -109,19 +142,25 @@ impl ChainsMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
         metrics.register_endpoints(registry);
+        metrics.register_chains(registry);
         metrics.register_look_ups(registry);
+        metrics.register_signatures(registry);
         metrics
     }
 
     pub(crate) fn chain(&self, chain: u64) -> ChainMetrics {
         let labels = ChainLabels { chain };
+        for ruling in SignatureRuling::ALL {
+            drop(self.signatures.get_or_create(&RulingLabels { chain, ruling: ruling.name() }));
+        }
         ChainMetrics {
             finalized_block: self.finalized_block.get_or_create_owned(&labels),
             stopped: self.stopped.get_or_create_owned(&labels),
             hedged: self.hedged.get_or_create_owned(&labels),
-            look_ups_per_call: self.look_ups_per_call.get_or_create_owned(&labels),
-            repeated_alone: self.repeated_alone.get_or_create_owned(&labels),
-            waiting: self.waiting.get_or_create_owned(&labels),
+            look_ups: self.look_ups.get(&labels),
+            checks: self.checks.get(&labels),
+            signatures: self.signatures.clone(),
+            labels,
         }
     }
 
@@ -167,7 +206,7 @@ impl ChainsMetrics {
         );
     }
 
-    fn register_look_ups(&self, registry: &mut Registry) {
+    fn register_chains(&self, registry: &mut Registry) {
         registry.register(
             "chain_finalized_block",
             "Highest finalized block that an endpoint told of",
@@ -183,18 +222,86 @@ impl ChainsMetrics {
             "Questions put to one more endpoint because an answer was late",
             self.hedged.clone(),
         );
-        registry.register("chain_look_ups_per_call", "Look-ups that one call answered", self.look_ups_per_call.clone());
+    }
+
+    fn register_look_ups(&self, registry: &mut Registry) {
+        let BatchFamilies { per_call, repeated_alone, waiting } = self.look_ups.clone();
+        registry.register("chain_look_ups_per_call", "Look-ups that one call answered", per_call);
         registry.register(
             "chain_look_ups_repeated_alone",
             "Look-ups that failed in a batch and were repeated alone",
-            self.repeated_alone.clone(),
+            repeated_alone,
         );
-        registry.register("chain_look_ups_waiting", "Look-ups that wait for their answer", self.waiting.clone());
+        registry.register("chain_look_ups_waiting", "Look-ups that wait for their answer", waiting);
         let CacheMetrics { hits, misses, joined, bytes } = &self.cache;
         registry.register("chain_power_cache_hits", "Voters whose power was cached", hits.clone());
         registry.register("chain_power_cache_misses", "Voters whose power had to be looked up", misses.clone());
         registry.register("chain_power_cache_joined", "Voters whose power was being looked up already", joined.clone());
         registry.register_with_unit("chain_power_cache", "Memory of cached power", Unit::Bytes, bytes.clone());
+    }
+
+    fn register_signatures(&self, registry: &mut Registry) {
+        let BatchFamilies { per_call, repeated_alone, waiting } = self.checks.clone();
+        registry.register(
+            "chain_signature_calls_per_call",
+            "Calls of contracts that check signatures which one call answered",
+            per_call,
+        );
+        registry.register(
+            "chain_signature_calls_repeated_alone",
+            "Calls of contracts that check signatures which needed much gas and were repeated alone",
+            repeated_alone,
+        );
+        registry.register(
+            "chain_signature_calls_waiting",
+            "Calls of contracts that check signatures which wait for their answer",
+            waiting,
+        );
+        registry.register(
+            "chain_signatures",
+            "Signatures that a chain was asked about, by what it says of them",
+            self.signatures.clone(),
+        );
+        let CodeMetrics { hits, misses, bytes } = &self.codes;
+        registry.register(
+            "chain_code_cache_hits",
+            "Accounts of which it was cached whether they have code",
+            hits.clone(),
+        );
+        registry.register("chain_code_cache_misses", "Accounts whose code had to be looked up", misses.clone());
+        registry.register_with_unit(
+            "chain_code_cache",
+            "Memory of which accounts have code",
+            Unit::Bytes,
+            bytes.clone(),
+        );
+    }
+}
+
+impl BatchFamilies {
+    fn get(&self, labels: &ChainLabels) -> BatchMetrics {
+        BatchMetrics {
+            per_call: self.per_call.get_or_create_owned(labels),
+            repeated_alone: self.repeated_alone.get_or_create_owned(labels),
+            waiting: self.waiting.get_or_create_owned(labels),
+        }
+    }
+}
+
+impl Default for BatchFamilies {
+    fn default() -> Self {
+        Self {
+            per_call: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 2.0, 12))),
+            repeated_alone: Family::default(),
+            waiting: Family::default(),
+        }
+    }
+}
+
+impl ChainMetrics {
+    /// Counts what the chain said of a signature.
+    pub(crate) fn count_ruling(&self, ruling: SignatureRuling) {
+        self.signatures.get_or_create(&RulingLabels { chain: self.labels.chain, ruling: ruling.name() }).inc();
     }
 }
 
@@ -214,9 +321,14 @@ impl EndpointMetrics {
     }
 }
 
+/// A number as gauges have it.
+pub(crate) fn as_gauge(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 impl Raised {
     pub(crate) fn by(gauge: &Gauge, by: usize) -> Self {
-        let by = i64::try_from(by).unwrap_or(i64::MAX);
+        let by = as_gauge(by);
         gauge.inc_by(by);
         Self { gauge: gauge.clone(), by }
     }

@@ -1,4 +1,4 @@
-//! Chains as far as power needs them: which one, which block of it, and that block's pin, decided once for a proposal.
+//! Chains as far as power and contract signatures need them: which one, which block of it, and that block's pin, decided once for a proposal.
 
 use std::{collections::BTreeMap, fmt, num::NonZeroU64, str::FromStr};
 

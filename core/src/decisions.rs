@@ -19,7 +19,7 @@ pub enum Decision {
     PlatformKey(Voter),
     /// A proposal exists.
     Definition(Box<Definition>),
-    /// At which blocks power is read.
+    /// At which blocks power and contract signatures are read.
     Pins(Pins),
     /// Where counting ends.
     Cut(Cut),
@@ -50,7 +50,7 @@ pub struct ProposalDecisions {
     pub offset: u64,
     /// The definition.
     pub definition: Arc<Definition>,
-    /// The blocks at which power is read, once all are final; only if the proposal reads chains.
+    /// The blocks at which chains are read, once all are final; only if the proposal reads any.
     pub pins: Option<Arc<Pins>>,
     /// The cut, once made.
     pub cut: Option<Arc<Cut>>,
@@ -313,6 +313,7 @@ mod tests {
             window: Window::new(TimestampMs(1_000), TimestampMs(2_000)).unwrap(),
             strategies: vec![Strategy::Ticket(Power::ONE)],
             snapshots: BTreeMap::new(),
+            signers: None,
             clock_skew_s: 300,
         }
     }

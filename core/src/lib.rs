@@ -16,6 +16,7 @@ pub mod proposal;
 pub mod ballot;
 pub mod choice;
 pub mod rejection;
+pub mod signature_check;
 pub mod verdict;
 
 pub mod counting;

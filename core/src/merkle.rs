@@ -1,12 +1,13 @@
 //! Merkle trees with the hashing of RFC 6962 (SHA-256, leaf prefix 0x00, node prefix 0x01), and the leaves Pnyx puts
-//! in them: standing ballots sorted by voter, powers sorted by voter, record hashes of a partition, receipts
-//! acknowledged together.
+//! in them: standing ballots sorted by voter, powers sorted by voter, what contracts said of signatures sorted by
+//! record, record hashes of a partition, receipts acknowledged together.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     id::{RecordHash, Root, Voter},
     power::VoterPower,
+    signature_check::SignatureRuling,
     tally::StandingBallot,
 };
 
@@ -113,6 +114,15 @@ pub fn power_leaf(voter: Voter, power: VoterPower) -> Vec<u8> {
         VoterPower::Known(power) => data.extend_from_slice(&power.units().to_be_bytes::<32>()),
         VoterPower::Unavailable => {}
     }
+    data
+}
+
+/// Leaf data of what the signers' chain says of a record's signature: the record's hash, the voter, the ruling's code.
+pub fn signature_leaf(record: RecordHash, voter: Voter, ruling: SignatureRuling) -> Vec<u8> {
+    let mut data = Vec::with_capacity(53);
+    data.extend_from_slice(record.as_bytes());
+    data.extend_from_slice(voter.as_bytes());
+    data.push(ruling.code());
     data
 }
 

@@ -1,6 +1,8 @@
 //! Why a ballot does not count: ordered by precedence, with codes that are only ever appended.
 
-/// Why a record is rejected. A record with several faults is rejected for the first of them in this order.
+/// Why a record is rejected. A record with several faults is rejected for the first of them in this order, but where
+/// contracts may sign, the faults of a key's signature are told only of accounts with power and without a contract: after
+/// [`Self::SignerWithoutPower`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
     /// 100,000 bytes or more.
@@ -26,7 +28,7 @@ pub enum Rejection {
     SignedInFuture,
     /// Appended before the window opens or at or after its close.
     OutsideWindow,
-    /// A signature that is neither 64 bytes (EIP-2098) nor 65 bytes: contract signatures need a chain.
+    /// A signature that is neither 64 bytes (EIP-2098) nor 65 bytes, where no contract may sign.
     UnsupportedSignature,
     /// A 65-byte signature whose v is not 0, 1, 27 or 28, or whose r or s is 0 or not below the group order.
     MalformedSignature,
@@ -34,6 +36,10 @@ pub enum Rejection {
     HighS,
     /// The signature is well formed but was made by another account.
     WrongSigner,
+    /// Its signature is no key's, and the account has no power, or none can be found, so its contract was not asked.
+    SignerWithoutPower,
+    /// The account's contract does not accept the signature at the pinned block.
+    ContractRefused,
     /// The voter has no power at the snapshot.
     NoPower,
     /// The proposal's strategies have no answer for this voter at the pinned blocks: a contract that reverts or answers in
@@ -43,7 +49,7 @@ pub enum Rejection {
 
 impl Rejection {
     /// Every rejection, in order of precedence.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::TooLarge,
         Self::MalformedEnvelope,
         Self::WrongDomain,
@@ -59,6 +65,8 @@ impl Rejection {
         Self::MalformedSignature,
         Self::HighS,
         Self::WrongSigner,
+        Self::SignerWithoutPower,
+        Self::ContractRefused,
         Self::NoPower,
         Self::PowerUnavailable,
     ];
@@ -83,6 +91,8 @@ impl Rejection {
             Self::WrongSigner => 15,
             Self::NoPower => 16,
             Self::PowerUnavailable => 17,
+            Self::SignerWithoutPower => 18,
+            Self::ContractRefused => 19,
         }
     }
 
@@ -109,6 +119,8 @@ impl Rejection {
             Self::MalformedSignature => "malformedSignature",
             Self::HighS => "highS",
             Self::WrongSigner => "wrongSigner",
+            Self::SignerWithoutPower => "signerWithoutPower",
+            Self::ContractRefused => "contractRefused",
             Self::NoPower => "noPower",
             Self::PowerUnavailable => "powerUnavailable",
         }
@@ -127,10 +139,12 @@ impl Rejection {
             Self::InvalidChoice => "invalid choice",
             Self::SignedInFuture => "wrong timestamp",
             Self::OutsideWindow => "not in voting window",
-            Self::UnsupportedSignature | Self::MalformedSignature | Self::HighS | Self::WrongSigner => {
-                "signature validation failed"
-            }
-            Self::NoPower => "no voting power",
+            Self::UnsupportedSignature
+            | Self::MalformedSignature
+            | Self::HighS
+            | Self::WrongSigner
+            | Self::ContractRefused => "signature validation failed",
+            Self::SignerWithoutPower | Self::NoPower => "no voting power",
             Self::PowerUnavailable => "failed to check voting power",
         }
     }
@@ -153,7 +167,9 @@ impl Rejection {
             | Self::UnsupportedSignature
             | Self::MalformedSignature
             | Self::HighS
-            | Self::WrongSigner => false,
+            | Self::WrongSigner
+            | Self::SignerWithoutPower
+            | Self::ContractRefused => false,
         }
     }
 }

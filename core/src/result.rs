@@ -96,11 +96,13 @@ pub struct Provenance {
 /// What a proposal's chains said, so that it can be asked of them again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainEvidence {
-    /// The blocks at which power was read.
+    /// The blocks at which power and contract signatures were read.
     pub pins: Pins,
-    /// Merkle root over the power of each voter with a validly signed record below the cut, sorted by voter, zero and
-    /// unavailable included.
+    /// Merkle root over the power of each voter with a validly signed record below the cut, or with one that was its
+    /// contract's to judge, sorted by voter, zero and unavailable included.
     pub powers_root: Root,
+    /// Merkle root over what contracts said of signatures, sorted by the records' hashes; only if contracts may sign.
+    pub signatures_root: Option<Root>,
 }
 
 /// The final, signed document.

@@ -61,7 +61,7 @@ impl LaneTally {
     /// Of a voter's ballots the one with the highest (signed time, digest) stands, whatever the order in which their
     /// records arrive and however often. `delta` accumulates: it may carry the changes of many calls.
     pub fn apply(&mut self, place: Place, ballot: CountingBallot, delta: &mut TotalsDelta) -> Applied {
-        let CountingBallot { voter, digest, signed_at_s, choice, power } = ballot;
+        let CountingBallot { voter, digest, signed_at_s, choice, power, check: _ } = ballot;
         let mut entry = match self.standing.entry(voter) {
             Entry::Vacant(entry) => {
                 let added = self.rules.contribution(&choice, power);

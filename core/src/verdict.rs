@@ -5,6 +5,7 @@ use crate::{
     id::{Digest, Lane, Place, RecordHash, Voter},
     power::Power,
     rejection::Rejection,
+    signature_check::SignatureCheck,
     time::TimestampMs,
 };
 
@@ -41,6 +42,8 @@ pub struct CountingBallot {
     pub choice: Choice,
     /// The voter's weight at the snapshot; above 0.
     pub power: Power,
+    /// What proved the signature: of no weight in the count.
+    pub check: SignatureCheck,
 }
 
 /// A record that does not count.

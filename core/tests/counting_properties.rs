@@ -2,11 +2,13 @@
 
 use alloy_primitives::{U256, aliases::U512};
 use pnyx_core::{
+    chain::BlockNumber,
     choice::{ApprovalSet, Choice, ChoiceNumber, Ranking, Weights},
     counting::{Contribution, CountingRules, Totals, TotalsDelta, runoff_rounds, scores},
     id::{Digest, Place, Voter},
     power::{Power, UNITS_PER_ONE, format_units},
     proposal::VotingSystem,
+    signature_check::{ContractCheck, SignatureCheck},
     tally::{LaneTally, StandingBallot},
     verdict::CountingBallot,
 };
@@ -93,6 +95,12 @@ fn any_ballots(rules: CountingRules) -> impl Strategy<Value = Vec<CountingBallot
             signed_at_s,
             choice,
             power,
+            // What proved a signature has no weight: every other voter is a contract.
+            check: if voter % 2 == 0 {
+                SignatureCheck::Key
+            } else {
+                SignatureCheck::Contract { kind: ContractCheck::Eip1271, block: BlockNumber(signed_at_s) }
+            },
         };
         drafts.into_iter().enumerate().map(ballot).collect()
     })
@@ -153,7 +161,7 @@ proptest! {
             let own = || records.iter().filter(|(_, ballot)| ballot.voter == *voter);
             let (_, last) = own().max_by_key(|(_, ballot)| (ballot.signed_at_s, ballot.digest)).unwrap();
             let (place, _) = own().find(|(_, ballot)| ballot.digest == last.digest).unwrap();
-            let CountingBallot { voter: _, digest, signed_at_s, choice, power } = last.clone();
+            let CountingBallot { voter: _, digest, signed_at_s, choice, power, check: _ } = last.clone();
             prop_assert_eq!(standing, &StandingBallot { digest, signed_at_s, choice, power, place: *place });
             contributions.push(rules.contribution(&standing.choice, standing.power));
         }

@@ -16,6 +16,7 @@ use pnyx_core::{
     outcome::{Outcome, OutcomeDecision, outcome},
     power::{Power, format_units},
     proposal::{Abstentions, Fraction, Quorum, Voting, VotingSystem},
+    signature_check::SignatureCheck,
     tally::LaneTally,
     verdict::CountingBallot,
 };
@@ -109,6 +110,7 @@ impl Stage {
             signed_at_s: time.parse().expect("seconds"),
             choice: counting_text::choice(rules.system, choice),
             power: power(units),
+            check: SignatureCheck::Key,
         };
         let place = Place { partition: 0, offset: self.votes };
         self.votes += 1;

@@ -2,6 +2,7 @@
 
 mod chains;
 mod decimal;
+mod signers;
 mod snapshots;
 mod strategies;
 mod time;
@@ -33,13 +34,22 @@ pub fn resolve(
     let clock_skew_s = problems.keep("spec.window.clockSkewSeconds", read_clock_skew(spec.window.clock_skew_seconds));
     let strategies = strategies::read(&spec.power.strategies, &mut problems);
     let snapshots = snapshots::read(&spec.power.snapshot, &mut problems);
-    let (Some(name), Some(voting), Some(own_window), Some(clock_skew_s), Some(strategies), Some(snapshots)) =
-        (name, voting, own_window, clock_skew_s, strategies, snapshots)
+    let stated_signers = signers::read(spec.signers.as_ref(), &mut problems);
+    let (
+        Some(name),
+        Some(voting),
+        Some(own_window),
+        Some(clock_skew_s),
+        Some(strategies),
+        Some(snapshots),
+        Some(stated_signers),
+    ) = (name, voting, own_window, clock_skew_s, strategies, snapshots, stated_signers)
     else {
         return Err(problems.0);
     };
     let window = window.unwrap_or(own_window);
-    let Some(snapshots) = snapshots.of_chains(&strategies, window.opens_at(), &mut problems) else {
+    let signers = stated_signers.or_default(&strategies);
+    let Some(snapshots) = snapshots.of_chains(&strategies, signers, window.opens_at(), &mut problems) else {
         return Err(problems.0);
     };
     Proposal::new(ProposalParts {
@@ -56,6 +66,7 @@ pub fn resolve(
         window,
         strategies,
         snapshots,
+        signers,
         clock_skew_s,
     })
 }

@@ -17,8 +17,8 @@ pub use power::{
     SnapshotSpec, StrategySpec, TicketSpec, TokenSpec, WhitelistSpec, WhitelistWeightedSpec,
 };
 pub use proposal::{
-    Abstentions, GovernanceProposal, GovernanceProposalSpec, QuorumKind, QuorumSpec, VotingSpec, VotingSystem,
-    WindowSpec,
+    Abstentions, GovernanceProposal, GovernanceProposalSpec, QuorumKind, QuorumSpec, SignersSpec, VotingSpec,
+    VotingSystem, WindowSpec,
 };
 pub use reader::{FILE_BYTES_MAX, FILES_MAX, FileProblem, ReadError, Resource, read_resources};
 pub use schema::crd_yaml;

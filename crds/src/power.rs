@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pnyx_core::proposal::{
-    CHAIN_READS_MAX, Decimals, LISTED_VOTERS_MAX, MULTICHAIN_STRATEGIES_MAX, MethodName, STRATEGIES_MAX,
+    CHAINS_MAX, Decimals, LISTED_VOTERS_MAX, MULTICHAIN_STRATEGIES_MAX, MethodName, STRATEGIES_MAX,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,11 @@ pub struct PowerSpec {
     /// A voter's power is the sum over these.
     #[schemars(length(min = 1, max = STRATEGIES_MAX))]
     pub strategies: Vec<StrategySpec>,
-    /// At which block each chain is read that the strategies name. A chain that is not listed is read at the last block at
-    /// or before window.opensAt.
+    /// At which block each chain is read that the strategies or signers name. A chain that is not listed is read at the last
+    /// block at or before window.opensAt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = CHAIN_READS_MAX),
+        length(max = CHAINS_MAX),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["network"])
     )]
     pub snapshot: Vec<SnapshotSpec>,

@@ -59,6 +59,19 @@ pub struct GovernanceProposalSpec {
     pub window: WindowSpec,
     /// How a voter's power is found.
     pub power: PowerSpec,
+    /// Who signs beside keys. Without it the contracts of the first chain that a strategy names sign for their accounts,
+    /// and where no strategy names one only keys sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signers: Option<SignersSpec>,
+}
+
+/// Contracts that sign for their own account (ERC-1271), such as Safes, as they are at the snapshot of their chain.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SignersSpec {
+    /// The chain's id in decimal digits, "1" for Ethereum.
+    #[schemars(regex(pattern = r"^[1-9][0-9]{0,19}$"))]
+    pub chain: String,
 }
 
 /// How ballots are counted and what decides.

@@ -41,6 +41,7 @@ fn one_example_reads_a_chain() {
     let resources = read_resources(folder).unwrap_or_else(|error| panic!("{error}"));
     let proposals: Vec<_> = resources.iter().map(|example| example.resolve("dev", None).unwrap()).collect();
     assert_eq!(proposals.iter().map(|proposal| proposal.parts().name.as_str()).collect::<Vec<_>>(), ["token-holders"]);
+    assert_eq!(proposals[0].chains().collect::<Vec<_>>(), Vec::from_iter(proposals[0].signers()));
     assert_eq!(proposals[0].chains().len(), 1);
 }
 

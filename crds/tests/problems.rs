@@ -1,4 +1,5 @@
 //! What a person reads who made a mistake in a file: each case changes one thing in a good resource.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up stops there")]
 
 use std::{
     fmt::Write as _,
@@ -118,6 +119,8 @@ const GOOD_POWER: &str = r#"  power:
         block: 150000000
       - network: "8453"
         atOrBefore: "2026-11-30T12:00:00Z"
+  signers:
+    chain: "137"
 "#;
 
 /// A text of the resource on chains, and what stands there instead.
@@ -148,8 +151,14 @@ const CHAIN_CASES: &[(&str, &str)] = &[
     ("2026-11-30T12:00:00Z", "yesterday"),
     ("2026-11-30T12:00:00Z", "2026-12-08T12:00:00.001Z"),
     ("- network: \"10\"", "- network: \"8453\""),
-    ("- network: \"10\"", "- network: \"137\""),
+    ("- network: \"10\"", "- network: \"42161\""),
     ("- network: \"10\"", "- network: optimism"),
+    ("chain: \"137\"", "chain: polygon"),
+    ("chain: \"137\"", "chain: \"0\""),
+    ("chain: \"137\"", "chain: 137"),
+    ("chain: \"137\"", "network: \"137\""),
+    ("signers:", "signer:"),
+    ("  signers:\n    chain: \"137\"\n", "  signers: {}\n"),
 ];
 
 #[test]

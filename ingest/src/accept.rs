@@ -160,6 +160,7 @@ mod tests {
             window: Window::new(OPENS_AT, CLOSES_AT).unwrap(),
             strategies: vec![Strategy::Ticket(Power::ONE)],
             snapshots: std::collections::BTreeMap::new(),
+            signers: None,
             clock_skew_s: 300,
         })
         .unwrap()

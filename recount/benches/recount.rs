@@ -121,6 +121,7 @@ fn definition() -> Definition {
         window: Window::new(opens_at, opens_at.saturating_add_ms(3_600_000)).expect("an hour"),
         strategies: vec![Strategy::Ticket(Power::parse("1").expect("a power"))],
         snapshots: std::collections::BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     })
     .expect("a good proposal");

@@ -326,7 +326,7 @@ impl Signed {
         for ((voter, candidate), power) in signers.into_iter().zip(powers) {
             all_powers.push((voter, *power));
             match candidate.ballot.with_power(*power) {
-                Ok(CountingBallot { voter: _, digest, signed_at_s, choice, power }) => {
+                Ok(CountingBallot { voter: _, digest, signed_at_s, choice, power, check: _ }) => {
                     let ballot = StandingBallot { digest, signed_at_s, choice, power, place: candidate.place };
                     standing.insert(voter, CountedBallot { ballot, record: candidate.record });
                 }

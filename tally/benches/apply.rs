@@ -94,7 +94,7 @@ fn apply(out: &mut impl Write, lane: Built<LaneTally>) -> io::Result<()> {
         applied.push(started.elapsed());
         let started = Instant::now();
         for (place, ballot) in copies {
-            let CountingBallot { voter, digest, signed_at_s, choice, power } = ballot;
+            let CountingBallot { voter, digest, signed_at_s, choice, power, check: _ } = ballot;
             let standing = map.get_mut(&voter).expect("every voter has a ballot");
             *black_box(standing) = StandingBallot { digest, signed_at_s, choice, power, place };
         }
@@ -147,6 +147,7 @@ fn ballot(number: u64, round: u64) -> (Place, CountingBallot) {
         signed_at_s: 1_800_000_000 + round,
         choice,
         power: Power::ONE,
+        check: pnyx_core::signature_check::SignatureCheck::Key,
     };
     (Place { partition: 0, offset: number }, ballot)
 }

@@ -227,6 +227,7 @@ fn verdict(number: u64) -> Verdict {
             signed_at_s: clock::now().0 / 1_000,
             choice,
             power: Power::parse("1250.5").expect("a power"),
+            check: pnyx_core::signature_check::SignatureCheck::Key,
         }),
     }
 }

@@ -1,5 +1,6 @@
 //! The EVM node runs, forks, dies and comes back; contracts answer as they should or as oddly as asked for; every fault
 //! of an endpoint is seen by its client.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up stops there")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -7,12 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_primitives::{Address, U256, hex};
+use alloy_primitives::{Address, B256, U256, hex, keccak256};
 use alloy_sol_types::{SolCall as _, sol};
 use pnyx_testbed::{
     TestbedError,
     evm::{
-        Compiled, Contracts, DEPLOYER, Evm, EvmOptions, Fault, FaultyEndpoint, Ledger, Lie, MULTICALL3, Odd, Pruned,
+        Argument, Compiled, Contracts, DEPLOYER, Evm, EvmOptions, Fault, FaultyEndpoint, Ledger, Lie, MULTICALL3, Odd,
+        OddWallet, Pruned, SafeContracts, SafeOwner,
     },
 };
 use serde_json::{Value, json};
@@ -207,6 +209,64 @@ fn odd_holders_get_odd_answers() {
     evm.send(token, &compiled.calldata("takeGas(address,uint256)", &arguments)).unwrap();
     assert_eq!(ask(1_200_000).map(|answer| number(&answer)), Ok(U256::from(9)));
     assert!(ask(900_000).unwrap_err().contains("OutOfGas"));
+}
+
+#[test]
+fn safes_and_wallets_know_their_owners() {
+    let evm = Evm::start(EvmOptions::new()).unwrap();
+    let contracts = Contracts::compiled().unwrap();
+    let accounts = evm.rpc("eth_accounts", json!([])).unwrap();
+    let owners: [Address; 2] = [0, 1].map(|index| accounts[index].as_str().unwrap().parse().unwrap());
+    let digest = keccak256("a ballot");
+    let wallet = contracts.get("OwnerWallet");
+    // Whatever a contract answers; nothing if it reverts.
+    let asked = |account: Address, signature: Vec<u8>| {
+        let arguments = [Argument::Word(digest), Argument::Bytes(signature)];
+        let answer = evm.call(account, &wallet.calldata("isValidSignature(bytes32,bytes)", &arguments));
+        answer.map(|answer| hex::encode(&answer[..4])).unwrap_or_default()
+    };
+    // The node signs hashes as personal messages only, for which Safe's v is 4 more.
+    let sign = |owner: Address, hash: B256| {
+        let signature = evm.rpc("eth_sign", json!([owner, hash])).unwrap();
+        let mut signature: [u8; 65] = hex::decode_to_array(signature.as_str().unwrap()).unwrap();
+        signature[64] += 4;
+        signature
+    };
+    let (first, second) = (|hash| sign(owners[0], hash), |hash| sign(owners[1], hash));
+    let signers: [SafeOwner<'_>; 2] = [(owners[0], &first), (owners[1], &second)];
+
+    let safes = SafeContracts::deploy(&evm).unwrap();
+    let safe = safes.make(&evm, &owners, 2, 1).unwrap();
+    assert_eq!(asked(safe.address, safe.sign(digest, &signers)), "1626ba7e");
+    assert_eq!(asked(safe.address, safe.sign(digest, &signers[..1])), "", "one is not enough");
+    assert_eq!(asked(safe.address, vec![]), "", "not approved yet");
+    safes.approve(&evm, safe, &owners, digest).unwrap();
+    assert_eq!(asked(safe.address, vec![]), "1626ba7e");
+    safes.replace_owner(&evm, safe, &owners, account(1)).unwrap();
+    assert_eq!(asked(safe.address, safe.sign(digest, &signers)), "", "one owner is none any more");
+    let many = safes.make_many(&evm, &owners, 2, 2..104).unwrap();
+    assert_eq!(many[0], safes.plan(&evm, &owners, 2, 2).safe);
+    for safe in [many[0], many[101]] {
+        assert_eq!(asked(safe.address, safe.sign(digest, &signers)), "1626ba7e");
+    }
+
+    let delegating = account(2);
+    let code = || evm.rpc("eth_getCode", json!([delegating, "latest"])).unwrap();
+    assert_eq!(code(), "0x");
+    let odd = |odd: OddWallet| evm.deploy(contracts.get("OddWallet"), &[odd.into(), account(3).into()]).unwrap();
+    let accepting = odd(OddWallet::Not);
+    evm.delegate(delegating, accepting).unwrap();
+    assert_eq!(code(), hex::encode_prefixed([&[0xef, 0x01, 0x00], accepting.as_slice()].concat()));
+    assert_eq!(asked(delegating, vec![]), "1626ba7e");
+    for (kind, answer) in [
+        (OddWallet::Reverts, ""),
+        (OddWallet::ReturnsMegabyte, "1626ba7e"),
+        (OddWallet::ReturnsOldMagic, "20c13b0b"),
+        (OddWallet::AcceptsWithLittleGas, "ffffffff"),
+        (OddWallet::AcceptsIfNeighbourIsWarm, "ffffffff"),
+    ] {
+        assert_eq!(asked(odd(kind), vec![]), answer, "{kind:?}");
+    }
 }
 
 #[test]

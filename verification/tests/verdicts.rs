@@ -60,6 +60,7 @@ fn proposal(strategies: Vec<Strategy>) -> Proposal {
         window: Window::new(OPENS_AT, CLOSES_AT).unwrap(),
         strategies,
         snapshots: BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     })
     .unwrap()
@@ -99,8 +100,9 @@ fn a_good_record_counts_with_its_place_and_power() {
     let verifier = verifier();
     let bytes = record(&verifier, 1, SIGNED_AT_S);
     let Ruling::Counts(ballot) = verdict(&verifier, &bytes, APPENDED_AT).ruling else { panic!() };
-    let CountingBallot { voter: by, digest: _, signed_at_s, choice, power: given } = ballot;
+    let CountingBallot { voter: by, digest: _, signed_at_s, choice, power: given, check } = ballot;
     assert_eq!((by, signed_at_s, choice, given), (voter(1), SIGNED_AT_S, Choice::Single(1), power("1")));
+    assert_eq!(check, pnyx_core::signature_check::SignatureCheck::Key);
 }
 
 #[test]

@@ -183,6 +183,7 @@ fn proposal(name: &str) -> Proposal {
         window: Window::new(TimestampMs(now.0 - 1_000), now.saturating_add_ms(3_600_000)).unwrap(),
         strategies: vec![Strategy::Whitelist((1..=VOTERS).map(|number| key(number).address()).collect())],
         snapshots: BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     })
     .unwrap()

@@ -17,6 +17,7 @@ use pnyx_core::{
     power::Power,
     proposal::VotingSystem,
     rejection::Rejection,
+    signature_check::SignatureCheck,
     tally::{LaneTally, StandingBallot},
     verdict::CountingBallot,
 };
@@ -70,7 +71,11 @@ impl Owner {
         let mut owner = Self { counters, next_offset: position.next_offset, ..Self::new(lane, rules) };
         let mut delta = TotalsDelta::empty(rules);
         for (voter, StandingBallot { digest, signed_at_s, choice, power, place }) in standing {
-            owner.tally.apply(place, CountingBallot { voter, digest, signed_at_s, choice, power }, &mut delta);
+            owner.tally.apply(
+                place,
+                CountingBallot { voter, digest, signed_at_s, choice, power, check: SignatureCheck::Key },
+                &mut delta,
+            );
         }
         assert_eq!(owner.tally.totals(), &totals);
         owner.places = places.into_iter().map(|block| ((block.partition, block.block), block.bits)).collect();
@@ -197,7 +202,7 @@ fn verdicts(rules: CountingRules, ballots: &[(u8, u64, u8, bool)]) -> Vec<Vec<Ve
         let digest = Digest::new([u8::try_from(signed_at_s).unwrap() * 16 + choice; 32]);
         // A digest stands for one ballot and a voter has one power, as in a real vote.
         let (choice, power) = (choice_of(rules, choice), power((u64::from(number) * 7 + 1) << 40));
-        let ballot = CountingBallot { voter, digest, signed_at_s, choice, power };
+        let ballot = CountingBallot { voter, digest, signed_at_s, choice, power, check: SignatureCheck::Key };
         let lane = usize::from(Lane::of_voter(voter, LANES).0);
         let rejection = Rejection::ALL[usize::from(number)];
         lanes[lane].push(if counts { Verdict::Counts(ballot) } else { Verdict::Rejected(rejection) });

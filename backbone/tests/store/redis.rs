@@ -79,6 +79,7 @@ fn some_verdicts() -> Vec<Verdict> {
                 signed_at_s: u64::from(number),
                 choice: owners::choice_of(rules, number % 3 + 1),
                 power: owners::power(u64::from(number % 20) + 1),
+                check: pnyx_core::signature_check::SignatureCheck::Key,
             })
         })
         .collect()

@@ -11,6 +11,7 @@ use pnyx_core::{
     power::Power,
     proposal::VotingSystem,
     rejection::Rejection,
+    signature_check::SignatureCheck,
     tally::{LaneTally, StandingBallot},
     verdict::CountingBallot,
 };
@@ -143,8 +144,14 @@ pub(crate) fn large_state(rules: CountingRules, voters: u16) -> LaneState {
         let digest = Digest::new([3; 32]);
         let choice = choice_of(rules, u8::try_from(number % 3).unwrap() + 1);
         let power = crate::owners::power(u64::MAX - u64::from(number));
-        let ballot =
-            CountingBallot { voter: pnyx_core::id::Voter::new(address), digest, signed_at_s: 1, choice, power };
+        let ballot = CountingBallot {
+            voter: pnyx_core::id::Voter::new(address),
+            digest,
+            signed_at_s: 1,
+            choice,
+            power,
+            check: SignatureCheck::Key,
+        };
         tally.apply(Place { partition: 4_000_000_000, offset: u64::from(number) << 30 }, ballot, &mut delta);
     }
     let blocks = (0..u64::from(voters)).map(|number| PlaceBlock {
@@ -201,7 +208,14 @@ pub(crate) async fn the_largest_powers_are_exact(store: &Store, proposal: Propos
         let power = Power::max();
         tally.apply(
             place,
-            CountingBallot { voter, digest, signed_at_s: round, choice: choice.clone(), power },
+            CountingBallot {
+                voter,
+                digest,
+                signed_at_s: round,
+                choice: choice.clone(),
+                power,
+                check: SignatureCheck::Key,
+            },
             &mut delta,
         );
         let standing = vec![(voter, StandingBallot { digest, signed_at_s: round, choice, power, place })];

@@ -1,4 +1,4 @@
-//! Just enough of an assembler for our aggregating program: the operations it uses, constants, labels, data behind the
+//! Just enough of an assembler for our aggregating programs: the operations it uses, constants, labels, data behind the
 //! code.
 
 /// One operation of the EVM, with its byte (<https://www.evm.codes>). What it takes from the stack is told top first.
@@ -17,12 +17,24 @@ pub(super) enum Op {
     Gt = 0x11,
     /// a, b → 1 if a = b, else 0
     Eq = 0x14,
+    /// a → 1 if a = 0, else 0
+    IsZero = 0x15,
     /// a, b → a and b, bit by bit
     And = 0x16,
+    /// shift, a → a shifted right by so many bits
+    Shr = 0x1c,
     /// account → its native balance
     Balance = 0x31,
+    /// offset → the word of the call's data there
+    CallDataLoad = 0x35,
+    /// → length of the call's data
+    CallDataSize = 0x36,
+    /// destination in memory, offset in the call's data, length →
+    CallDataCopy = 0x37,
     /// destination in memory, offset in the code, length →
     CodeCopy = 0x39,
+    /// account → length of its code
+    ExtCodeSize = 0x3b,
     /// → length of what the last call returned
     ReturnDataSize = 0x3d,
     /// → the block's timestamp
@@ -49,12 +61,20 @@ pub(super) enum Op {
     Dup3 = 0x82,
     /// d, c, b, a → a, d, c, b, a
     Dup4 = 0x83,
+    /// h, g, f, e, d, c, b, a → a, h, g, f, e, d, c, b, a
+    Dup8 = 0x87,
     /// a, b → b, a
     Swap1 = 0x90,
+    /// value, offset, length → the account whose code that memory makes
+    Create = 0xf0,
+    /// gas, account, value, input offset, input length, output offset, output length → 1 if it succeeded, else 0
+    Call = 0xf1,
     /// offset, length → (ends with that memory as the answer)
     Return = 0xf3,
     /// gas, account, input offset, input length, output offset, output length → 1 if it succeeded, else 0
     StaticCall = 0xfa,
+    /// offset, length → (ends with that memory as the answer and takes back whatever was done)
+    Revert = 0xfd,
 }
 
 /// PUSH1; PUSHn is `PUSH1 + n − 1`.

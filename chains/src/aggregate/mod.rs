@@ -1,6 +1,8 @@
-//! Many look-ups in one `eth_call`, by init code of ours.
+//! Many look-ups, or many checks of signatures, in one `eth_call`, by init code of ours.
 
 mod assembler;
+mod checks;
+mod frame;
 mod program;
 mod size;
 #[cfg(test)]
@@ -9,18 +11,25 @@ mod tests;
 use alloy_primitives::U256;
 use pnyx_core::{chain::Pin, id::Voter, proposal::ChainRead};
 
-use self::program::CallGas;
-pub(crate) use self::{program::LOOK_UPS_MAX, size::BatchSize};
+pub(crate) use self::{
+    checks::{CHECKS_MAX, Call, Checked, fitting},
+    program::LOOK_UPS_MAX,
+    size::BatchSize,
+};
+use self::{
+    frame::CheckGas,
+    program::{CallGas, SHORT},
+};
 use crate::{failure::Failure, rpc::Request};
 
 /// Gas of a batch. Below 2^24, the most that a transaction may have since EIP-7825 and that some nodes hold calls to as
 /// well.
 const BATCH_GAS: u64 = 16_500_000;
 
-/// Gas of a call within a batch: twenty times what a token's balance costs behind two proxies. A call that uses half of
-/// it is not believed, but repeated alone: wherever a call runs out of gas, even deep inside where the failure is
-/// caught, nearly all of what it was given is gone (EIP-150 keeps back a 64th a level), so one that used less than half
-/// of it lacked nothing and would answer the same with more.
+/// Gas of a call within a batch: twenty times what a token's balance costs behind two proxies, ten times what a Safe
+/// with two owners needs. A call that uses half of it is not believed, but repeated alone: wherever a call runs out of
+/// gas, even deep inside where the failure is caught, nearly all of what it was given is gone (EIP-150 keeps back a
+/// 64th a level), so one that used less than half of it lacked nothing and would answer the same with more.
 const BATCH_CALL_GAS: u64 = 600_000;
 const BATCH_CALL_USED_MAX: u64 = BATCH_CALL_GAS / 2;
 
@@ -31,12 +40,40 @@ const BATCH_GAS_LEFT: u64 = BATCH_CALL_GAS + BATCH_CALL_GAS / 63 + 10_000;
 /// for ever.
 pub const STRATEGY_GAS: u64 = 10_000_000;
 
+/// The full gas of one call of a signature's check. It is part of the rules as well.
+pub const SIGNATURE_GAS: u64 = 10_000_000;
+
+/// The gas of the call that an ERC-6492 wrapper names, before the check: a part of the rules. Enough to make any wallet
+/// of the kinds there are; with the check behind it the whole stays below [`BATCH_GAS`].
+pub const PREPARATION_GAS: u64 = 5_000_000;
+
 /// Gas of a look-up alone, so that its call can be given [`STRATEGY_GAS`] whole: a call passes on at most 63/64 of what
 /// is left (EIP-150), beside the program's own cost and the transaction's.
 const ALONE_GAS: u64 = ALONE_GAS_GRANTED + 150_000;
 
 /// What such a program must find itself with.
 const ALONE_GAS_GRANTED: u64 = STRATEGY_GAS + STRATEGY_GAS / 63 + 50_000;
+
+/// What must be left for a call with [`SIGNATURE_GAS`], so that it gets all of it.
+const CHECK_GAS_GRANTED: u64 = SIGNATURE_GAS + SIGNATURE_GAS / 63 + 10_000;
+
+/// What must be left at the end of a batch of checks: each is made two calls deep, and each level keeps a 64th.
+const CHECK_BATCH_GAS_LEFT: u64 = in_frame(BATCH_CALL_GAS + BATCH_CALL_GAS / 63 + 10_000);
+
+/// What a program that checks one signature alone must find itself with: enough for both of its calls.
+const ALONE_CHECK_GAS_GRANTED: u64 = in_frame(BATCH_CALL_GAS + BATCH_CALL_GAS / 63 + CHECK_GAS_GRANTED);
+
+/// What a program that prepares before it checks must find itself with.
+const PREPARED_GAS_GRANTED: u64 = in_frame(PREPARATION_GAS + PREPARATION_GAS / 63 + CHECK_GAS_GRANTED);
+
+/// What a call costs beside the program's own work: the transaction, and up to 10,000 bytes of calldata, which is a
+/// signature with all that belongs to it.
+const LONG_CALL_GAS: u64 = 400_000;
+
+/// What a program must have so that a frame gets this much: a 64th is kept back, and the frame itself has to be made.
+const fn in_frame(gas: u64) -> u64 {
+    gas + gas / 63 + 200_000
+}
 
 /// The same read for several voters.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +84,23 @@ pub struct Run<'a> {
     pub voters: &'a [Voter],
 }
 
-/// What one call of a batch gave.
+/// What is looked up about an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LookUp<'a> {
+    /// What a strategy reads.
+    Read(&'a ChainRead),
+    /// The length of its code: 0 for an account that only its key controls.
+    CodeSize,
+}
+
+/// The same look-up for several accounts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) what: LookUp<'a>,
+    pub(crate) voters: &'a [Voter],
+}
+
+/// What one look-up gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// The 32 bytes that were returned.
@@ -59,10 +112,16 @@ pub(crate) enum Entry {
     OtherShape,
 }
 
-/// The call that answers `runs` at the pin.
-pub(crate) fn batch(runs: &[Run<'_>], pin: &Pin) -> Request {
+impl<'a> From<Run<'a>> for Row<'a> {
+    fn from(run: Run<'a>) -> Self {
+        Self { what: LookUp::Read(run.read), voters: run.voters }
+    }
+}
+
+/// The call that answers `rows` at the pin.
+pub(crate) fn batch(rows: &[Row<'_>], pin: &Pin) -> Request {
     let call_gas = CallGas { gas: BATCH_CALL_GAS, used_max: Some(BATCH_CALL_USED_MAX) };
-    Request::call(&program::assemble(runs, call_gas), BATCH_GAS, pin, true)
+    Request::call(&program::assemble(rows, call_gas), BATCH_GAS, pin, true)
 }
 
 /// Reads the answer to [`batch`] with `count` look-ups.
@@ -71,11 +130,11 @@ pub(crate) fn read_batch(answer: &[u8], count: usize, pin: &Pin) -> Result<Vec<E
     if header.gas_at_end < BATCH_GAS_LEFT { Err(Failure::Starved) } else { Ok(entries) }
 }
 
-/// The call that looks up one voter alone, with the full gas.
-pub(crate) fn alone(read: &ChainRead, voter: Voter, pin: &Pin) -> Request {
-    let run = Run { read, voters: &[voter] };
+/// The call that looks up one account alone, with the full gas.
+pub(crate) fn alone(what: LookUp<'_>, voter: Voter, pin: &Pin) -> Request {
+    let row = Row { what, voters: &[voter] };
     let call_gas = CallGas { gas: STRATEGY_GAS, used_max: None };
-    Request::call(&program::assemble(&[run], call_gas), ALONE_GAS, pin, false)
+    Request::call(&program::assemble(&[row], call_gas), ALONE_GAS, pin, false)
 }
 
 /// Reads the answer to [`alone`]. What it says is a fact only because the call demonstrably had its gas, at the pin.
@@ -84,6 +143,48 @@ pub(crate) fn read_alone(answer: &[u8], pin: &Pin) -> Result<Entry, Failure> {
     match entries.as_slice() {
         _ if header.gas_at_start < ALONE_GAS_GRANTED => Err(Failure::GasClamped { granted: header.gas_at_start }),
         [entry] => Ok(*entry),
-        _ => Err(Failure::Malformed("an aggregated answer of another length")),
+        _ => Err(SHORT),
+    }
+}
+
+/// The call that makes `calls`, each for itself.
+pub(crate) fn check_batch(calls: &[Call], pin: &Pin) -> Request {
+    Request::call(&checks::assemble(calls, CheckGas::IN_BATCH), BATCH_GAS, pin, true)
+}
+
+/// Reads the answer to [`check_batch`] with `count` calls; `None` for one that must be repeated alone.
+pub(crate) fn read_check_batch(answer: &[u8], count: usize, pin: &Pin) -> Result<Vec<Option<Checked>>, Failure> {
+    let (header, checked) = checks::read(answer, count, pin)?;
+    if header.gas_at_end < CHECK_BATCH_GAS_LEFT { Err(Failure::Starved) } else { Ok(checked) }
+}
+
+/// The call that makes one call of a check alone: first with the gas that it has in a batch, then with the full gas.
+pub(crate) fn check_alone(call: &Call, pin: &Pin) -> Request {
+    let program = checks::assemble(std::slice::from_ref(call), CheckGas::ALONE);
+    Request::call(&program, ALONE_CHECK_GAS_GRANTED + LONG_CALL_GAS, pin, false)
+}
+
+/// Reads the answer to [`check_alone`].
+pub(crate) fn read_check_alone(answer: &[u8], pin: &Pin) -> Result<Checked, Failure> {
+    read_one_check(answer, ALONE_CHECK_GAS_GRANTED, pin)
+}
+
+/// The call that makes a preparing call, which may change the state, and then one call of a check.
+pub(crate) fn check_prepared(preparation: &Call, call: &Call, pin: &Pin) -> Request {
+    Request::call(&checks::assemble_prepared(preparation, call), PREPARED_GAS_GRANTED + LONG_CALL_GAS, pin, false)
+}
+
+/// Reads the answer to [`check_prepared`].
+pub(crate) fn read_check_prepared(answer: &[u8], pin: &Pin) -> Result<Checked, Failure> {
+    read_one_check(answer, PREPARED_GAS_GRANTED, pin)
+}
+
+fn read_one_check(answer: &[u8], gas_granted: u64, pin: &Pin) -> Result<Checked, Failure> {
+    let (header, checked) = checks::read(answer, 1, pin)?;
+    let clamped = Failure::GasClamped { granted: header.gas_at_start };
+    match checked.as_slice() {
+        _ if header.gas_at_start < gas_granted => Err(clamped),
+        [Some(checked)] => Ok(*checked),
+        _ => Err(Failure::Malformed("a check with all its gas that is left open")),
     }
 }

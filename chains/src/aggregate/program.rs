@@ -1,4 +1,4 @@
-//! Our own aggregation, for any chain and without a deployment: init code that is executed by a call without `to` and
+//! Our own aggregation of look-ups, for any chain and without a deployment: init code that is executed by a call without `to` and
 //! whose "deployed code" is the answers.
 //!
 //! ```text
@@ -16,7 +16,7 @@ use alloy_primitives::U256;
 use pnyx_core::{chain::Pin, id::Voter};
 
 use super::{
-    Entry, Run,
+    Entry, LookUp, Row,
     assembler::{Assembler, Label, Op},
 };
 use crate::failure::Failure;
@@ -28,10 +28,10 @@ pub(crate) const LOOK_UPS_MAX: usize = (24_576 - HEADER_LEN) / ENTRY_LEN;
 const MARKER: u8 = 1;
 
 /// Marker, timestamp, chain id, gas at the start, gas at the end.
-const HEADER_LEN: usize = 1 + 4 * 32;
+pub(super) const HEADER_LEN: usize = 1 + 4 * 32;
 
 /// Flag and word.
-const ENTRY_LEN: usize = 1 + 32;
+pub(super) const ENTRY_LEN: usize = 1 + 32;
 
 /// Where the call's bytes are made in memory: selector, voter, at most one more word.
 const INPUT: u64 = 0;
@@ -45,8 +45,8 @@ const VOTER_WORD: u64 = 4;
 /// Where the answer is made in memory, behind the longest input.
 const OUTPUT: u64 = 0x80;
 
-const VOTER_LEN: u64 = 20;
-const WORD_LEN: u64 = 32;
+pub(super) const VOTER_LEN: u64 = 20;
+pub(super) const WORD_LEN: u64 = 32;
 
 /// What an answer says besides the entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,43 +66,44 @@ pub(crate) struct CallGas {
     pub(crate) used_max: Option<u64>,
 }
 
-/// The program that answers `runs`.
-pub(crate) fn assemble(runs: &[Run<'_>], call_gas: CallGas) -> Vec<u8> {
-    let voters = runs.iter().map(|run| run.voters.len()).sum::<usize>();
-    let mut program = Assembler::with_capacity(voters * 20 + runs.len() * 256 + 64);
+/// The program that answers `rows`.
+pub(crate) fn assemble(rows: &[Row<'_>], call_gas: CallGas) -> Vec<u8> {
+    let voters = rows.iter().map(|row| row.voters.len()).sum::<usize>();
+    let mut program = Assembler::with_capacity(voters * 20 + rows.len() * 256 + 64);
     let first_voter = program.label();
-    program.push(MARKER.into()).push(OUTPUT).ops(&[Op::MStore8]);
-    for (offset, op) in [(1, Op::Timestamp), (33, Op::ChainId), (65, Op::Gas)] {
-        program.ops(&[op]).push(OUTPUT + offset).ops(&[Op::MStore]);
-    }
+    emit_begin(&mut program, OUTPUT);
     // The stack from here on, the top last: [where the next entry goes, where the next voter is].
     program.push(OUTPUT + HEADER_LEN as u64).push_label(first_voter);
-    let mut data = Vec::with_capacity(runs.len());
-    for run in runs.iter().filter(|run| !run.voters.is_empty()) {
+    let mut data = Vec::with_capacity(rows.len());
+    for row in rows.iter().filter(|row| !row.voters.is_empty()) {
         let ends = program.label();
-        let input = match run.read.calldata(Voter::new([0; 20])) {
-            Some((contract, input)) => {
+        let calldata = match row.what {
+            LookUp::Read(read) => read.calldata(Voter::new([0; 20])).ok_or(Op::Balance),
+            LookUp::CodeSize => Err(Op::ExtCodeSize),
+        };
+        let input = match calldata {
+            Ok((contract, input)) => {
                 let template = program.label();
                 let input_len = input.len() as u64;
                 program.push(input_len).push_label(template).push(INPUT).ops(&[Op::CodeCopy]);
                 emit_calls(&mut program, contract.as_bytes(), input_len, call_gas, ends);
                 Some((template, input))
             }
-            None => {
+            Err(op) => {
                 // Memory from `VOTER_WORD` on is zero but for the voter: nothing else was written there, or the same
                 // zeros.
-                emit_balances(&mut program, ends);
+                emit_of_account(&mut program, op, ends);
                 None
             }
         };
-        data.push((run, ends, input));
+        data.push((row, ends, input));
     }
-    program.ops(&[Op::Gas]).push(OUTPUT + 97).ops(&[Op::MStore]);
-    // [end of entries, end of voters] → RETURN(OUTPUT, end of entries − OUTPUT)
-    program.ops(&[Op::Pop]).push(OUTPUT).ops(&[Op::Swap1, Op::Sub]).push(OUTPUT).ops(&[Op::Return]);
+    // [end of entries, end of voters] → [end of entries]
+    program.ops(&[Op::Pop]);
+    emit_end(&mut program, OUTPUT);
     program.place(first_voter);
-    for (run, ends, _) in &data {
-        for voter in run.voters {
+    for (row, ends, _) in &data {
+        for voter in row.voters {
             program.data(voter.as_bytes());
         }
         program.place(*ends);
@@ -113,6 +114,25 @@ pub(crate) fn assemble(runs: &[Run<'_>], call_gas: CallGas) -> Vec<u8> {
     program.finish()
 }
 
+/// The answer's head at `output`, but for the gas at the end.
+pub(super) fn emit_begin(program: &mut Assembler, output: u64) {
+    program.push(MARKER.into()).push(output).ops(&[Op::MStore8]);
+    for (offset, op) in [(1, Op::Timestamp), (33, Op::ChainId), (65, Op::Gas)] {
+        program.ops(&[op]).push(output + offset).ops(&[Op::MStore]);
+    }
+}
+
+/// [end of entries] → RETURN(output, end of entries − output), with the gas at the end in the head.
+pub(super) fn emit_end(program: &mut Assembler, output: u64) {
+    program.ops(&[Op::Gas]).push(output + 97).ops(&[Op::MStore]);
+    program.push(output).ops(&[Op::Swap1, Op::Sub]).push(output).ops(&[Op::Return]);
+}
+
+/// [ok] → [ok + (ok and 32 bytes were returned)]
+pub(super) fn emit_shape(program: &mut Assembler) {
+    program.push(WORD_LEN).ops(&[Op::ReturnDataSize, Op::Eq, Op::Dup2, Op::And, Op::Add]);
+}
+
 /// One call for each voter up to `ends`.
 fn emit_calls(program: &mut Assembler, contract: &[u8; 20], input_len: u64, call_gas: CallGas, ends: Label) {
     let each = emit_voter(program);
@@ -121,18 +141,17 @@ fn emit_calls(program: &mut Assembler, contract: &[u8; 20], input_len: u64, call
     // STATICCALL(gas, contract, INPUT, input_len, entry + 1, 32): an answer's first word goes where it belongs at once.
     program.push(WORD_LEN).ops(&[Op::Dup4]).push(1).ops(&[Op::Add]);
     program.push(input_len).push(INPUT).push_bytes(contract).push(call_gas.gas).ops(&[Op::StaticCall]);
-    // flag = succeeded + (succeeded and returned 32 bytes)
-    program.push(WORD_LEN).ops(&[Op::ReturnDataSize, Op::Eq, Op::Dup2, Op::And, Op::Add]);
+    emit_shape(program);
     // flag × (used_max > gas before − gas now)
     program.ops(&[Op::Swap1, Op::Gas, Op::Swap1, Op::Sub]).push(call_gas.used_max.unwrap_or(u64::MAX));
     program.ops(&[Op::Gt, Op::Mul, Op::Dup3, Op::MStore8]);
     emit_next(program, each, ends);
 }
 
-/// One native balance for each voter up to `ends`.
-fn emit_balances(program: &mut Assembler, ends: Label) {
+/// What one operation says of each voter's account up to `ends`: its native balance, the length of its code.
+fn emit_of_account(program: &mut Assembler, op: Op, ends: Label) {
     let each = emit_voter(program);
-    program.push(VOTER_WORD).ops(&[Op::MLoad, Op::Balance, Op::Dup3]).push(1).ops(&[Op::Add, Op::MStore]);
+    program.push(VOTER_WORD).ops(&[Op::MLoad, op, Op::Dup3]).push(1).ops(&[Op::Add, Op::MStore]);
     program.push(2).ops(&[Op::Dup3, Op::MStore8]);
     emit_next(program, each, ends);
 }
@@ -152,6 +171,21 @@ fn emit_next(program: &mut Assembler, each: Label, ends: Label) {
 
 /// Reads an answer of `count` entries that must come from the pin.
 pub(crate) fn read(answer: &[u8], count: usize, pin: &Pin) -> Result<(Header, Vec<Entry>), Failure> {
+    read_entries(answer, count, pin, |flag, word| match flag {
+        0 => Some(Entry::Failed),
+        1 => Some(Entry::OtherShape),
+        2 => Some(Entry::Integer(word)),
+        _ => None,
+    })
+}
+
+/// As [`read`], for any kind of entries: `entry` gives what flag and word mean, `None` if nothing.
+pub(super) fn read_entries<T>(
+    answer: &[u8],
+    count: usize,
+    pin: &Pin,
+    entry: impl Fn(u8, U256) -> Option<T>,
+) -> Result<(Header, Vec<T>), Failure> {
     let (head, entries) = answer.split_at_checked(HEADER_LEN).ok_or(SHORT)?;
     let word = |at: usize| U256::from_be_slice(&head[at..at + 32]);
     if head[0] != MARKER || entries.len() != count * ENTRY_LEN {
@@ -160,14 +194,10 @@ pub(crate) fn read(answer: &[u8], count: usize, pin: &Pin) -> Result<(Header, Ve
     check_place(word(1), word(33), pin)?;
     let gas = |at| u64::try_from(word(at)).unwrap_or(u64::MAX);
     let header = Header { gas_at_start: gas(65), gas_at_end: gas(97) };
-    let entry = |bytes: &[u8]| match bytes[0] {
-        0 => Ok(Entry::Failed),
-        1 => Ok(Entry::OtherShape),
-        2 => Ok(Entry::Integer(U256::from_be_slice(&bytes[1..]))),
-        _ => Err(Failure::Malformed("an entry of no kind")),
-    };
-    let entries = entries.chunks_exact(ENTRY_LEN).map(entry).collect::<Result<_, _>>()?;
-    Ok((header, entries))
+    let entries = entries.chunks_exact(ENTRY_LEN).map(|bytes| {
+        entry(bytes[0], U256::from_be_slice(&bytes[1..])).ok_or(Failure::Malformed("an entry of no kind"))
+    });
+    Ok((header, entries.collect::<Result<_, _>>()?))
 }
 
 /// Whether a call was executed at the pin, as far as the block's own words can tell.
@@ -178,4 +208,4 @@ fn check_place(timestamp_s: U256, chain: U256, pin: &Pin) -> Result<(), Failure>
     if timestamp_s == U256::from(pin.timestamp_s) { Ok(()) } else { Err(Failure::WrongBlock) }
 }
 
-const SHORT: Failure = Failure::Malformed("an aggregated answer of another length");
+pub(super) const SHORT: Failure = Failure::Malformed("an aggregated answer of another length");

@@ -134,7 +134,7 @@ async fn memory_is_bounded() {
 
 #[tokio::test]
 async fn voters_that_are_asked_for_stay() {
-    let (cache, asked) = (cache(VOTER_BYTES * 2 * 10), AtomicUsize::new(0));
+    let (cache, asked) = (cache(Tables::<Packed>::ACCOUNT_BYTES * 2 * 10), AtomicUsize::new(0));
     for number in 1..1_000 {
         look_up(&cache, &[voter(0), voter(number)], &asked).await;
     }

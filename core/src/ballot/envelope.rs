@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use alloy_primitives::hex;
 use serde_json::value::RawValue;
 
-use super::{DomainSeparator, HashMemo, Refusal, SignedBallot, Vote, signature};
+use super::{DomainSeparator, HashMemo, Refusal, Vote};
 use crate::{
     choice::{Choice, RawChoice},
     id::{Digest, ProposalId, Voter},
@@ -172,13 +172,6 @@ impl ParsedBallot {
             WindowPosition::Inside => Ok(()),
             WindowPosition::Before | WindowPosition::After => Err(self.refusal(Rejection::OutsideWindow)),
         }
-    }
-
-    /// Proves the signature; the only way to a [`SignedBallot`].
-    pub fn verify_signature(self) -> Result<SignedBallot, Refusal> {
-        signature::verify(self.digest, &self.signature, self.voter).map_err(|rejection| self.refusal(rejection))?;
-        let Self { voter, digest, signed_at_s, choice, signature: _ } = self;
-        Ok(SignedBallot { voter, digest, signed_at_s, choice })
     }
 
     /// This ballot, refused.

@@ -1,6 +1,5 @@
-//! A ballot, stage by stage: bytes → [`Envelope`] → [`ParsedBallot`] → [`SignedBallot`]. A type per stage, and one way
-//! from each to the next.
-
+//! A ballot, stage by stage: bytes → [`Envelope`] → [`ParsedBallot`] → [`SignedBallot`], or → [`ClaimedBallot`] →
+//! [`SignedBallot`] where the voter's contract signs. A type per stage, and one way from each to the next.
 //!
 //! A voter's own side, making a ballot, is [`compose`].
 
@@ -10,13 +9,15 @@ mod domain;
 mod envelope;
 mod memo;
 mod signature;
+mod signed;
 
 pub use compose::{ChoiceJsonError, UnsignedBallot, compose};
 pub use digest::Vote;
 pub use domain::{DOMAIN_NAME, DOMAIN_VERSION, Domain, DomainSeparator};
 pub use envelope::{BODY_BYTES_MAX, Envelope, ParsedBallot, SIGNATURE_BYTES_MAX};
 pub use memo::HashMemo;
-pub use signature::{SignedBallot, verify};
+pub use signature::verify;
+pub use signed::{ClaimedBallot, KeyChecked, SignedBallot};
 
 use crate::{
     id::{Digest, Voter},

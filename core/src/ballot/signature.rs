@@ -5,57 +5,14 @@ use secp256k1::{
     ecdsa::{RecoverableSignature, RecoveryId},
 };
 
-use super::Refusal;
 use crate::{
-    choice::Choice,
     id::{Digest, Voter},
-    power::VoterPower,
     rejection::Rejection,
     signing::{HALF_GROUP_ORDER, address_of},
-    verdict::CountingBallot,
 };
 
 /// The order of secp256k1's group (SEC 2, section 2.4.1).
 const GROUP_ORDER: [u8; 32] = secp256k1::constants::CURVE_ORDER;
-
-/// A ballot whose signature was proven to be its voter's.
-#[derive(Debug)]
-pub struct SignedBallot {
-    pub(super) voter: Voter,
-    pub(super) digest: Digest,
-    pub(super) signed_at_s: u64,
-    pub(super) choice: Choice,
-}
-
-impl SignedBallot {
-    /// Who signed.
-    pub const fn voter(&self) -> Voter {
-        self.voter
-    }
-
-    /// The ballot's identity.
-    pub const fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// The voter's own claim of when, in seconds since the epoch.
-    pub const fn signed_at_s(&self) -> u64 {
-        self.signed_at_s
-    }
-
-    /// Gives the ballot its power; refuses it where there is none.
-    pub fn with_power(self, power: VoterPower) -> Result<CountingBallot, Refusal> {
-        let Self { voter, digest, signed_at_s, choice } = self;
-        let rejection = match power {
-            VoterPower::Known(power) if !power.is_zero() => {
-                return Ok(CountingBallot { voter, digest, signed_at_s, choice, power });
-            }
-            VoterPower::Known(_) => Rejection::NoPower,
-            VoterPower::Unavailable => Rejection::PowerUnavailable,
-        };
-        Err(Refusal { rejection, digest: Some(digest), claimed_voter: Some(voter) })
-    }
-}
 
 /// Whether `signature` over `digest` was made by `voter`'s key. The signature is r ‖ s ‖ v with v 0, 1, 27 or 28, or
 /// r ‖ s with the parity in the top bit of s (EIP-2098). What is wrong first, in the order of [`Rejection`], is said.

@@ -30,6 +30,7 @@ pub(super) fn check(parts: &ProposalParts) -> Vec<ProposalError> {
         window,
         strategies,
         snapshots,
+        signers,
         clock_skew_s,
     } = parts;
     problems.check_line("platform", platform, NAME_BYTES_MAX, Presence::Required);
@@ -52,7 +53,7 @@ pub(super) fn check(parts: &ProposalParts) -> Vec<ProposalError> {
         );
     }
     problems.check_strategies(strategies);
-    problems.check_snapshots(snapshots, strategies, *window);
+    problems.check_snapshots(snapshots, strategies, *signers, *window);
     problems.found
 }
 
@@ -231,11 +232,12 @@ impl Problems {
         }
     }
 
-    /// Exactly one rule for each chain that is read, and none that asks for what no voter can know before the close.
+    /// Exactly one rule for each chain that is read or whose contracts sign, and none that asks for what no voter can know before the close.
     fn check_snapshots(
         &mut self,
         snapshots: &BTreeMap<ChainId, SnapshotRule>,
         strategies: &[Strategy],
+        signers: Option<ChainId>,
         window: Window,
     ) {
         let path = "spec.power.snapshot";
@@ -244,9 +246,15 @@ impl Problems {
         for chain in read.iter().filter(|chain| !snapshots.contains_key(chain)) {
             self.add(path, format!("must say at which block chain {chain} is read"));
         }
+        for chain in signers.iter().filter(|chain| !read.contains(chain) && !snapshots.contains_key(chain)) {
+            self.add(path, format!("must say at which block chain {chain} of spec.signers.chain is read"));
+        }
         for (chain, rule) in snapshots {
-            if !read.contains(chain) {
-                self.add(path, format!("no strategy reads chain {chain}; remove its snapshot"));
+            if !read.contains(chain) && signers != Some(*chain) {
+                self.add(
+                    path,
+                    format!("neither a strategy nor spec.signers.chain names chain {chain}; remove its snapshot"),
+                );
             }
             match rule {
                 SnapshotRule::AtOrBefore(time) if *time > window.closes_at() => {

@@ -23,9 +23,9 @@
 //! | … eth-balance | chain id |
 //! | … contract-call | chain id, address, method (text), decimals |
 //! | … multichain | list of strategies of the tags 4 to 9 |
-//! | snapshot rules | 1 byte: 0 none (power needs no chain), 1 followed by the list of rules, ascending by chain id |
+//! | snapshot rules | 1 byte: 0 none (no chain is read), 1 followed by the list of rules, ascending by chain id |
 //! | … rule | chain id (8 bytes); 1 byte: 1 block, followed by its number (8 bytes), 2 at or before, followed by milliseconds since the Unix epoch (8 bytes) |
-//! | signers' chain | 1 byte: 0 none (key signatures only); others are reserved for chains |
+//! | signers' chain | 1 byte: 0 none (key signatures only), 1 followed by its chain id (8 bytes) |
 //! | window | opens at, closes at: milliseconds since the Unix epoch, 8 bytes each |
 //! | clock skew | seconds, 8 bytes |
 //!
@@ -43,7 +43,7 @@ use crate::{
 /// What the encoding begins with.
 const PREFIX: &[u8; 17] = b"pnyx.proposal.v1\0";
 
-/// Tag of an absent option, and of the signers' chain.
+/// Tag of an absent option.
 const NONE: u8 = 0;
 
 /// Tag of a present option.
@@ -73,6 +73,7 @@ pub fn canonical_encoding(parts: &ProposalParts) -> Vec<u8> {
         window,
         strategies,
         snapshots,
+        signers,
         clock_skew_s,
     } = parts;
     let mut encoder = Encoder { bytes: PREFIX.to_vec() };
@@ -97,7 +98,13 @@ pub fn canonical_encoding(parts: &ProposalParts) -> Vec<u8> {
             encoder.snapshot(*chain, *rule);
         }
     }
-    encoder.tag(NONE);
+    match signers {
+        None => encoder.tag(NONE),
+        Some(chain) => {
+            encoder.tag(SOME);
+            encoder.chain(*chain);
+        }
+    }
     encoder.fixed(&window.opens_at().0.to_be_bytes());
     encoder.fixed(&window.closes_at().0.to_be_bytes());
     encoder.fixed(&clock_skew_s.to_be_bytes());

@@ -44,6 +44,8 @@ pub const MULTICHAIN_STRATEGIES_MAX: usize = 8;
 /// Most reads of chains that a proposal's strategies make for one voter, those within multichain strategies counted:
 /// every voter costs all of them, in the vote and in each recount.
 pub const CHAIN_READS_MAX: usize = 16;
+/// Most chains of a proposal: one for each read, and the signers'.
+pub const CHAINS_MAX: usize = CHAIN_READS_MAX + 1;
 /// Most addresses that all lists of a proposal name together: at up to 107 bytes an entry the definition's record stays
 /// below 1 MiB, the log's largest, with every text at its longest; and a Kubernetes object holds them.
 pub const LISTED_VOTERS_MAX: usize = 8_000;
@@ -79,8 +81,10 @@ pub struct ProposalParts {
     pub window: Window,
     /// How a voter's power is found: the sum over these.
     pub strategies: Vec<Strategy>,
-    /// At which block each chain that the strategies name is read; no other chain has a rule.
+    /// At which block each chain that the strategies or `signers` name is read; no other chain has a rule.
     pub snapshots: BTreeMap<ChainId, SnapshotRule>,
+    /// The chain whose contracts may sign for voters, at its snapshot; without one only keys sign.
+    pub signers: Option<ChainId>,
     /// How far a ballot's signed time may lie after its append time, in seconds.
     pub clock_skew_s: u64,
 }
@@ -136,9 +140,15 @@ impl Proposal {
         self.parts.window
     }
 
-    /// The chains that are read, ascending; none where the proposal itself says who has how much.
+    /// The chains that are read, for power or for signatures, ascending; none where the proposal itself says who has how
+    /// much and only keys sign.
     pub fn chains(&self) -> impl ExactSizeIterator<Item = ChainId> + '_ {
         self.parts.snapshots.keys().copied()
+    }
+
+    /// The chain whose contracts may sign for voters, which is one of [`Self::chains`].
+    pub const fn signers(&self) -> Option<ChainId> {
+        self.parts.signers
     }
 
     /// How many choices there are, 1 to [`CHOICES_MAX`].

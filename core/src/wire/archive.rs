@@ -6,7 +6,8 @@
 //! {"v":1,"kind":"cut",…}            the decision record
 //! {"v":1,"kind":"pins",…}           the decision record, only if the proposal reads chains
 //! {"v":1,"kind":"record","partition":0,"offset":0,"appendedAtMs":…,"record":"<base64>"}   by partition, then offset
-//! {"v":1,"kind":"power","voter":"0x…","power":"…"}   only then: all whose signature was proven, by voter; null: unavailable
+//! {"v":1,"kind":"power","voter":"0x…","power":"…"}   only then: by voter; null: unavailable
+//! {"v":1,"kind":"contractSignature","record":"0x…","voter":"0x…","ruling":"eip1271"}   only if contracts may sign, by record
 //! {"v":1,"kind":"ballot","voter":"0x…","digest":"0x…","choice":…,"power":"…","record":"0x…"}   standing, by voter
 //! {"v":1,"kind":"result",…}         the decision record
 //! {"v":1,"kind":"end","lines":…}
@@ -28,6 +29,7 @@ use crate::{
     power::{Power, VoterPower, format_units, parse_units},
     proposal::{CHOICES_MAX, Definition},
     result::{Cut, PublishedResult},
+    signature_check::SignatureRuling,
     time::TimestampMs,
 };
 
@@ -36,6 +38,7 @@ const FORMAT: Format = Format("archive line");
 const KIND_HEADER: &str = "archive";
 const KIND_RECORD: &str = "record";
 const KIND_POWER: &str = "power";
+const KIND_CONTRACT_SIGNATURE: &str = "contractSignature";
 const KIND_BALLOT: &str = "ballot";
 const KIND_END: &str = "end";
 
@@ -58,8 +61,10 @@ pub enum ArchiveLine {
     Pins(Pins),
     /// A record below the cut, good or bad.
     Record(ArchivedRecord),
-    /// What the chains said of a voter who signed a record below the cut.
+    /// What the chains said of a voter who signed a record below the cut, or whose contract was to judge one.
     Power(ArchivedPower),
+    /// What the signers' chain said of a signature below the cut that is not its voter's key's.
+    ContractSignature(ArchivedContractSignature),
     /// A standing ballot.
     Ballot(ArchivedBallot),
     /// What came out.
@@ -89,6 +94,17 @@ pub struct ArchivedPower {
     pub voter: Voter,
     /// The sum over all strategies.
     pub power: VoterPower,
+}
+
+/// What a voter's contract made of a record's signature: evidence, to be asked again at the pin of the signers' chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchivedContractSignature {
+    /// The record, wherever and however often it lies below the cut: its bytes hold the whole question.
+    pub record: RecordHash,
+    /// Whose contract was asked.
+    pub voter: Voter,
+    /// What it said.
+    pub ruling: SignatureRuling,
 }
 
 /// A standing ballot.
@@ -134,6 +150,15 @@ pub fn encode(line: &ArchiveLine) -> String {
                 VoterPower::Unavailable => None,
             },
         }),
+        ArchiveLine::ContractSignature(ArchivedContractSignature { record, voter, ruling }) => {
+            to_json(&ContractSignatureDto {
+                v: VERSION,
+                kind: KIND_CONTRACT_SIGNATURE.to_owned(),
+                record: record.to_string(),
+                voter: voter.to_string(),
+                ruling: ruling.name().to_owned(),
+            })
+        }
         ArchiveLine::Ballot(ArchivedBallot { voter, digest, choice, power, record }) => to_json(&BallotDto {
             v: VERSION,
             kind: KIND_BALLOT.to_owned(),
@@ -158,6 +183,9 @@ pub fn decode(line: &str) -> Result<ArchiveLine, WireError> {
         }
         Some(KIND_RECORD) => ArchiveLine::Record(FORMAT.parse::<RecordDto>(bytes)?.into_record()?),
         Some(KIND_POWER) => ArchiveLine::Power(FORMAT.parse::<PowerDto>(bytes)?.into_power()?),
+        Some(KIND_CONTRACT_SIGNATURE) => {
+            ArchiveLine::ContractSignature(FORMAT.parse::<ContractSignatureDto>(bytes)?.into_signature()?)
+        }
         Some(KIND_BALLOT) => ArchiveLine::Ballot(FORMAT.parse::<BallotDto>(bytes)?.into_ballot()?),
         Some(KIND_END) => {
             let EndDto { v: _, kind: _, lines } = FORMAT.parse(bytes)?;
@@ -210,6 +238,16 @@ struct PowerDto {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct ContractSignatureDto {
+    v: u8,
+    kind: String,
+    record: String,
+    voter: String,
+    ruling: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct BallotDto {
     v: u8,
     kind: String,
@@ -253,6 +291,16 @@ impl PowerDto {
         Ok(ArchivedPower {
             voter: FORMAT.voter("voter", &self.voter)?,
             power: power.map_or(VoterPower::Unavailable, VoterPower::Known),
+        })
+    }
+}
+
+impl ContractSignatureDto {
+    fn into_signature(self) -> Result<ArchivedContractSignature, WireError> {
+        Ok(ArchivedContractSignature {
+            record: FORMAT.field("record", self.record.parse())?,
+            voter: FORMAT.voter("voter", &self.voter)?,
+            ruling: FORMAT.field("ruling", SignatureRuling::from_name(&self.ruling).ok_or("is not known"))?,
         })
     }
 }

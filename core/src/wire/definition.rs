@@ -38,6 +38,8 @@ pub(super) struct DefinitionDto {
     strategies: Vec<StrategyDto>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     snapshots: Vec<SnapshotDto>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signers: Option<SignersDto>,
     lanes: u16,
     ballots_partitions: u32,
 }
@@ -73,6 +75,13 @@ struct WindowDto {
     closes_at_ms: u64,
 }
 
+/// Who else than keys may sign: contracts of this chain.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignersDto {
+    chain: String,
+}
+
 impl DefinitionDto {
     pub(super) fn of(definition: &Definition) -> Self {
         let proposal = definition.proposal();
@@ -90,6 +99,7 @@ impl DefinitionDto {
             window,
             strategies,
             snapshots,
+            signers,
             clock_skew_s,
         } = proposal.parts().clone();
         Self {
@@ -108,6 +118,7 @@ impl DefinitionDto {
             clock_skew_seconds: clock_skew_s,
             strategies: strategies.iter().map(StrategyDto::of).collect(),
             snapshots: snapshots.into_iter().map(SnapshotDto::of).collect(),
+            signers: signers.map(|chain| SignersDto { chain: chain.to_string() }),
             lanes: definition.lanes(),
             ballots_partitions: definition.ballots_partitions(),
         }
@@ -117,6 +128,7 @@ impl DefinitionDto {
     pub(super) fn into_definition(self, format: Format) -> Result<Definition, WireError> {
         let WindowDto { opens_at_ms, closes_at_ms } = self.window;
         let window = Window::new(TimestampMs(opens_at_ms), TimestampMs(closes_at_ms));
+        let signers = self.signers.map(|SignersDto { chain }| chain.parse());
         let strategies = self.strategies.into_iter().map(|strategy| strategy.into_strategy(format));
         let proposal = Proposal::new(ProposalParts {
             platform: self.platform,
@@ -132,6 +144,7 @@ impl DefinitionDto {
             window: format.field("window.closesAtMs", window)?,
             strategies: strategies.collect::<Result<_, _>>()?,
             snapshots: read_snapshots(self.snapshots, format)?,
+            signers: format.field("signers.chain", signers.transpose())?,
             clock_skew_s: self.clock_skew_seconds,
         })
         .map_err(|problems| format.malformed(list(&problems)))?;

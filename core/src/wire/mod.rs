@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod decision;
+pub mod deferred;
 pub mod definition;
 pub mod envelope;
 pub mod receipt;
@@ -14,6 +15,7 @@ pub mod snapshot;
 pub mod verdict;
 pub mod vote_types;
 
+mod bytes;
 mod json;
 mod pins;
 mod strategies;

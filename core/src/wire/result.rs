@@ -132,6 +132,8 @@ struct ProvenanceDto {
 struct ChainEvidenceDto {
     pins: PinsDto,
     powers_root: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signatures_root: Option<String>,
 }
 
 /// A cut, as in a result's provenance.
@@ -223,10 +225,7 @@ impl ProvenanceDto {
             cut: CutDto::of(cut),
             records: *records,
             rejected: OrderedMap(occurred.map(|(rejection, count)| (rejection.name().to_owned(), *count)).collect()),
-            chains: chains.as_ref().map(|ChainEvidence { pins, powers_root }| ChainEvidenceDto {
-                pins: PinsDto::of(pins),
-                powers_root: powers_root.to_string(),
-            }),
+            chains: chains.as_ref().map(ChainEvidenceDto::of),
         }
     }
 
@@ -246,10 +245,21 @@ impl ProvenanceDto {
 }
 
 impl ChainEvidenceDto {
+    fn of(evidence: &ChainEvidence) -> Self {
+        let ChainEvidence { pins, powers_root, signatures_root } = evidence;
+        Self {
+            pins: PinsDto::of(pins),
+            powers_root: powers_root.to_string(),
+            signatures_root: signatures_root.map(|root| root.to_string()),
+        }
+    }
+
     fn into_evidence(self) -> Result<ChainEvidence, WireError> {
+        let signatures_root = self.signatures_root.map(|root| root.parse()).transpose();
         Ok(ChainEvidence {
             pins: self.pins.into_pins(FORMAT)?,
             powers_root: FORMAT.field("provenance.chains.powersRoot", self.powers_root.parse())?,
+            signatures_root: FORMAT.field("provenance.chains.signaturesRoot", signatures_root)?,
         })
     }
 }

@@ -2,20 +2,25 @@
 
 use alloy_primitives::U256;
 
-use super::WireError;
+use super::{WireError, bytes::Reader};
 use crate::{
+    chain::BlockNumber,
     choice::Choice,
     id::{Digest, Place, RecordHash, Voter},
     power::{POWER_BITS_MAX, Power},
     rejection::Rejection,
+    signature_check::{ContractCheck, SignatureCheck},
     time::TimestampMs,
     verdict::{CountingBallot, RejectedRecord, Ruling, Verdict},
 };
 
 const FORMAT: &str = "verdict record";
 
-/// The version this build writes.
-const VERSION: u8 = 1;
+/// The version of rejections, and of ballots that their voter's key signed.
+const VERSION_KEY: u8 = 1;
+
+/// The version of ballots that their voter's contract accepted: it says how, and at which block.
+const VERSION_CONTRACT: u8 = 2;
 
 const COUNTS: u8 = 1;
 const REJECTED: u8 = 2;
@@ -34,7 +39,10 @@ const USUAL_BYTES: usize = 128;
 pub fn encode(verdict: &Verdict) -> Vec<u8> {
     let Verdict { place, appended_at, ruling } = verdict;
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    bytes.push(VERSION);
+    bytes.push(match ruling {
+        Ruling::Counts(CountingBallot { check: SignatureCheck::Contract { .. }, .. }) => VERSION_CONTRACT,
+        Ruling::Counts(CountingBallot { check: SignatureCheck::Key, .. }) | Ruling::Rejected(_) => VERSION_KEY,
+    });
     bytes.push(match ruling {
         Ruling::Counts(_) => COUNTS,
         Ruling::Rejected(_) => REJECTED,
@@ -51,10 +59,10 @@ pub fn encode(verdict: &Verdict) -> Vec<u8> {
 
 /// The verdict of bytes. Strict: every byte has one meaning and none may be left over, so a verdict has one encoding.
 pub fn decode(bytes: &[u8]) -> Result<Verdict, WireError> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader { format: FORMAT, rest: bytes };
     let [version] = reader.take("version")?;
-    if version != VERSION {
-        return Err(WireError::Version { format: FORMAT, version: version.into(), known: VERSION.into() });
+    if version != VERSION_KEY && version != VERSION_CONTRACT {
+        return Err(WireError::Version { format: FORMAT, version: version.into(), known: VERSION_CONTRACT.into() });
     }
     let [ruling] = reader.take("ruling")?;
     let place = Place {
@@ -63,7 +71,10 @@ pub fn decode(bytes: &[u8]) -> Result<Verdict, WireError> {
     };
     let appended_at = TimestampMs(u64::from_be_bytes(reader.take("appendedAtMs")?));
     let ruling = match ruling {
-        COUNTS => Ruling::Counts(decode_counts(reader)?),
+        COUNTS => Ruling::Counts(decode_counts(reader, version)?),
+        REJECTED if version == VERSION_CONTRACT => {
+            return Err(malformed(format!("a rejection is written as version {VERSION_KEY}")));
+        }
         REJECTED => Ruling::Rejected(decode_rejected(reader)?),
         other => return Err(malformed(format!("ruling {other} is neither {COUNTS} nor {REJECTED}"))),
     };
@@ -71,15 +82,22 @@ pub fn decode(bytes: &[u8]) -> Result<Verdict, WireError> {
 }
 
 fn encode_counts(ballot: &CountingBallot, bytes: &mut Vec<u8>) {
-    let CountingBallot { voter, digest, signed_at_s, choice, power } = ballot;
+    let CountingBallot { voter, digest, signed_at_s, choice, power, check } = ballot;
     bytes.extend_from_slice(voter.as_bytes());
     bytes.extend_from_slice(digest.as_bytes());
     bytes.extend_from_slice(&signed_at_s.to_be_bytes());
     bytes.extend_from_slice(&power.units().to_be_bytes::<32>()[32 - POWER_BYTES..]);
+    match check {
+        SignatureCheck::Key => {}
+        SignatureCheck::Contract { kind, block } => {
+            bytes.push(kind.code());
+            bytes.extend_from_slice(&block.0.to_be_bytes());
+        }
+    }
     bytes.extend_from_slice(&choice.canonical_bytes());
 }
 
-fn decode_counts(mut reader: Reader<'_>) -> Result<CountingBallot, WireError> {
+fn decode_counts(mut reader: Reader<'_>, version: u8) -> Result<CountingBallot, WireError> {
     let voter = Voter::new(reader.take("voter")?);
     let digest = Digest::new(reader.take("digest")?);
     let signed_at_s = u64::from_be_bytes(reader.take("signedAtS")?);
@@ -88,9 +106,16 @@ fn decode_counts(mut reader: Reader<'_>) -> Result<CountingBallot, WireError> {
     if power.is_zero() {
         return Err(malformed("a counting ballot has power above 0".to_owned()));
     }
+    let check = if version == VERSION_CONTRACT { decode_check(&mut reader)? } else { SignatureCheck::Key };
     let choice =
-        Choice::from_canonical_bytes(reader.0).ok_or_else(|| malformed("the choice is not canonical".to_owned()))?;
-    Ok(CountingBallot { voter, digest, signed_at_s, choice, power })
+        Choice::from_canonical_bytes(reader.rest).ok_or_else(|| malformed("the choice is not canonical".to_owned()))?;
+    Ok(CountingBallot { voter, digest, signed_at_s, choice, power, check })
+}
+
+fn decode_check(reader: &mut Reader<'_>) -> Result<SignatureCheck, WireError> {
+    let [code] = reader.take("check")?;
+    let kind = ContractCheck::from_code(code).ok_or_else(|| malformed(format!("check {code} is not known")))?;
+    Ok(SignatureCheck::Contract { kind, block: BlockNumber(u64::from_be_bytes(reader.take("block")?)) })
 }
 
 fn encode_rejected(rejected: &RejectedRecord, bytes: &mut Vec<u8>) {
@@ -113,21 +138,10 @@ fn decode_rejected(mut reader: Reader<'_>) -> Result<RejectedRecord, WireError> 
     }
     let digest = if flags & HAS_DIGEST == 0 { None } else { Some(Digest::new(reader.take("digest")?)) };
     let claimed_voter = if flags & HAS_VOTER == 0 { None } else { Some(Voter::new(reader.take("voter")?)) };
-    if !reader.0.is_empty() {
-        return Err(malformed(format!("{} bytes are left over", reader.0.len())));
+    if !reader.rest.is_empty() {
+        return Err(malformed(format!("{} bytes are left over", reader.rest.len())));
     }
     Ok(RejectedRecord { rejection, record, digest, claimed_voter })
-}
-
-/// The bytes not read yet.
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self, field: &str) -> Result<[u8; N], WireError> {
-        let (head, rest) = self.0.split_first_chunk().ok_or_else(|| malformed(format!("it ends within {field}")))?;
-        self.0 = rest;
-        Ok(*head)
-    }
 }
 
 fn malformed(problem: String) -> WireError {

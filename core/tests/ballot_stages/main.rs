@@ -3,6 +3,7 @@
 
 mod answers;
 mod choices;
+mod claims;
 mod digests;
 mod mutations;
 mod refusals;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pnyx_core::{
-    ballot::{Envelope, HashMemo, Refusal, SignedBallot, UnsignedBallot, compose},
+    ballot::{Envelope, HashMemo, KeyChecked, Refusal, SignedBallot, UnsignedBallot, compose},
     proposal::{Abstentions, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
     signing::SigningKey,
     time::{TimestampMs, Window},
@@ -37,6 +37,7 @@ pub(crate) fn parts(system: VotingSystem, choice_count: usize) -> ProposalParts 
         window: Window::new(TimestampMs(OPENS_AT_MS), TimestampMs(CLOSES_AT_MS)).unwrap(),
         strategies: vec![Strategy::Whitelist(BTreeSet::from([key().address()]))],
         snapshots: std::collections::BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     }
 }
@@ -60,11 +61,19 @@ pub(crate) fn signed_json(proposal: &Proposal, choice_json: &str) -> Value {
     serde_json::from_slice(&signed_body(proposal, choice_json)).unwrap()
 }
 
-/// All checks that need no power.
-pub(crate) fn judge(body: &[u8], proposal: &Proposal, appended_at: TimestampMs) -> Result<SignedBallot, Refusal> {
+/// All checks that need no chain.
+pub(crate) fn check_key(body: &[u8], proposal: &Proposal, appended_at: TimestampMs) -> Result<KeyChecked, Refusal> {
     let ballot = Envelope::parse(body, &mut HashMemo::default())?.for_proposal(proposal)?;
     ballot.check_time(appended_at, proposal)?;
-    ballot.verify_signature()
+    ballot.check_key(proposal)
+}
+
+/// The same where only keys sign, so that no ballot is claimed.
+pub(crate) fn judge(body: &[u8], proposal: &Proposal, appended_at: TimestampMs) -> Result<SignedBallot, Refusal> {
+    match check_key(body, proposal, appended_at)? {
+        KeyChecked::Signed(ballot) => Ok(ballot),
+        KeyChecked::Claimed(ballot) => panic!("no contract may sign {ballot:?}"),
+    }
 }
 
 /// `types` of an envelope from (name, type) pairs.

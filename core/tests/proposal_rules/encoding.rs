@@ -60,7 +60,16 @@ fn chain_samples() -> Vec<ProposalParts> {
         .zip([1, 10].into_iter().cycle())
         .map(|(read, number)| ChainStrategy { network: chain(number), read });
     multichain.strategies = vec![Strategy::Multichain(members.collect())];
-    vec![on_chains(), multichain]
+
+    let mut keys_only = on_chains();
+    keys_only.name = "keys-only".to_owned();
+    keys_only.signers = None;
+
+    let mut listed_contracts = basic();
+    listed_contracts.name = "listed-contracts".to_owned();
+    listed_contracts.signers = Some(chain(100));
+    listed_contracts.snapshots = [(chain(100), SnapshotRule::AtOrBefore(listed_contracts.window.opens_at()))].into();
+    vec![on_chains(), multichain, keys_only, listed_contracts]
 }
 
 #[test]
@@ -139,7 +148,13 @@ fn every_read_of_a_chain_binds() {
     ];
     let mut all: Vec<ProposalParts> = reads().into_iter().chain(varied).map(one).collect();
     all.push(on_chains());
-    let changes: [fn(&mut ProposalParts); 6] = [
+    let changes: [fn(&mut ProposalParts); 9] = [
+        |parts| parts.signers = None,
+        |parts| parts.signers = Some(chain(10)),
+        |parts| {
+            parts.signers = Some(chain(5));
+            parts.snapshots.insert(chain(5), SnapshotRule::Block(BlockNumber(1)));
+        },
         |parts| parts.strategies[1] = Strategy::Multichain(vec![erc20(1), erc20(10)]),
         |parts| parts.strategies[1] = Strategy::OnChain(erc20(10)),
         |parts| *parts.snapshots.get_mut(&chain(1)).unwrap() = SnapshotRule::AtOrBefore(TimestampMs(1)),

@@ -247,6 +247,22 @@ fn chains() {
         },
         &none,
     );
+    check(|parts| parts.signers = None, &none);
+    check(
+        |parts| {
+            parts.signers = Some(chain(5));
+            parts.snapshots.insert(chain(5), SnapshotRule::Block(BlockNumber(1)));
+        },
+        &none,
+    );
+    check(
+        |parts| parts.strategies = vec![whitelist(&[1])],
+        &expect!["spec.power.snapshot: neither a strategy nor spec.signers.chain names chain 10; remove its snapshot"],
+    );
+    check(
+        |parts| parts.signers = Some(chain(5)),
+        &expect!["spec.power.snapshot: must say at which block chain 5 of spec.signers.chain is read"],
+    );
     check(|parts| *parts.snapshots.get_mut(&chain(1)).unwrap() = SnapshotRule::Block(BlockNumber(u64::MAX)), &none);
     check(
         |parts| *parts.snapshots.get_mut(&chain(1)).unwrap() = SnapshotRule::AtOrBefore(parts.window.closes_at()),
@@ -267,7 +283,7 @@ fn chains() {
             spec.power.strategies[5].multichain.strategies: must be at most 8 strategies; there are 16
             spec.power.snapshot: must say at which block chain 1 is read
             spec.power.snapshot: must say at which block chain 10 is read
-            spec.power.snapshot: no strategy reads chain 5; remove its snapshot
+            spec.power.snapshot: neither a strategy nor spec.signers.chain names chain 5; remove its snapshot
             spec.power.snapshot: atOrBefore of chain 5 must not be after closesAt"#]],
     );
 }

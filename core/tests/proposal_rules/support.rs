@@ -34,6 +34,7 @@ pub(crate) fn basic() -> ProposalParts {
         window: Window::new(TimestampMs(1_764_590_400_000), TimestampMs(1_765_195_200_000)).unwrap(),
         strategies: vec![Strategy::Ticket(power("1"))],
         snapshots: BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     }
 }
@@ -59,7 +60,7 @@ pub(crate) fn erc20(chain_number: u64) -> ChainStrategy {
     }
 }
 
-/// A sound proposal that reads the chains 1 and 10.
+/// A sound proposal that reads the chains 1 and 10, and of whose voters contracts of chain 1 may sign.
 pub(crate) fn on_chains() -> ProposalParts {
     let mut parts = basic();
     parts.name = "on-chains".to_owned();
@@ -69,5 +70,6 @@ pub(crate) fn on_chains() -> ProposalParts {
         (chain(1), SnapshotRule::AtOrBefore(parts.window.opens_at())),
         (chain(10), SnapshotRule::Block(BlockNumber(130_000_000))),
     ]);
+    parts.signers = Some(chain(1));
     parts
 }

@@ -1,4 +1,4 @@
-//! One small vote whose power is read from chains: what the golden files of chains show.
+//! One small vote whose power is read from chains, and for whose voters contracts sign: what the golden files of chains show.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,11 @@ use pnyx_core::{
     },
     rejection::Rejection,
     result::{ChainEvidence, Cut, CutPartition, Provenance, PublishedResult, ResultCore},
+    signature_check::{ContractCheck, SignatureCheck, SignatureRuling},
     tally::StandingBallot,
-    verdict::{RejectedRecord, Ruling, Verdict},
+    verdict::{CountingBallot, RejectedRecord, Ruling, Verdict},
     wire::{
-        archive::{ArchiveLine, ArchivedBallot, ArchivedPower, ArchivedRecord},
+        archive::{ArchiveLine, ArchivedBallot, ArchivedContractSignature, ArchivedPower, ArchivedRecord},
         record,
     },
 };
@@ -63,6 +64,7 @@ pub(crate) fn definition() -> Definition {
             (chain(10), SnapshotRule::Block(BlockNumber(150_000_000))),
             (chain(1), SnapshotRule::AtOrBefore(at(0))),
         ]),
+        signers: Some(chain(1)),
         ..samples::definition().proposal().parts().clone()
     });
     Definition::new(proposal.unwrap(), 4, 2).unwrap()
@@ -84,8 +86,10 @@ pub(crate) fn pins() -> Pins {
         .unwrap()
 }
 
-/// One that counts, one without a signature, one of a voter with nothing, one of a voter for whom a contract reverts.
-pub(crate) fn records() -> [ArchivedRecord; 4] {
+/// One that counts, one without a signature, one of a voter with nothing, one of a voter for whom a contract reverts. Then
+/// those that no key signed: one that a contract accepts, one that it refuses, one of a voter without contract, one of a
+/// voter with nothing.
+pub(crate) fn records() -> [ArchivedRecord; 8] {
     let archived = |partition, offset, body: &[u8]| ArchivedRecord {
         place: Place { partition, offset },
         appended_at: at(60 + offset),
@@ -96,26 +100,46 @@ pub(crate) fn records() -> [ArchivedRecord; 4] {
         archived(0, 1, b"not json"),
         archived(1, 0, b"{\"second\":2}"),
         archived(1, 1, b"{\"third\":3}"),
+        archived(0, 2, b"{\"fourth\":4}"),
+        archived(0, 3, b"{\"fifth\":5}"),
+        archived(1, 2, b"{\"sixth\":6}"),
+        archived(1, 3, b"{\"seventh\":7}"),
     ]
 }
 
-pub(crate) fn powers() -> [(Voter, VoterPower); 3] {
+pub(crate) fn powers() -> [(Voter, VoterPower); 4] {
     [
         (voter(0xaa), VoterPower::Known(power("12.500001"))),
         (voter(0xbb), VoterPower::Known(Power::ZERO)),
         (voter(0xcc), VoterPower::Unavailable),
+        (voter(0xdd), VoterPower::Known(power("3"))),
     ]
 }
 
-fn standing() -> (Voter, StandingBallot) {
-    let ballot = StandingBallot {
-        digest: Digest::new([0x11; 32]),
+/// By record.
+pub(crate) fn signatures() -> [ArchivedContractSignature; 3] {
+    let [.., accepted, refused, no_contract, _without_power] =
+        records().map(|archived| RecordHash::of(&archived.record));
+    let mut signatures = [
+        (accepted, voter(0xdd), SignatureRuling::Accepted(ContractCheck::Eip1271)),
+        (refused, voter(0xdd), SignatureRuling::Refused),
+        (no_contract, voter(0xaa), SignatureRuling::NoContract),
+    ]
+    .map(|(record, voter, ruling)| ArchivedContractSignature { record, voter, ruling });
+    signatures.sort_by_key(|signature| signature.record);
+    signatures
+}
+
+fn standing() -> [(Voter, StandingBallot); 2] {
+    let ballot = |digest, number, power_text, place| StandingBallot {
+        digest: Digest::new([digest; 32]),
         signed_at_s: at(55).0 / 1_000,
-        choice: Choice::Single(2),
-        power: power("12.500001"),
-        place: Place { partition: 0, offset: 0 },
+        choice: Choice::Single(number),
+        power: power(power_text),
+        place,
     };
-    (voter(0xaa), ballot)
+    let [by_key, .., by_contract, _, _, _] = records().map(|archived| archived.place);
+    [(voter(0xaa), ballot(0x11, 2, "12.500001", by_key)), (voter(0xdd), ballot(0x44, 1, "3", by_contract))]
 }
 
 fn cut() -> Cut {
@@ -123,7 +147,7 @@ fn cut() -> Cut {
         let mut builder = RootBuilder::default();
         let of_partition = records().into_iter().filter(|archived| archived.place.partition == number);
         of_partition.for_each(|archived| builder.push(&merkle::record_leaf(RecordHash::of(&archived.record))));
-        CutPartition { end_offset: 2, records_root: builder.root() }
+        CutPartition { end_offset: 4, records_root: builder.root() }
     };
     Cut { proposal: proposal_id(), decided_at: at(3_610), partitions: vec![partition(0), partition(1)] }
 }
@@ -131,25 +155,36 @@ fn cut() -> Cut {
 pub(crate) fn evidence() -> ChainEvidence {
     let mut builder = RootBuilder::default();
     powers().into_iter().for_each(|(voter, power)| builder.push(&merkle::power_leaf(voter, power)));
-    ChainEvidence { pins: pins(), powers_root: builder.root() }
+    let mut signed = RootBuilder::default();
+    for ArchivedContractSignature { record, voter, ruling } in signatures() {
+        signed.push(&merkle::signature_leaf(record, voter, ruling));
+    }
+    ChainEvidence { pins: pins(), powers_root: builder.root(), signatures_root: Some(signed.root()) }
 }
 
 pub(crate) fn result() -> PublishedResult {
-    let (voter, ballot) = standing();
     let mut builder = RootBuilder::default();
-    builder.push(&merkle::ballot_leaf(voter, &ballot));
-    let units = ballot.power.units();
+    standing().iter().for_each(|(voter, ballot)| builder.push(&merkle::ballot_leaf(*voter, ballot)));
+    let [against, in_favour] = standing().map(|(_, ballot)| ballot.power.units());
     let outcome = Outcome {
-        scores: Scores(vec![U256::ZERO, units, U256::ZERO]),
-        total_power: units,
+        scores: Scores(vec![in_favour, against, U256::ZERO]),
+        total_power: in_favour + against,
         quorum_reached: None,
         threshold_reached: None,
         decision: OutcomeDecision::Failed,
     };
-    let core = ResultCore { proposal: proposal_id(), ballots: 1, outcome, ballots_root: builder.root() };
-    let rejected = [Rejection::MalformedEnvelope, Rejection::NoPower, Rejection::PowerUnavailable].map(|it| (it, 1));
+    let core = ResultCore { proposal: proposal_id(), ballots: 2, outcome, ballots_root: builder.root() };
+    let rejected = [
+        Rejection::MalformedEnvelope,
+        Rejection::WrongSigner,
+        Rejection::SignerWithoutPower,
+        Rejection::ContractRefused,
+        Rejection::NoPower,
+        Rejection::PowerUnavailable,
+    ]
+    .map(|rejection| (rejection, 1));
     let provenance =
-        Provenance { cut: cut(), records: 4, rejected: BTreeMap::from(rejected), chains: Some(evidence()) };
+        Provenance { cut: cut(), records: 8, rejected: BTreeMap::from(rejected), chains: Some(evidence()) };
     PublishedResult::sign(core, provenance, &samples::platform_key())
 }
 
@@ -164,27 +199,56 @@ pub(crate) fn archive() -> Vec<ArchiveLine> {
         ArchiveLine::Cut(cut()),
         ArchiveLine::Pins(pins()),
     ];
-    lines.extend(records().map(ArchiveLine::Record));
+    let mut records = records();
+    records.sort_by_key(|archived| archived.place);
+    lines.extend(records.iter().cloned().map(ArchiveLine::Record));
     lines.extend(powers().map(|(voter, power)| ArchiveLine::Power(ArchivedPower { voter, power })));
-    let (voter, StandingBallot { digest, choice, power, .. }) = standing();
-    let record = RecordHash::of(&records()[0].record);
-    lines.push(ArchiveLine::Ballot(ArchivedBallot { voter, digest, choice, power, record }));
+    lines.extend(signatures().map(ArchiveLine::ContractSignature));
+    for (voter, StandingBallot { digest, choice, power, place, .. }) in standing() {
+        let record = records.iter().find(|archived| archived.place == place).map(|it| RecordHash::of(&it.record));
+        lines.push(ArchiveLine::Ballot(ArchivedBallot { voter, digest, choice, power, record: record.unwrap() }));
+    }
     lines.push(ArchiveLine::Result(Box::new(result())));
     lines.push(ArchiveLine::End { lines: u64::try_from(lines.len()).unwrap() });
     lines
 }
 
-/// The verdict on the record of the voter for whom a contract reverts.
-pub(crate) fn verdict() -> Verdict {
-    let [.., record] = records();
-    Verdict {
+/// Verdicts on the records of the voter for whom a contract reverts, of the account without power and of the contract that
+/// refuses. In the order in which the rejections were introduced.
+pub(crate) fn rejecting_verdicts() -> [Verdict; 3] {
+    let [_, _, _, unavailable, _, refused, _, without_power] = records();
+    [
+        (unavailable, Rejection::PowerUnavailable, 0x22, 0xcc),
+        (without_power, Rejection::SignerWithoutPower, 0x55, 0xbb),
+        (refused, Rejection::ContractRefused, 0x66, 0xdd),
+    ]
+    .map(|(record, rejection, digest, head)| Verdict {
         place: record.place,
         appended_at: record.appended_at,
         ruling: Ruling::Rejected(RejectedRecord {
-            rejection: Rejection::PowerUnavailable,
+            rejection,
             record: RecordHash::of(&record.record),
-            digest: Some(Digest::new([0x22; 32])),
-            claimed_voter: Some(voter(0xcc)),
+            digest: Some(Digest::new([digest; 32])),
+            claimed_voter: Some(voter(head)),
         }),
-    }
+    })
+}
+
+/// The verdict on the record that a contract accepts, in each way in which one can.
+pub(crate) fn contract_verdicts() -> [Verdict; 3] {
+    let [.., accepted, _, _, _] = records();
+    let [_, (voter, ballot)] = standing();
+    let pin = *pins().get(chain(1)).unwrap();
+    ContractCheck::ALL.map(|kind| Verdict {
+        place: accepted.place,
+        appended_at: accepted.appended_at,
+        ruling: Ruling::Counts(CountingBallot {
+            voter,
+            digest: ballot.digest,
+            signed_at_s: ballot.signed_at_s,
+            choice: ballot.choice.clone(),
+            power: ballot.power,
+            check: SignatureCheck::Contract { kind, block: pin.number },
+        }),
+    })
 }

@@ -11,8 +11,12 @@ use pnyx_core::{
         ChainRead, ChainStrategy, Decimals, Definition, MethodName, Proposal, ProposalParts, Strategy as PowerStrategy,
         TokenId,
     },
+    signature_check::SignatureRuling,
     time::TimestampMs,
-    wire::{archive, decision},
+    wire::{
+        archive::{self, ArchivedContractSignature},
+        decision,
+    },
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -53,13 +57,16 @@ fn parts() -> impl Strategy<Value = ProposalParts> {
         any::<u64>().prop_map(|number| SnapshotRule::Block(BlockNumber(number))),
         (0..1_796_126_400_000_u64).prop_map(|time_ms| SnapshotRule::AtOrBefore(TimestampMs(time_ms))),
     ];
-    (vec(on_chain(), 1..4), vec(on_chain(), 1..8), vec(rule, 5)).prop_map(|(alone, members, rules)| {
-        let networks = alone.iter().chain(&members).map(|strategy| strategy.network);
-        let snapshots: BTreeMap<_, _> = networks.zip(rules.into_iter().cycle()).collect();
-        let mut strategies: Vec<_> = alone.into_iter().map(PowerStrategy::OnChain).collect();
-        strategies.push(PowerStrategy::Multichain(members));
-        ProposalParts { strategies, snapshots, ..chain_samples::definition().proposal().parts().clone() }
-    })
+    let signers = proptest::option::of(select(vec![1, 100]).prop_map(|network| ChainId::new(network).unwrap()));
+    (vec(on_chain(), 1..4), vec(on_chain(), 1..8), vec(rule, 5), signers).prop_map(
+        |(alone, members, rules, signers)| {
+            let networks = alone.iter().chain(&members).map(|strategy| strategy.network).chain(signers);
+            let snapshots: BTreeMap<_, _> = networks.zip(rules.into_iter().cycle()).collect();
+            let mut strategies: Vec<_> = alone.into_iter().map(PowerStrategy::OnChain).collect();
+            strategies.push(PowerStrategy::Multichain(members));
+            ProposalParts { strategies, snapshots, signers, ..chain_samples::definition().proposal().parts().clone() }
+        },
+    )
 }
 
 proptest! {
@@ -84,7 +91,7 @@ fn check(which: usize, from: &str, to: &str, expected: &Expect) {
 }
 
 #[test]
-fn definitions_have_one_form() {
+fn strategies_have_one_form() {
     let check = |from, to, expected: Expect| check(0, from, to, &expected);
     check(
         r#""network":"1""#,
@@ -122,6 +129,11 @@ fn definitions_have_one_form() {
             "decision record is malformed: unknown field `symbol`, expected one of `network`, `address`, `decimals` at line 1 column 718"
         ],
     );
+}
+
+#[test]
+fn their_parameters_have_one_form() {
+    let check = |from, to, expected: Expect| check(0, from, to, &expected);
     check(
         r#""tokenId":"7""#,
         r#""tokenId":"07""#,
@@ -153,6 +165,11 @@ fn definitions_have_one_form() {
         r#"{"name":"ticket","params":{"value":"1"}}"#,
         expect!["decision record is malformed: strategies.params.strategies: every one must read one chain"],
     );
+}
+
+#[test]
+fn snapshots_and_signers_have_one_form() {
+    let check = |from, to, expected: Expect| check(0, from, to, &expected);
     check(
         r#""rule":{"block":150000000}"#,
         r#""rule":{"block":150000000,"atOrBeforeMs":1}"#,
@@ -169,6 +186,37 @@ fn definitions_have_one_form() {
         r#"{"network":"10","rule":{"block":150000000}}"#,
         r#"{"network":"1","rule":{"block":1}}"#,
         expect!["decision record is malformed: spec.power.snapshot: must say at which block chain 10 is read"],
+    );
+    check(
+        r#""signers":{"chain":"1"}"#,
+        r#""signers":{"chain":"01"}"#,
+        expect![[r#"decision record is malformed: signers.chain: must be a chain id in decimal digits such as "1""#]],
+    );
+    check(
+        r#""signers":{"chain":"1"}"#,
+        r#""signers":{"chain":"5"}"#,
+        expect![
+            "decision record is malformed: spec.power.snapshot: must say at which block chain 5 of spec.signers.chain is read"
+        ],
+    );
+    check(
+        r#""signers":{"chain":"1"}"#,
+        r#""signers":{"network":"1"}"#,
+        expect!["decision record is malformed: unknown field `network`, expected `chain` at line 1 column 1435"],
+    );
+    check(
+        r#""signers":{"chain":"1"},"#,
+        r#""signers":null,"#,
+        expect![
+            "decision record is malformed: proposal: is not the id of these parts, 0xe966bee4ac364e214df69d60dcc09c79989591140ad505b11278f3c18715147e"
+        ],
+    );
+    check(
+        r#""signers":{"chain":"1"},"#,
+        "",
+        expect![
+            "decision record is malformed: proposal: is not the id of these parts, 0xe966bee4ac364e214df69d60dcc09c79989591140ad505b11278f3c18715147e"
+        ],
     );
     check(
         r#""snapshots":["#,
@@ -222,6 +270,7 @@ fn evidence_has_one_form() {
     let id = chain_samples::proposal_id().to_string();
     let (pins, of_another) =
         [id, format!("0x{}", "11".repeat(32))].map(|id| format!(r#""pins":{{"proposal":"{id}""#)).into();
+    let signatures_root = format!(r#""signaturesRoot":"{}""#, chain_samples::evidence().signatures_root.unwrap());
     let check = |from, to, expected: Expect| check(2, from, to, &expected);
     check(&pins, &of_another, expect!["result is malformed: core and pins are of different proposals"]);
     check(
@@ -232,9 +281,23 @@ fn evidence_has_one_form() {
         ],
     );
     check(
+        r#""signaturesRoot":"0x"#,
+        r#""signaturesRoot":"0x0"#,
+        expect![
+            "result is malformed: provenance.chains.signaturesRoot: expected 0x followed by 64 lower-case hexadecimal digits"
+        ],
+    );
+    check(
+        &signatures_root,
+        r#""signaturesRoot":null"#,
+        expect!["result is malformed: its bytes are not the canonical ones"],
+    );
+    check(
         r#""chains":{"pins""#,
         r#""chains":{"pin""#,
-        expect!["result is malformed: unknown field `pin`, expected `pins` or `powersRoot` at line 1 column 787"],
+        expect![
+            "result is malformed: unknown field `pin`, expected one of `pins`, `powersRoot`, `signaturesRoot` at line 1 column 846"
+        ],
     );
     let plain = String::from_utf8(decision::encode(&Decision::Result(Box::new(crate::samples::result())))).unwrap();
     let with_null = plain.replacen(
@@ -244,6 +307,31 @@ fn evidence_has_one_form() {
     );
     expect!["result is malformed: its bytes are not the canonical ones"]
         .assert_eq(&decision::decode(with_null.as_bytes()).unwrap_err().to_string());
+}
+
+#[test]
+fn signature_lines_have_one_form() {
+    let [record, ..] = chain_samples::signatures();
+    let line = archive::encode(&archive::ArchiveLine::ContractSignature(record));
+    let with = |from: &str, to: &str| {
+        assert!(line.contains(from), "{from} stands in {line}");
+        archive::decode(&line.replacen(from, to, 1)).unwrap_err().to_string()
+    };
+    for ruling in SignatureRuling::ALL {
+        let line =
+            archive::encode(&archive::ArchiveLine::ContractSignature(ArchivedContractSignature { ruling, ..record }));
+        assert!(line.ends_with(&format!(r#""ruling":"{}"}}"#, ruling.name())), "{line}");
+    }
+    expect!["archive line is malformed: ruling: is not known"]
+        .assert_eq(&with(r#""ruling":""#, r#""ruling":"accepted "#));
+    expect!["archive line is malformed: record: expected 0x followed by 64 lower-case hexadecimal digits"]
+        .assert_eq(&with(r#""record":"0x"#, r#""record":"0X"#));
+    expect!["archive line is malformed: voter: expected 0x followed by 40 lower-case hexadecimal digits"]
+        .assert_eq(&with(r#""voter":"0x"#, r#""voter":"0X"#));
+    expect![
+        "archive line is malformed: unknown field `digest`, expected one of `v`, `kind`, `record`, `voter`, `ruling` at line 1 column 173"
+    ]
+    .assert_eq(&with(r#","ruling""#, r#","digest":"","ruling""#));
 }
 
 #[test]

@@ -8,7 +8,12 @@ use expect_test::{ExpectFile, expect_file};
 use pnyx_core::{
     merkle,
     receipt::signed_text,
-    wire::{archive, decision, receipt, record, result, verdict},
+    wire::{
+        archive::{self, ArchivedContractSignature},
+        decision,
+        deferred::{self, DeferredRecord},
+        receipt, record, result, verdict,
+    },
 };
 
 use crate::{chain_samples, samples};
@@ -91,19 +96,42 @@ fn chains() {
     );
     check(
         expect_file!["../golden/verdict-chains-v1.hex"],
-        &[chain_samples::verdict()],
+        &chain_samples::rejecting_verdicts(),
+        |verdict| hex::encode(verdict::encode(verdict)),
+        |line| verdict::decode(&hex::decode(line).unwrap()).unwrap(),
+    );
+    check(
+        expect_file!["../golden/verdict-v2.hex"],
+        &chain_samples::contract_verdicts(),
         |verdict| hex::encode(verdict::encode(verdict)),
         |line| verdict::decode(&hex::decode(line).unwrap()).unwrap(),
     );
     check(expect_file!["../golden/archive-chains-v1.jsonl"], &chain_samples::archive(), archive::encode, |line| {
         archive::decode(line).unwrap()
     });
-    let leaves = chain_samples::powers().map(|(voter, power)| merkle::power_leaf(voter, power));
-    let (root, _) = merkle::paths(&leaves);
-    assert_eq!(root, chain_samples::evidence().powers_root);
-    let leaves = leaves.iter().map(|leaf| format!("power leaf {}", hex::encode(leaf)));
-    let text = leaves.chain([format!("powers root {root}")]);
+    let powers = chain_samples::powers().map(|(voter, power)| merkle::power_leaf(voter, power));
+    let signatures = chain_samples::signatures()
+        .map(|ArchivedContractSignature { record, voter, ruling }| merkle::signature_leaf(record, voter, ruling));
+    let ((powers_root, _), (signatures_root, _)) = (merkle::paths(&powers), merkle::paths(&signatures));
+    let evidence = chain_samples::evidence();
+    assert_eq!((powers_root, Some(signatures_root)), (evidence.powers_root, evidence.signatures_root));
+    let mut text: Vec<_> = powers.iter().map(|leaf| format!("power leaf {}", hex::encode(leaf))).collect();
+    text.push(format!("powers root {powers_root}"));
+    text.extend(signatures.iter().map(|leaf| format!("signature leaf {}", hex::encode(leaf))));
+    text.push(format!("signatures root {signatures_root}"));
     expect_file!["../golden/hashed-chains-v1.txt"].assert_eq(&lines(text));
+}
+
+#[test]
+fn deferred_record() {
+    let golden = expect_file!["../golden/deferred-v1.hex"];
+    let records = chain_samples::records();
+    let archived = &records[4];
+    let deferred =
+        DeferredRecord { place: archived.place, appended_at: archived.appended_at, record: &archived.record };
+    golden.assert_eq(&lines([hex::encode(deferred::encode(&deferred))]));
+    let written = hex::decode(golden.data().trim_end()).unwrap();
+    assert_eq!(deferred::decode(&written), Ok(deferred));
 }
 
 /// What is hashed or signed but never read back.

@@ -12,11 +12,14 @@ use pnyx_core::{
     receipt::{Receipt, SignedReceipt},
     rejection::Rejection,
     result::{ChainEvidence, Cut, CutPartition, Provenance, PublishedResult, ResultCore},
+    signature_check::{ContractCheck, SignatureCheck, SignatureRuling},
     time::TimestampMs,
     verdict::{CountingBallot, RejectedRecord, Ruling, Verdict},
     wire::{
-        archive::{self, ArchiveLine, ArchivedBallot, ArchivedPower, ArchivedRecord},
-        decision, receipt, record, result, verdict,
+        archive::{self, ArchiveLine, ArchivedBallot, ArchivedContractSignature, ArchivedPower, ArchivedRecord},
+        decision,
+        deferred::{self, DeferredRecord},
+        receipt, record, result, verdict,
     },
 };
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
@@ -62,10 +65,16 @@ fn choice() -> impl Strategy<Value = Choice> {
     ])
 }
 
+fn check() -> impl Strategy<Value = SignatureCheck> {
+    let contract = (select(ContractCheck::ALL.to_vec()), any::<u64>())
+        .prop_map(|(kind, number)| SignatureCheck::Contract { kind, block: BlockNumber(number) });
+    prop_oneof![Just(SignatureCheck::Key), contract]
+}
+
 fn ruling() -> impl Strategy<Value = Ruling> {
-    let counts = (voter(), hash(Digest::new), any::<u64>(), choice(), power()).prop_map(
-        |(voter, digest, signed_at_s, choice, power)| {
-            Ruling::Counts(CountingBallot { voter, digest, signed_at_s, choice, power })
+    let counts = (voter(), hash(Digest::new), any::<u64>(), choice(), power(), check()).prop_map(
+        |(voter, digest, signed_at_s, choice, power, check)| {
+            Ruling::Counts(CountingBallot { voter, digest, signed_at_s, choice, power, check })
         },
     );
     let rejected =
@@ -104,7 +113,8 @@ fn pins() -> impl Strategy<Value = Pins> {
 }
 
 fn evidence() -> impl Strategy<Value = ChainEvidence> {
-    (pins(), hash(Root::new)).prop_map(|(pins, powers_root)| ChainEvidence { pins, powers_root })
+    (pins(), hash(Root::new), option::of(hash(Root::new)))
+        .prop_map(|(pins, powers_root, signatures_root)| ChainEvidence { pins, powers_root, signatures_root })
 }
 
 fn voter_power() -> impl Strategy<Value = VoterPower> {
@@ -153,9 +163,14 @@ fn line() -> impl Strategy<Value = ArchiveLine> {
             ArchiveLine::Ballot(ArchivedBallot { voter, digest, choice, power, record })
         },
     );
+    let signature =
+        (hash(RecordHash::new), voter(), select(SignatureRuling::ALL.to_vec())).prop_map(|(record, voter, ruling)| {
+            ArchiveLine::ContractSignature(ArchivedContractSignature { record, voter, ruling })
+        });
     Union::new([
         archived.boxed(),
         ballot.boxed(),
+        signature.boxed(),
         cut().prop_map(ArchiveLine::Cut).boxed(),
         pins().prop_map(ArchiveLine::Pins).boxed(),
         (voter(), voter_power()).prop_map(|(voter, power)| ArchiveLine::Power(ArchivedPower { voter, power })).boxed(),
@@ -248,6 +263,24 @@ proptest! {
         let _ = decision::decode(&bytes);
         if let Ok(read) = verdict::decode(&bytes) {
             prop_assert_eq!(verdict::encode(&read), bytes);
+        }
+    }
+
+    #[test]
+    fn deferred_records_are_read_back(place in place(), appended_at in time(), record in vec(any::<u8>(), 0..100)) {
+        let deferred = DeferredRecord { place, appended_at, record: &record };
+        let bytes = deferred::encode(&deferred);
+        prop_assert_eq!(bytes.len(), deferred::HEAD_BYTES + record.len());
+        prop_assert_eq!(deferred::decode(&bytes), Ok(deferred));
+        for short in 0..deferred::HEAD_BYTES {
+            prop_assert!(deferred::decode(&bytes[..short]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_deferred_record_has_one_encoding(bytes in vec(any::<u8>(), 0..100)) {
+        if let Ok(read) = deferred::decode(&bytes) {
+            prop_assert_eq!(deferred::encode(&read), bytes);
         }
     }
 

@@ -15,6 +15,7 @@ use pnyx_core::{
     receipt::{Receipt, SignedReceipt, sign_receipts},
     rejection::Rejection,
     result::{Cut, CutPartition, Dispute, Provenance, PublishedResult, ResultCore},
+    signature_check::SignatureCheck,
     signing::SigningKey,
     tally::StandingBallot,
     time::{TimestampMs, Window},
@@ -68,6 +69,7 @@ pub(crate) fn definition() -> Definition {
             Strategy::Ticket(power("0.000000000000000001")),
         ],
         snapshots: BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     });
     Definition::new(proposal.unwrap(), 4, 2).unwrap()
@@ -217,6 +219,7 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
             signed_at_s: at(55).0 / 1_000,
             choice,
             power: power("1250.5"),
+            check: SignatureCheck::Key,
         })
     });
     let rejected = [

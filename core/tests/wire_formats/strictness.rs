@@ -3,10 +3,10 @@
 use expect_test::{Expect, expect};
 use pnyx_core::{
     result::DISPUTE_DIFFERENCES_MAX,
-    wire::{WireError, archive, decision, receipt, result, verdict},
+    wire::{WireError, archive, decision, deferred, receipt, result, verdict},
 };
 
-use crate::samples;
+use crate::{chain_samples, samples};
 
 fn check<T: std::fmt::Debug>(read: Result<T, WireError>, expected: Expect) {
     expected.assert_eq(&read.unwrap_err().to_string());
@@ -24,7 +24,8 @@ fn decision_with(which: usize, from: &str, to: &str) -> Result<pnyx_core::decisi
 
 #[test]
 fn later_versions_are_named() {
-    check(verdict::decode(&[2]), expect!["verdict record has version 2, this build reads 1"]);
+    check(verdict::decode(&[3]), expect!["verdict record has version 3, this build reads 2"]);
+    check(deferred::decode(&[2]), expect!["deferred record has version 2, this build reads 1"]);
     check(
         decision::decode(br#"{"v":2,"kind":"new","x":[]}"#),
         expect!["decision record has version 2, this build reads 1"],
@@ -32,6 +33,27 @@ fn later_versions_are_named() {
     check(receipt::decode(r#"{"v":9}"#), expect!["receipt has version 9, this build reads 1"]);
     check(archive::decode(r#"{"v":2,"kind":"archive"}"#), expect!["archive line has version 2, this build reads 1"]);
     check(result::decode(r#"{"v":3}"#), expect!["result has version 3, this build reads 1"]);
+}
+
+/// Version 2 is that of a contract's check and of nothing else, so that a verdict has one encoding.
+#[test]
+fn verdicts_have_the_version_of_their_check() {
+    let by_contract = verdict::encode(&chain_samples::contract_verdicts()[0]);
+    let [by_key, .., rejected] = <[_; 8]>::try_from(samples::verdicts()).unwrap();
+    let (by_key, rejected) = (verdict::encode(&by_key), verdict::encode(&rejected));
+    assert_eq!([by_contract[0], by_key[0], rejected[0]], [2, 1, 1]);
+    let altered = |bytes: &[u8], at: usize, byte| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] = byte;
+        verdict::decode(&bytes)
+    };
+    check(altered(&by_contract, 106, 0), expect!["verdict record is malformed: check 0 is not known"]);
+    check(altered(&by_contract, 106, 4), expect!["verdict record is malformed: check 4 is not known"]);
+    check(altered(&by_contract, 106, 128), expect!["verdict record is malformed: check 128 is not known"]);
+    check(altered(&by_contract, 0, 1), expect!["verdict record is malformed: the choice is not canonical"]);
+    check(altered(&by_key, 0, 2), expect!["verdict record is malformed: it ends within block"]);
+    check(altered(&rejected, 0, 2), expect!["verdict record is malformed: a rejection is written as version 1"]);
+    check(verdict::decode(&by_contract[..107]), expect!["verdict record is malformed: it ends within block"]);
 }
 
 #[test]
@@ -49,7 +71,7 @@ fn definitions_must_have_their_id_and_hold_together() {
     check(
         decision_with(1, r#""lanes":4"#, r#""lanes":4,"extra":1"#),
         expect![
-            "decision record is malformed: unknown field `extra`, expected one of `proposal`, `platform`, `namespace`, `name`, `space`, `title`, `body`, `discussion`, `author`, `choices`, `voting`, `window`, `clockSkewSeconds`, `strategies`, `snapshots`, `lanes`, `ballotsPartitions` at line 1 column 1011"
+            "decision record is malformed: unknown field `extra`, expected one of `proposal`, `platform`, `namespace`, `name`, `space`, `title`, `body`, `discussion`, `author`, `choices`, `voting`, `window`, `clockSkewSeconds`, `strategies`, `snapshots`, `signers`, `lanes`, `ballotsPartitions` at line 1 column 1011"
         ],
     );
     check(

@@ -38,23 +38,24 @@ pub(super) fn read(specs: &[SnapshotSpec], problems: &mut Problems) -> Option<St
 }
 
 impl StatedSnapshots {
-    /// A rule for each chain that is read: the stated one, otherwise the last block at or before `opens_at`. Nothing after
-    /// noting rules of chains that nobody reads.
+    /// A rule for each chain that is read, or whose contracts sign: the stated one, otherwise the last block at or before `opens_at`. Nothing after
+    /// noting rules of chains that nobody names.
     pub(super) fn of_chains(
         self,
         strategies: &[Strategy],
+        signers: Option<ChainId>,
         opens_at: TimestampMs,
         problems: &mut Problems,
     ) -> Option<BTreeMap<ChainId, SnapshotRule>> {
         let Self(mut stated) = self;
-        let chains: BTreeSet<_> =
-            strategies.iter().flat_map(Strategy::chain_strategies).map(|strategy| strategy.network).collect();
+        let read = strategies.iter().flat_map(Strategy::chain_strategies).map(|strategy| strategy.network);
+        let chains: BTreeSet<_> = read.chain(signers).collect();
         let rule = |chain| (chain, stated.remove(&chain).map_or(SnapshotRule::AtOrBefore(opens_at), |(_, rule)| rule));
         let rules = chains.into_iter().map(rule).collect();
         for (chain, (index, _)) in &stated {
             problems.add(
                 format!("spec.power.snapshot[{index}].network"),
-                format!("no strategy reads chain {chain}; remove it or name the chain in a strategy"),
+                format!("neither a strategy nor spec.signers names chain {chain}; remove it or name the chain there"),
             );
         }
         stated.is_empty().then_some(rules)

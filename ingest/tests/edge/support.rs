@@ -153,6 +153,7 @@ fn proposal(name: &str, opens_at: TimestampMs, closes_at: TimestampMs) -> Propos
         window: Window::new(opens_at, closes_at).unwrap(),
         strategies: vec![Strategy::Ticket(Power::ONE)],
         snapshots: std::collections::BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     })
     .unwrap()

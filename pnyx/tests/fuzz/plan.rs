@@ -85,6 +85,8 @@ const fn permille(aim: Aim) -> u32 {
             | Rejection::MalformedSignature
             | Rejection::HighS
             | Rejection::WrongSigner
+            | Rejection::SignerWithoutPower
+            | Rejection::ContractRefused
             | Rejection::NoPower
             | Rejection::PowerUnavailable => 56,
         },

@@ -254,6 +254,7 @@ fn definition(
         window: Window::new(TimestampMs(opens_at_ms), TimestampMs(closes_at_ms)).expect("in order"),
         strategies,
         snapshots: BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     });
     Definition::new(proposal.expect("a sound proposal"), 4, 4).expect("a layout")

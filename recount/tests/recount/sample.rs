@@ -69,6 +69,7 @@ pub(crate) fn definition(system: VotingSystem, window: Window, partitions: u32) 
         window,
         strategies: vec![Strategy::WhitelistWeighted(powers)],
         snapshots: BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     })
     .unwrap();

@@ -29,13 +29,17 @@ pub(super) const fn rejection(rejection: Rejection) -> &'static str {
         }
         Rejection::OutsideWindow => "the ballot arrived before the window opened or after it closed",
         Rejection::UnsupportedSignature => {
-            "the signature is neither 64 nor 65 bytes; signatures of contract wallets are not checked by this platform"
+            "the signature is neither 64 nor 65 bytes, as a key's is, and no contract signs for this account"
         }
         Rejection::MalformedSignature => "the signature's numbers are not those of any secp256k1 signature",
         Rejection::HighS => {
             "the signature's s is in the upper half (EIP-2), which anybody could have made of another one"
         }
         Rejection::WrongSigner => "the signature was made by another account than the one it speaks for",
+        Rejection::SignerWithoutPower => {
+            "the signature is no key's, and the account has no power at the snapshot, or none can be found, so its contract was not asked"
+        }
+        Rejection::ContractRefused => "the account's contract does not accept the signature at the pinned block",
         Rejection::NoPower => "the voter has no power at the snapshot under the proposal's strategies",
         Rejection::PowerUnavailable => {
             "the proposal's strategies have no answer for this voter at the pinned blocks: a contract reverts or answers in another shape"

@@ -12,6 +12,7 @@ use pnyx_core::{
     id::{Lane, Voter},
     proposal::{Definition, VotingSystem},
     result::Cut,
+    signature_check::SignatureCheck,
     tally::{Applied, LaneTally, StandingBallot},
     verdict::{CountingBallot, Ruling, Verdict},
     wire::{WireError, verdict},
@@ -146,7 +147,10 @@ impl LaneFold {
             if !is_possible {
                 return Err(Unfit::Ballot { voter });
             }
-            match fold.tally.apply(place, CountingBallot { voter, digest, signed_at_s, choice, power }, &mut delta) {
+            // What proved the signature is not kept and has no weight.
+            let check = SignatureCheck::Key;
+            let ballot = CountingBallot { voter, digest, signed_at_s, choice, power, check };
+            match fold.tally.apply(place, ballot, &mut delta) {
                 Applied::First => {}
                 Applied::Replaced | Applied::Repeated | Applied::Superseded => return Err(Unfit::TwoBallots { voter }),
             }

@@ -50,6 +50,7 @@ fn definition(system: VotingSystem, lanes: u16) -> Definition {
         window: Window::new(TimestampMs(0), TimestampMs(u64::MAX / 2)).unwrap(),
         strategies: vec![Strategy::Ticket(Power::ONE)],
         snapshots: std::collections::BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     };
     Definition::new(Proposal::new(parts).unwrap(), lanes, 2).unwrap()
@@ -68,7 +69,14 @@ fn verdict(system: VotingSystem, record: u64, voter: u8, signed_at_s: u64, count
             _ => Choice::Single(orders[number][0]),
         };
         let power = Power::parse(&format!("{}.5", voter.as_bytes()[0])).unwrap();
-        Ruling::Counts(CountingBallot { voter, digest: Digest::new(digest), signed_at_s, choice, power })
+        Ruling::Counts(CountingBallot {
+            voter,
+            digest: Digest::new(digest),
+            signed_at_s,
+            choice,
+            power,
+            check: pnyx_core::signature_check::SignatureCheck::Key,
+        })
     } else {
         Ruling::Rejected(RejectedRecord {
             rejection: Rejection::WrongSigner,

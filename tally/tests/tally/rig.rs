@@ -262,6 +262,7 @@ pub(crate) fn definition_open(
         window: Window::new(TimestampMs(opens), TimestampMs(closes)).unwrap(),
         strategies: vec![Strategy::Whitelist(listed), Strategy::Ticket(Power::parse("0.5").unwrap())],
         snapshots: std::collections::BTreeMap::new(),
+        signers: None,
         clock_skew_s: 300,
     };
     Definition::new(Proposal::new(parts).unwrap(), 4, 2).unwrap()
@@ -285,7 +286,14 @@ pub(crate) fn counts(number: u64, voter: Voter, choice: Choice, power: &str) -> 
     let mut digest = [0; 32];
     digest[..8].copy_from_slice(&number.to_be_bytes());
     let power = Power::parse(power).unwrap();
-    let ballot = CountingBallot { voter, digest: Digest::new(digest), signed_at_s: 1_000 + number, choice, power };
+    let ballot = CountingBallot {
+        voter,
+        digest: Digest::new(digest),
+        signed_at_s: 1_000 + number,
+        choice,
+        power,
+        check: pnyx_core::signature_check::SignatureCheck::Key,
+    };
     Verdict { place: place(number), appended_at: TimestampMs(1_000_000 + number), ruling: Ruling::Counts(ballot) }
 }
 

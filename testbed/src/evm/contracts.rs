@@ -1,4 +1,4 @@
-//! Our own contracts in `testbed/contracts`, compiled once for each content of their sources.
+//! Our own contracts in `testbed/contracts`, compiled once for each content of their sources, and Safe's as published.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ const SCRIPT: &str = "compile.mjs";
 /// What the script writes.
 const OUTPUT: &str = "contracts.json";
 
-/// All our contracts.
+/// All contracts.
 #[derive(Debug, Clone)]
 pub struct Contracts {
     by_name: BTreeMap<String, Compiled>,
@@ -165,7 +165,7 @@ impl From<Odd> for Argument {
     }
 }
 
-/// The folder of the node's, the compiler's and OpenZeppelin's packages.
+/// The folder of the packages: the node, the compiler, OpenZeppelin's and Safe's contracts.
 pub(super) fn packages() -> Result<PathBuf, TestbedError> {
     npm::installed(&source())
 }

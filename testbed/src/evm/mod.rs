@@ -15,6 +15,8 @@ mod ledger;
 mod node;
 mod options;
 mod rpc;
+mod safe;
+mod wallets;
 
 pub use abi::Argument;
 pub use chain::{Block, EvmSnapshot, Log, Receipt};
@@ -24,3 +26,5 @@ pub use fault::{Fault, Lie, Pruned};
 pub use ledger::Ledger;
 pub use node::{DEPLOYER, Evm, MULTICALL3};
 pub use options::EvmOptions;
+pub use safe::{PlannedSafe, Safe, SafeContracts, SafeOwner};
+pub use wallets::OddWallet;

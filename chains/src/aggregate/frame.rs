@@ -1,0 +1,130 @@
+//! The contract from which signatures are checked. A program makes it, calls it for every check, and it ends each time
+//! by reverting with the check's entry as its answer.
+//!
+//! Contracts that check signatures are chosen by voters, of whom some mean harm, and what a check gives must depend on
+//! nothing but the account, the call and the block. Within one transaction calls leave traces: an account or a slot
+//! that was read before costs less to read again (EIP-2929), so that a contract could tell by its gas who else is in
+//! the batch. What reverts leaves no trace, this one included. The caller is part of the rules, too, and the same in
+//! every batch and alone: the first contract that the program's account makes.
+
+use super::{
+    BATCH_CALL_GAS, BATCH_CALL_USED_MAX, CHECK_GAS_GRANTED, PREPARATION_GAS, SIGNATURE_GAS,
+    assembler::{Assembler, Op},
+    checks::Call,
+    program::{ENTRY_LEN, VOTER_LEN, WORD_LEN, emit_shape},
+};
+
+/// Where a call's bytes are in memory, behind the entry.
+const INPUT: u64 = 64;
+
+/// Where the entry is: its flag, then its word.
+const FLAG: u64 = 0;
+const WORD: u64 = 1;
+
+/// What the full gas adds to a flag.
+const FULL_GAS: u64 = 3;
+
+/// Bits of a word behind the account that it begins with.
+const BEHIND_ACCOUNT: u64 = (WORD_LEN - VOTER_LEN) * 8;
+
+/// What gas the calls of a check get, and which are repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CheckGas {
+    /// The gas of the first call.
+    pub(crate) first: u64,
+    /// A first call that used as much is not believed.
+    pub(crate) used_max: u64,
+    /// The gas of the repeated call.
+    pub(crate) full: u64,
+    /// What must be left for a call to be repeated.
+    pub(crate) granted: u64,
+    /// Whether calls that used much gas are repeated, too: one of them takes the full gas from all others.
+    pub(crate) repeats_costly: bool,
+}
+
+impl CheckGas {
+    pub(crate) const IN_BATCH: Self = Self {
+        first: BATCH_CALL_GAS,
+        used_max: BATCH_CALL_USED_MAX,
+        full: SIGNATURE_GAS,
+        granted: CHECK_GAS_GRANTED,
+        repeats_costly: false,
+    };
+    pub(crate) const ALONE: Self = Self { repeats_costly: true, ..Self::IN_BATCH };
+}
+
+/// The code that makes the contract with this runtime code.
+pub(super) fn creation(runtime: &[u8]) -> Vec<u8> {
+    let mut program = Assembler::with_capacity(runtime.len() + 32);
+    let (code, len) = (program.label(), runtime.len() as u64);
+    program.push(len).push_label(code).push(0).ops(&[Op::CodeCopy]).push(len).push(0).ops(&[Op::Return]);
+    program.place(code).data(runtime);
+    program.finish()
+}
+
+/// The runtime code that makes one call, at most twice. It is given `account:20 input…`.
+pub(super) fn check(gas: CheckGas) -> Vec<u8> {
+    let mut program = Assembler::default();
+    let ends = program.label();
+    emit_input_len(&mut program);
+    program.push(VOTER_LEN).push(INPUT).ops(&[Op::CallDataCopy]);
+    // → [gas before, ok]
+    program.ops(&[Op::Gas]);
+    emit_check(&mut program, gas.first);
+    emit_shape(&mut program);
+    // → [shape, cheap], where cheap := used_max > gas before − gas now
+    program.ops(&[Op::Swap1, Op::Gas, Op::Swap1, Op::Sub]).push(gas.used_max).ops(&[Op::Gt]);
+    // flag := shape × cheap
+    program.ops(&[Op::Dup2, Op::Dup2, Op::Mul]).push(FLAG).ops(&[Op::MStore8]);
+    // → [repeat], where repeat := 2 > flag, and cheap unless costly ones are repeated, too
+    if gas.repeats_costly {
+        program.ops(&[Op::Mul]).push(2).ops(&[Op::Gt]);
+    } else {
+        program.ops(&[Op::Swap1]).push(2).ops(&[Op::Gt, Op::And]);
+    }
+    // → [], at the end unless it is repeated and the gas suffices
+    program.push(gas.granted).ops(&[Op::Gas, Op::Gt, Op::And, Op::IsZero]).push_label(ends).ops(&[Op::JumpI]);
+    emit_check(&mut program, gas.full);
+    emit_shape(&mut program);
+    program.push(FULL_GAS).ops(&[Op::Add]).push(FLAG).ops(&[Op::MStore8]);
+    program.jump_place(ends);
+    emit_revert(&mut program);
+    program.finish()
+}
+
+/// The runtime code that makes `preparation`, which may change the state but has no value, and then `call`, for
+/// ERC-6492. If the first fails, the second does not count. It is given the bytes of both calls, one behind the other.
+pub(super) fn prepared_check(preparation: &Call, call: &Call) -> Vec<u8> {
+    let mut program = Assembler::default();
+    let [first_len, second_len] = [preparation, call].map(|call| call.input.len() as u64);
+    program.push(first_len).push(0).push(INPUT).ops(&[Op::CallDataCopy]);
+    // CALL(gas, account, no value, INPUT, its length, no output) → [prepared]
+    program.push(0).push(0).push(first_len).push(INPUT).push(0).push_bytes(preparation.to.as_bytes());
+    program.push(PREPARATION_GAS).ops(&[Op::Call]);
+    program.push(second_len).push(first_len).push(INPUT).ops(&[Op::CallDataCopy]);
+    // STATICCALL(gas, account, INPUT, its length, WORD, 32) → [prepared, ok]
+    program.push(WORD_LEN).push(WORD).push(second_len).push(INPUT).push_bytes(call.to.as_bytes());
+    program.push(SIGNATURE_GAS).ops(&[Op::StaticCall]);
+    emit_shape(&mut program);
+    // flag := prepared × shape, with the full gas
+    program.ops(&[Op::Mul]).push(FULL_GAS).ops(&[Op::Add]).push(FLAG).ops(&[Op::MStore8]);
+    emit_revert(&mut program);
+    program.finish()
+}
+
+/// → [ok]: a static call of the account, whose answer's first word goes into the entry.
+fn emit_check(program: &mut Assembler, gas: u64) {
+    program.push(WORD_LEN).push(WORD);
+    emit_input_len(program);
+    program.push(INPUT).push(0).ops(&[Op::CallDataLoad]).push(BEHIND_ACCOUNT).ops(&[Op::Shr]);
+    program.push(gas).ops(&[Op::StaticCall]);
+}
+
+/// → [length of the call's bytes]
+fn emit_input_len(program: &mut Assembler) {
+    program.push(VOTER_LEN).ops(&[Op::CallDataSize, Op::Sub]);
+}
+
+fn emit_revert(program: &mut Assembler) {
+    program.push(ENTRY_LEN as u64).push(FLAG).ops(&[Op::Revert]);
+}
