@@ -1,5 +1,7 @@
 //! Why a ballot does not count: ordered by precedence, with codes that are only ever appended.
 
+use crate::signature_check::SignatureRuling;
+
 /// Why a record is rejected. A record with several faults is rejected for the first of them in this order, but where
 /// contracts may sign, the faults of a key's signature are told only of accounts with power and without a contract: after
 /// [`Self::SignerWithoutPower`].
@@ -170,6 +172,31 @@ impl Rejection {
             | Self::WrongSigner
             | Self::SignerWithoutPower
             | Self::ContractRefused => false,
+        }
+    }
+
+    /// What the signers' chain said, if a record whose signature is no key's was rejected for this: an account without a
+    /// contract is told what is wrong with its signature as a key's.
+    pub const fn contract_ruling(self) -> Option<SignatureRuling> {
+        match self {
+            Self::UnsupportedSignature | Self::MalformedSignature | Self::HighS | Self::WrongSigner => {
+                Some(SignatureRuling::NoContract)
+            }
+            Self::ContractRefused => Some(SignatureRuling::Refused),
+            Self::MalformedEnvelope
+            | Self::TooLarge
+            | Self::WrongDomain
+            | Self::WrongTypes
+            | Self::MalformedMessage
+            | Self::AddressMismatch
+            | Self::UnknownProposal
+            | Self::WrongSpace
+            | Self::InvalidChoice
+            | Self::SignedInFuture
+            | Self::OutsideWindow
+            | Self::SignerWithoutPower
+            | Self::NoPower
+            | Self::PowerUnavailable => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How a ballot's signature was found to be its voter's: by the voter's key, or by the voter's contract at the pin.
 
-use crate::chain::BlockNumber;
+use crate::{chain::BlockNumber, id::RecordHash};
 
 /// What proved a counting ballot's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +13,8 @@ pub enum SignatureCheck {
         kind: ContractCheck,
         /// The number of the pinned block at which it was asked.
         block: BlockNumber,
+        /// The record that holds the signature: evidence of what the contract said names it.
+        record: RecordHash,
     },
 }
 

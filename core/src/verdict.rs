@@ -3,9 +3,9 @@
 use crate::{
     choice::Choice,
     id::{Digest, Lane, Place, RecordHash, Voter},
-    power::Power,
+    power::{Power, VoterPower},
     rejection::Rejection,
-    signature_check::SignatureCheck,
+    signature_check::{SignatureCheck, SignatureRuling},
     time::TimestampMs,
 };
 
@@ -58,6 +58,8 @@ pub struct RejectedRecord {
     /// The voter the record claims to speak for, where it could be read that far. Proven only if
     /// [`Rejection::signer_is_proven`].
     pub claimed_voter: Option<Voter>,
+    /// What the chains said of that voter's power, of a record whose signature is no key's where contracts may sign.
+    pub claimed_power: Option<VoterPower>,
 }
 
 impl Verdict {
@@ -72,6 +74,39 @@ impl Verdict {
                     Lane::of_unproven(&key, lanes)
                 }
             },
+        }
+    }
+}
+
+impl Ruling {
+    /// Whose power was looked up, and what was said of it: the signer's, or that of the account that is said to have signed.
+    pub fn weighed(&self) -> Option<(Voter, VoterPower)> {
+        let rejected = match self {
+            Self::Counts(ballot) => return Some((ballot.voter, VoterPower::Known(ballot.power))),
+            Self::Rejected(rejected) => rejected,
+        };
+        let power = match (rejected.claimed_power, rejected.rejection) {
+            (Some(power), _) => power,
+            (None, Rejection::NoPower) => VoterPower::Known(Power::ZERO),
+            (None, Rejection::PowerUnavailable) => VoterPower::Unavailable,
+            (None, _) => return None,
+        };
+        rejected.claimed_voter.map(|voter| (voter, power))
+    }
+
+    /// What the signers' chain was asked, if it was: about the signature of which record and account, and what it said.
+    pub fn contract_ruling(&self) -> Option<(RecordHash, Voter, SignatureRuling)> {
+        match self {
+            Self::Counts(ballot) => match ballot.check {
+                SignatureCheck::Key => None,
+                SignatureCheck::Contract { kind, block: _, record } => {
+                    Some((record, ballot.voter, SignatureRuling::Accepted(kind)))
+                }
+            },
+            Self::Rejected(rejected) => {
+                let ruling = rejected.claimed_power.and_then(|_| rejected.rejection.contract_ruling())?;
+                Some((rejected.record, rejected.claimed_voter?, ruling))
+            }
         }
     }
 }

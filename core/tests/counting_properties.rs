@@ -5,7 +5,7 @@ use pnyx_core::{
     chain::BlockNumber,
     choice::{ApprovalSet, Choice, ChoiceNumber, Ranking, Weights},
     counting::{Contribution, CountingRules, Totals, TotalsDelta, runoff_rounds, scores},
-    id::{Digest, Place, Voter},
+    id::{Digest, Place, RecordHash, Voter},
     power::{Power, UNITS_PER_ONE, format_units},
     proposal::VotingSystem,
     signature_check::{ContractCheck, SignatureCheck},
@@ -99,7 +99,11 @@ fn any_ballots(rules: CountingRules) -> impl Strategy<Value = Vec<CountingBallot
             check: if voter % 2 == 0 {
                 SignatureCheck::Key
             } else {
-                SignatureCheck::Contract { kind: ContractCheck::Eip1271, block: BlockNumber(signed_at_s) }
+                SignatureCheck::Contract {
+                    kind: ContractCheck::Eip1271,
+                    block: BlockNumber(signed_at_s),
+                    record: RecordHash::of(&[voter]),
+                }
             },
         };
         drafts.into_iter().enumerate().map(ballot).collect()

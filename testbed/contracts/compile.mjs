@@ -1,5 +1,5 @@
 // Compiles the sources of a folder: node compile.mjs SOURCES PACKAGES OUTPUT
-// Safe's contracts are added as their package has them compiled, which is how they stand on chains.
+// Safe's contracts are added as their package has them compiled.
 // OUTPUT becomes { "Name": { "creation": "…", "runtime": "…", "selectors": { "f(uint256)": "…" } } }, all in hex.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

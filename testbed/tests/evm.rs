@@ -267,6 +267,15 @@ fn safes_and_wallets_know_their_owners() {
     ] {
         assert_eq!(asked(odd(kind), vec![]), answer, "{kind:?}");
     }
+    // It does notice who was looked at before it in the same transaction.
+    evm.place_multicall().unwrap();
+    let call = |target, data: Vec<u8>| Call3 { target, allowFailure: true, callData: data.into() };
+    let arguments = [Argument::Word(digest), Argument::Bytes(vec![])];
+    let question = wallet.calldata("isValidSignature(bytes32,bytes)", &arguments);
+    let calls = vec![call(account(3), vec![]), call(odd(OddWallet::AcceptsIfNeighbourIsWarm), question)];
+    let returned = evm.call(MULTICALL3, &aggregate3Call { calls }.abi_encode()).unwrap();
+    let outcomes = aggregate3Call::abi_decode_returns(&returned).unwrap();
+    assert_eq!(hex::encode(&outcomes[1].returnData[..4]), "1626ba7e");
 }
 
 #[test]

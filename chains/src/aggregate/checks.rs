@@ -25,7 +25,7 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// Most calls of a batch: of a Safe with two owners, at 50,000 gas each, all can be repeated with the full gas. More
+/// Most calls of a batch: of a Safe with two owners, at 30,000 gas each, all can be repeated with the full gas. More
 /// would save little: what a node takes for a request is small beside this many checks.
 pub(crate) const CHECKS_MAX: usize = 64;
 

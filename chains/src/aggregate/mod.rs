@@ -26,8 +26,8 @@ use crate::{failure::Failure, rpc::Request};
 /// well.
 const BATCH_GAS: u64 = 16_500_000;
 
-/// Gas of a call within a batch: twenty times what a token's balance costs behind two proxies, ten times what a Safe
-/// with two owners needs. A call that uses half of it is not believed, but repeated alone: wherever a call runs out of
+/// Gas of a call within a batch: twenty times what a token's balance costs behind two proxies, and what a Safe with
+/// two owners needs. A call that uses half of it is not believed, but repeated alone: wherever a call runs out of
 /// gas, even deep inside where the failure is caught, nearly all of what it was given is gone (EIP-150 keeps back a
 /// 64th a level), so one that used less than half of it lacked nothing and would answer the same with more.
 const BATCH_CALL_GAS: u64 = 600_000;

@@ -4,7 +4,7 @@ use super::{ParsedBallot, Refusal, signature};
 use crate::{
     chain::Pin,
     choice::Choice,
-    id::{Digest, Voter},
+    id::{Digest, RecordHash, Voter},
     power::VoterPower,
     proposal::Proposal,
     rejection::Rejection,
@@ -144,15 +144,15 @@ impl ClaimedBallot {
         self.refusal(Rejection::SignerWithoutPower)
     }
 
-    /// What the chain said at `pin`, that of the proposal's signers' chain, makes of the ballot.
-    pub fn ruled(self, ruling: SignatureRuling, pin: &Pin) -> Result<SignedBallot, Refusal> {
+    /// What the chain said at `pin`, that of the proposal's signers' chain, makes of the ballot of `record`.
+    pub fn ruled(self, ruling: SignatureRuling, pin: &Pin, record: RecordHash) -> Result<SignedBallot, Refusal> {
         let kind = match ruling {
             SignatureRuling::Accepted(kind) => kind,
             SignatureRuling::Refused => return Err(self.refusal(Rejection::ContractRefused)),
             SignatureRuling::NoContract => return Err(self.refusal(self.key_refusal)),
         };
         let Self { voter, digest, signed_at_s, choice, signature: _, key_refusal: _ } = self;
-        let check = SignatureCheck::Contract { kind, block: pin.number };
+        let check = SignatureCheck::Contract { kind, block: pin.number, record };
         Ok(SignedBallot { voter, digest, signed_at_s, choice, check })
     }
 

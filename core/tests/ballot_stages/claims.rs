@@ -4,6 +4,7 @@ use alloy_primitives::hex;
 use pnyx_core::{
     ballot::{ClaimedBallot, KeyChecked, Refusal, SIGNATURE_BYTES_MAX},
     chain::{BlockHash, BlockNumber, ChainId, Pin, SnapshotRule},
+    id::RecordHash,
     power::{Power, VoterPower},
     proposal::{Proposal, ProposalParts, VotingSystem},
     rejection::Rejection,
@@ -113,13 +114,14 @@ fn the_ruling_decides() {
         claimed_voter: Some(key().address()),
     };
     for (signature, key_refusal) in foreign_signatures(&proposal) {
-        let ruled = |ruling| claimed(&signature).ruled(ruling, &pin());
+        let record = RecordHash::of(&signature);
+        let ruled = |ruling| claimed(&signature).ruled(ruling, &pin(), record);
         assert_eq!(claimed(&signature).without_power(), refusal(Rejection::SignerWithoutPower));
         assert_eq!(ruled(SignatureRuling::Refused).unwrap_err(), refusal(Rejection::ContractRefused));
         assert_eq!(ruled(SignatureRuling::NoContract).unwrap_err(), refusal(key_refusal));
         for kind in ContractCheck::ALL {
             let signed = ruled(SignatureRuling::Accepted(kind)).unwrap();
-            let check = SignatureCheck::Contract { kind, block: BlockNumber(27_123_456) };
+            let check = SignatureCheck::Contract { kind, block: BlockNumber(27_123_456), record };
             assert_eq!((signed.voter(), signed.signed_at_s(), signed.check()), (key().address(), SIGNED_AT_S, check));
             let counting = signed.with_power(VoterPower::Known(Power::ONE)).unwrap();
             assert_eq!((counting.check, counting.choice.to_string()), (check, "2".to_owned()));

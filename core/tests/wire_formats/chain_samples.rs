@@ -213,33 +213,19 @@ pub(crate) fn archive() -> Vec<ArchiveLine> {
     lines
 }
 
-/// Verdicts on the records of the voter for whom a contract reverts, of the account without power and of the contract that
-/// refuses. In the order in which the rejections were introduced.
-pub(crate) fn rejecting_verdicts() -> [Verdict; 3] {
-    let [_, _, _, unavailable, _, refused, _, without_power] = records();
-    [
-        (unavailable, Rejection::PowerUnavailable, 0x22, 0xcc),
-        (without_power, Rejection::SignerWithoutPower, 0x55, 0xbb),
-        (refused, Rejection::ContractRefused, 0x66, 0xdd),
-    ]
-    .map(|(record, rejection, digest, head)| Verdict {
-        place: record.place,
-        appended_at: record.appended_at,
-        ruling: Ruling::Rejected(RejectedRecord {
-            rejection,
-            record: RecordHash::of(&record.record),
-            digest: Some(Digest::new([digest; 32])),
-            claimed_voter: Some(voter(head)),
-        }),
-    })
+/// The verdict on the record of the voter for whom a contract reverts.
+pub(crate) fn rejecting_verdict() -> Verdict {
+    let [_, _, _, unavailable, ..] = records();
+    rejected(&unavailable, Rejection::PowerUnavailable, 0x22, 0xcc, None)
 }
 
-/// The verdict on the record that a contract accepts, in each way in which one can.
-pub(crate) fn contract_verdicts() -> [Verdict; 3] {
-    let [.., accepted, _, _, _] = records();
+/// Verdicts on the record that a contract accepts, in each way in which one can. Then on those of accounts without power
+/// or with none that can be found, of a contract that refuses, and of an account without contract.
+pub(crate) fn contract_verdicts() -> [Verdict; 7] {
+    let [.., accepted, refused, no_contract, without_power] = records();
     let [_, (voter, ballot)] = standing();
     let pin = *pins().get(chain(1)).unwrap();
-    ContractCheck::ALL.map(|kind| Verdict {
+    let [eip1271, legacy, eip6492] = ContractCheck::ALL.map(|kind| Verdict {
         place: accepted.place,
         appended_at: accepted.appended_at,
         ruling: Ruling::Counts(CountingBallot {
@@ -248,7 +234,37 @@ pub(crate) fn contract_verdicts() -> [Verdict; 3] {
             signed_at_s: ballot.signed_at_s,
             choice: ballot.choice.clone(),
             power: ballot.power,
-            check: SignatureCheck::Contract { kind, block: pin.number },
+            check: SignatureCheck::Contract { kind, block: pin.number, record: RecordHash::of(&accepted.record) },
         }),
-    })
+    });
+    let [(_, of_aa), (_, zero), (_, unavailable), (_, of_dd)] = powers();
+    [
+        eip1271,
+        legacy,
+        eip6492,
+        rejected(&without_power, Rejection::SignerWithoutPower, 0x55, 0xbb, Some(zero)),
+        rejected(&without_power, Rejection::SignerWithoutPower, 0x55, 0xcc, Some(unavailable)),
+        rejected(&refused, Rejection::ContractRefused, 0x66, 0xdd, Some(of_dd)),
+        rejected(&no_contract, Rejection::WrongSigner, 0x77, 0xaa, Some(of_aa)),
+    ]
+}
+
+fn rejected(
+    record: &ArchivedRecord,
+    rejection: Rejection,
+    digest: u8,
+    head: u8,
+    claimed_power: Option<VoterPower>,
+) -> Verdict {
+    Verdict {
+        place: record.place,
+        appended_at: record.appended_at,
+        ruling: Ruling::Rejected(RejectedRecord {
+            rejection,
+            record: RecordHash::of(&record.record),
+            digest: Some(Digest::new([digest; 32])),
+            claimed_voter: Some(voter(head)),
+            claimed_power,
+        }),
+    }
 }

@@ -7,7 +7,9 @@ use alloy_primitives::hex;
 use expect_test::{ExpectFile, expect_file};
 use pnyx_core::{
     merkle,
+    power::{Power, VoterPower},
     receipt::signed_text,
+    signature_check::{ContractCheck, SignatureRuling},
     wire::{
         archive::{self, ArchivedContractSignature},
         decision,
@@ -96,7 +98,7 @@ fn chains() {
     );
     check(
         expect_file!["../golden/verdict-chains-v1.hex"],
-        &chain_samples::rejecting_verdicts(),
+        &[chain_samples::rejecting_verdict()],
         |verdict| hex::encode(verdict::encode(verdict)),
         |line| verdict::decode(&hex::decode(line).unwrap()).unwrap(),
     );
@@ -120,6 +122,27 @@ fn chains() {
     text.extend(signatures.iter().map(|leaf| format!("signature leaf {}", hex::encode(leaf))));
     text.push(format!("signatures root {signatures_root}"));
     expect_file!["../golden/hashed-chains-v1.txt"].assert_eq(&lines(text));
+}
+
+/// What archives need of chains stands in the verdicts.
+#[test]
+fn verdicts_are_evidence() {
+    let verdicts = chain_samples::contract_verdicts();
+    let mut said: Vec<_> = verdicts.iter().filter_map(|verdict| verdict.ruling.contract_ruling()).skip(2).collect();
+    said[0].2 = SignatureRuling::Accepted(ContractCheck::Eip1271);
+    said.sort_unstable_by_key(|(record, ..)| *record);
+    let archived =
+        chain_samples::signatures().map(|ArchivedContractSignature { record, voter, ruling }| (record, voter, ruling));
+    assert_eq!(said, archived);
+    for verdict in verdicts.iter().chain([&chain_samples::rejecting_verdict()]) {
+        let (voter, power) = verdict.ruling.weighed().expect("power was looked up for all of them");
+        assert!(chain_samples::powers().contains(&(voter, power)), "{voter} {power:?}");
+    }
+    let plain = samples::verdicts();
+    assert!(plain.iter().all(|verdict| verdict.ruling.contract_ruling().is_none()));
+    let [.., malformed, no_power] = &plain[..] else { panic!("there are eight") };
+    assert_eq!(malformed.ruling.weighed(), None);
+    assert_eq!(no_power.ruling.weighed(), Some((samples::voter(0xbb), VoterPower::Known(Power::ZERO))));
 }
 
 #[test]

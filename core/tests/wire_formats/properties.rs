@@ -66,8 +66,8 @@ fn choice() -> impl Strategy<Value = Choice> {
 }
 
 fn check() -> impl Strategy<Value = SignatureCheck> {
-    let contract = (select(ContractCheck::ALL.to_vec()), any::<u64>())
-        .prop_map(|(kind, number)| SignatureCheck::Contract { kind, block: BlockNumber(number) });
+    let contract = (select(ContractCheck::ALL.to_vec()), any::<u64>(), hash(RecordHash::new))
+        .prop_map(|(kind, number, record)| SignatureCheck::Contract { kind, block: BlockNumber(number), record });
     prop_oneof![Just(SignatureCheck::Key), contract]
 }
 
@@ -77,12 +77,45 @@ fn ruling() -> impl Strategy<Value = Ruling> {
             Ruling::Counts(CountingBallot { voter, digest, signed_at_s, choice, power, check })
         },
     );
-    let rejected =
-        (select(Rejection::ALL.to_vec()), hash(RecordHash::new), option::of(hash(Digest::new)), option::of(voter()))
-            .prop_map(|(rejection, record, digest, claimed_voter)| {
-                Ruling::Rejected(RejectedRecord { rejection, record, digest, claimed_voter })
-            });
-    Union::new([counts.boxed(), rejected.boxed()])
+    Union::new([counts.boxed(), rejected().boxed(), claimed().boxed()])
+}
+
+/// Records that are rejected whatever chains say of contracts.
+fn rejected() -> impl Strategy<Value = Ruling> {
+    let plain = Rejection::ALL.to_vec();
+    let plain =
+        plain.into_iter().filter(|it| !matches!(it, Rejection::SignerWithoutPower | Rejection::ContractRefused));
+    (select(plain.collect::<Vec<_>>()), hash(RecordHash::new), option::of(hash(Digest::new)), option::of(voter()))
+        .prop_map(|(rejection, record, digest, claimed_voter)| {
+            Ruling::Rejected(RejectedRecord { rejection, record, digest, claimed_voter, claimed_power: None })
+        })
+}
+
+/// Records that a contract's answer, or an account's want of power, rejects.
+fn claimed() -> impl Strategy<Value = Ruling> {
+    let asked = [
+        Rejection::UnsupportedSignature,
+        Rejection::MalformedSignature,
+        Rejection::HighS,
+        Rejection::WrongSigner,
+        Rejection::ContractRefused,
+    ];
+    let nothing = select(vec![VoterPower::Known(Power::ZERO), VoterPower::Unavailable]);
+    let reason = prop_oneof![
+        (select(asked.to_vec()), power().prop_map(VoterPower::Known)),
+        (Just(Rejection::SignerWithoutPower), nothing),
+    ];
+    (reason, hash(RecordHash::new), hash(Digest::new), voter()).prop_map(
+        |((rejection, power), record, digest, claimed_voter)| {
+            Ruling::Rejected(RejectedRecord {
+                rejection,
+                record,
+                digest: Some(digest),
+                claimed_voter: Some(claimed_voter),
+                claimed_power: Some(power),
+            })
+        },
+    )
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {

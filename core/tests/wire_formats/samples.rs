@@ -229,7 +229,8 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
         (Rejection::NoPower, Some(Digest::new([0x22; 32])), Some(voter(0xbb))),
     ];
     let rejected = rejected.map(|(rejection, digest, claimed_voter)| {
-        Ruling::Rejected(RejectedRecord { rejection, record: RecordHash::new([0x33; 32]), digest, claimed_voter })
+        let record = RecordHash::new([0x33; 32]);
+        Ruling::Rejected(RejectedRecord { rejection, record, digest, claimed_voter, claimed_power: None })
     });
     counts.into_iter().chain(rejected).map(|ruling| Verdict { place, appended_at: at(60), ruling }).collect()
 }

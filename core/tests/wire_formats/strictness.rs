@@ -35,13 +35,14 @@ fn later_versions_are_named() {
     check(result::decode(r#"{"v":3}"#), expect!["result has version 3, this build reads 1"]);
 }
 
-/// Version 2 is that of a contract's check and of nothing else, so that a verdict has one encoding.
+/// Version 2 is that of records which contracts judge, and of nothing else, so that a verdict has one encoding.
 #[test]
 fn verdicts_have_the_version_of_their_check() {
-    let by_contract = verdict::encode(&chain_samples::contract_verdicts()[0]);
+    let [by_contract, _, _, without_power, _, refused, _] =
+        chain_samples::contract_verdicts().map(|verdict| verdict::encode(&verdict));
     let [by_key, .., rejected] = <[_; 8]>::try_from(samples::verdicts()).unwrap();
     let (by_key, rejected) = (verdict::encode(&by_key), verdict::encode(&rejected));
-    assert_eq!([by_contract[0], by_key[0], rejected[0]], [2, 1, 1]);
+    assert_eq!([by_contract[0], without_power[0], refused[0], by_key[0], rejected[0]], [2, 2, 2, 1, 1]);
     let altered = |bytes: &[u8], at: usize, byte| {
         let mut bytes = bytes.to_vec();
         bytes[at] = byte;
@@ -52,8 +53,20 @@ fn verdicts_have_the_version_of_their_check() {
     check(altered(&by_contract, 106, 128), expect!["verdict record is malformed: check 128 is not known"]);
     check(altered(&by_contract, 0, 1), expect!["verdict record is malformed: the choice is not canonical"]);
     check(altered(&by_key, 0, 2), expect!["verdict record is malformed: it ends within block"]);
-    check(altered(&rejected, 0, 2), expect!["verdict record is malformed: a rejection is written as version 1"]);
     check(verdict::decode(&by_contract[..107]), expect!["verdict record is malformed: it ends within block"]);
+    check(verdict::decode(&by_contract[..120]), expect!["verdict record is malformed: it ends within record"]);
+
+    // The rejection's code is at 22, what is said of the power at 109.
+    let of_another = || expect!["verdict record is malformed: the evidence is another rejection's"];
+    check(altered(&rejected, 0, 2), expect!["verdict record is malformed: it ends within claimed power"]);
+    check(altered(&refused, 0, 1), expect!["verdict record is malformed: 25 bytes are left over"]);
+    check(altered(&refused, 109, 2), expect!["verdict record is malformed: power 2 is neither 0 nor 1"]);
+    check(altered(&refused, 23, 18), of_another());
+    check(altered(&refused, 23, 16), of_another());
+    check(altered(&without_power, 23, 19), of_another());
+    check(altered(&without_power, 23, 15), of_another());
+    check(verdict::decode(&[&[1], &refused[1..109]].concat()), of_another());
+    check(verdict::decode(&[&[1], &without_power[1..109]].concat()), of_another());
 }
 
 #[test]
