@@ -1,17 +1,20 @@
-//! The drain: verifiers reach the cut, *then* the lanes' ends are read, *then* the tally reaches those and says that it
-//! holds nothing at or above the cut. Each function looks once; whoever waits asks again.
+//! The drain: verifiers reach the cut, *then* nothing is left of what they deferred, *then* the lanes' ends are read,
+//! *then* the tally reaches those and says that it holds nothing at or above the cut. Each function looks once; whoever
+//! waits asks again.
 
 use pnyx_core::{
     id::{LogIdentity, ProposalId},
+    proposal::Proposal,
     result::Cut,
 };
 
 use crate::{
-    log::{Log, LogError, Topic, VERIFIER_GROUP},
+    log::{DEFERRED_GROUP, Log, LogError, Topic, VERIFIER_GROUP},
     store::{LanePosition, LaneStamp, Store, StoreError},
 };
 
-/// Whether every record below the cut has its verdict, when the verifiers have committed this much by partition.
+/// Whether every record below the cut has its verdict or was deferred, when the verifiers have committed this much by
+/// partition.
 pub fn is_verified(cut: &Cut, committed: &[u64]) -> bool {
     cut.partitions
         .iter()
@@ -29,11 +32,26 @@ pub fn has_lane_reached(position: Option<LanePosition>, log: LogIdentity, end: u
     has_reached && (!has_cut || position.is_some_and(|position| position.below_cut))
 }
 
+/// How many records wait in the deferred topic for their contracts; none where only keys sign. A record may be counted
+/// twice while it is put back, and none is ever left out: what the verifiers had committed when this was asked is either
+/// in the lanes or among these.
+pub async fn deferred_waiting(log: &Log, proposal: &Proposal) -> Result<u64, LogError> {
+    if proposal.signers().is_none() {
+        return Ok(0);
+    }
+    let topic = Topic::deferred(proposal.id());
+    // First what is committed, then the ends: what is put back lies in the topic before its first place is committed.
+    let committed = log.committed(&topic, DEFERRED_GROUP).await?;
+    let ends = log.ends(&topic).await?;
+    let waiting = |(partition, end): (usize, &u64)| end.saturating_sub(committed.get(partition).copied().unwrap_or(0));
+    Ok(ends.iter().enumerate().map(waiting).sum())
+}
+
 /// Once every record below the cut has a durable verdict: the ends of the lanes, read after that, so that every such
 /// verdict lies below them.
-pub async fn verifiers_reached(log: &Log, cut: &Cut) -> Result<Option<Vec<u64>>, LogError> {
+pub async fn verifiers_reached(log: &Log, proposal: &Proposal, cut: &Cut) -> Result<Option<Vec<u64>>, LogError> {
     let committed = log.committed(&Topic::ballots(cut.proposal), VERIFIER_GROUP).await?;
-    if !is_verified(cut, &committed) {
+    if !is_verified(cut, &committed) || deferred_waiting(log, proposal).await? > 0 {
         return Ok(None);
     }
     log.ends(&Topic::verdicts(cut.proposal)).await.map(Some)

@@ -154,13 +154,22 @@ impl Chain {
         prepared: &[(usize, [Call; 2])],
     ) -> Result<Vec<usize>, ChainError> {
         let _waiting = Raised::by(&self.inner.metrics.checks.waiting, prepared.len());
-        let facts = stream::iter(prepared).map(async |(case, [preparation, call])| {
-            let request = aggregate::check_prepared(preparation, call, pin);
-            let fact = self.ask(&Prepared { request, pin }).await?;
-            Ok(accepts(fact, ERC_1271).then_some(*case))
-        });
-        let facts: Vec<Option<usize>> = facts.buffer_unordered(self.concurrency()).try_collect().await?;
+        // Made before the first is awaited, so that whoever awaits all of them may do so on any thread.
+        let asked: Vec<_> = prepared.iter().map(|(case, calls)| self.accepts_prepared(pin, *case, calls)).collect();
+        let facts: Vec<Option<usize>> = stream::iter(asked).buffer_unordered(self.concurrency()).try_collect().await?;
         Ok(facts.into_iter().flatten().collect())
+    }
+
+    /// The case, if it is accepted once its preparing call was made.
+    async fn accepts_prepared(
+        &self,
+        pin: &Pin,
+        case: usize,
+        [preparation, call]: &[Call; 2],
+    ) -> Result<Option<usize>, ChainError> {
+        let request = aggregate::check_prepared(preparation, call, pin);
+        let fact = self.ask(&Prepared { request, pin }).await?;
+        Ok(accepts(fact, ERC_1271).then_some(case))
     }
 }
 

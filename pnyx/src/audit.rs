@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use pnyx_backbone::{blocking::blocking, telemetry::Metrics};
 use pnyx_core::{id::Voter, power::format_units, receipt::SignedReceipt};
 use pnyx_recount::audit::{
-    AuditFailure, AuditOptions, AuditReport, PowerEvidence, ReceiptFinding, audit, look_up_again,
+    AuditFailure, AuditOptions, AuditReport, AuditedSignatures, PowerEvidence, ReceiptFinding, audit, look_up_again,
 };
 use serde_json::json;
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -30,7 +30,7 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let AuditArgs { archive, receipt: receipt_files, key, json, chains: chains_args } = args;
     let chains_config = chains::config_of_flags(&chains_args)?;
     let receipts = read_receipts(&receipt_files)?;
-    let mut options = AuditOptions::default();
+    let mut options = AuditOptions { asks_again: !chains_config.chains().is_empty(), ..AuditOptions::default() };
     for text in &key {
         options.keys.push(Voter::from_any_case(text).with_context(|| format!("--key {text:?}"))?);
     }
@@ -130,12 +130,20 @@ fn show(report: &AuditReport, seconds: f64) {
             );
         }
         PowerEvidence::Chains => {
-            let voters = report.chain_powers.as_ref().map_or(0, |chain_powers| chain_powers.powers.len());
+            let voters = report.chain_answers.as_ref().map_or(0, |answers| answers.powers.len());
             let voters = screen::grouped(&voters.to_string());
             screen::line(&format!(
                 "power      looked up again on the chains at the pins: {voters} voters, all as archived"
             ));
         }
+    }
+    if let Some(AuditedSignatures { asked, are_asked_again }) = report.signatures {
+        let how = if are_asked_again {
+            "asked again on their chain at the pin, all as archived"
+        } else {
+            "as the archive has it from their chain at the pin; its root is the signed one"
+        };
+        screen::line(&format!("contracts  {} signatures ruled on        {how}", count(asked)));
     }
     let scores = report.choices.iter().zip(&report.core.outcome.scores.0);
     let scores: Vec<String> =

@@ -245,9 +245,10 @@ pub struct LoadArgs {
 /// Arguments of `pnyx audit`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A proposal that reads chains has in its archive what these said of each voter at the pinned blocks. Without --chain that \
+    after_help = "A proposal that reads chains has in its archive what these said of each voter, and of each signature that no key made, at the pinned blocks. Without --chain that \
 is believed as the platform signed it. With an endpoint of each of its chains it is looked up again: first that the pinned block is the one \
-that the proposal's rule names, then every voter's power. This needs nodes that keep the state of that block.\n\nExit code 0: valid. \
+that the proposal's rule names, then every voter's power and what contracts make of signatures. This needs nodes that keep the state of \
+that block.\n\nExit code 0: valid. \
 1: the archive or a receipt contradicts itself, or the chains contradict it; the first wrong thing is named. 2: it could not be \
 audited, because something could not be read or an endpoint did not answer.\n\nExamples:\n  \
 pnyx audit archive.jsonl --receipt receipt-*.json\n  pnyx audit archive.jsonl --chain 1=https://node.example --chain 10=file:optimism.url"

@@ -77,6 +77,18 @@ fn show_power(voter: &Value) {
     }
 }
 
+/// Who signed a ballot.
+fn signature_text(signature: &Value) -> String {
+    match signature.get("block").and_then(Value::as_u64) {
+        Some(block) => format!(
+            "by the account's contract, asked on chain {} at block {block} ({})",
+            text(signature, "chain"),
+            text(signature, "check")
+        ),
+        None => "by the account's own key".to_owned(),
+    }
+}
+
 async fn ballot(args: &ExplainVoterArgs) -> anyhow::Result<ExitCode> {
     let voter = voter_of(args).await?;
     if args.json {
@@ -92,6 +104,9 @@ async fn ballot(args: &ExplainVoterArgs) -> anyhow::Result<ExitCode> {
             let choice = ballot.get("choice").context("the ballot has no choice")?;
             screen::line(&format!("counts   {}   choice {choice}", text(ballot, "digest")));
             screen::line(&format!("why      {}", text(&voter, "explanation")));
+            if let Some(signature) = voter.get("signature").filter(|signature| !signature.is_null()) {
+                screen::line(&format!("signed   {}", signature_text(signature)));
+            }
         }
         None => screen::line(&format!("nothing  {}", text(&voter, "explanation"))),
     }

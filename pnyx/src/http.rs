@@ -74,11 +74,11 @@ fn archive_problem(error: ArchiveError) -> ArchiveProblem {
         | ArchiveError::ReaderStalled
         | ArchiveError::Read(_)
         | ArchiveError::Evidence(EvidenceError::Log(_) | EvidenceError::Stalled { .. })
-        | ArchiveError::Recount(RecountError::Read(_) | RecountError::Power(_) | RecountError::Interrupted) => {
-            ArchiveProblem::Unavailable
-        }
+        | ArchiveError::Recount(
+            RecountError::Read(_) | RecountError::Power(_) | RecountError::Signatures(_) | RecountError::Interrupted,
+        ) => ArchiveProblem::Unavailable,
         ArchiveError::Differs { .. }
-        | ArchiveError::Evidence(EvidenceError::Contradiction { .. })
+        | ArchiveError::Evidence(EvidenceError::Contradiction { .. } | EvidenceError::RulingContradiction { .. })
         | ArchiveError::Recount(RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. }) => {
             ArchiveProblem::Failed
         }

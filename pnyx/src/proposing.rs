@@ -196,6 +196,9 @@ async fn record(
     let definition = Definition::new(proposal, layout.lanes, partitions)?;
     log.ensure_topic(&Topic::ballots(id), definition.ballots_partitions()).await.context("making the ballots topic")?;
     log.ensure_topic(&Topic::verdicts(id), definition.lanes().into()).await.context("making the verdicts topic")?;
+    if definition.proposal().signers().is_some() {
+        log.ensure_topic(&Topic::deferred(id), definition.lanes().into()).await.context("making the deferred topic")?;
+    }
     match proposals.decide(Decision::Definition(Box::new(definition))).await? {
         Recorded::Stands | Recorded::Repeated => Ok(()),
         recorded @ (Recorded::Conflicts | Recorded::Unknown) => {
@@ -265,6 +268,21 @@ mod tests {
         assert_eq!(at(Some(13), 60).await, (12, Growth::TooLate { partitions: 12, asked: 13 }));
         assert_eq!(at(None, 60).await, (12, Growth::None));
         assert_eq!(proposals.book().proposals().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_proposals_for_whose_voters_contracts_sign_have_a_deferred_topic() {
+        let data = tempfile::tempdir().unwrap();
+        let log = Log::Embedded(EmbeddedLog::open(data.path()).unwrap());
+        let proposals = Proposals::start(log.clone(), &Shutdown::new()).await.unwrap();
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        let paths = ["grants-round.yaml", "chains/token-holders.yaml"].map(|file| examples.join(file));
+        let args = LayoutArgs { open_for: Some(std::time::Duration::from_secs(600)), partitions: None, lanes: 3 };
+        let layout = Layout::new(&args, "test".to_owned()).unwrap();
+        let proposed = propose(&paths, &layout, &log, &Chains::none(), &proposals, clock::now()).await.unwrap();
+        let [plain, with_contracts] = &proposed[..] else { panic!("each file has one proposal") };
+        assert!(log.partitions(&Topic::deferred(plain.id)).await.is_err());
+        assert_eq!(log.partitions(&Topic::deferred(with_contracts.id)).await.unwrap(), 3);
     }
 
     #[tokio::test]

@@ -25,9 +25,8 @@ pub(crate) async fn strategies(proposal: &Proposal, chains: &Chains) -> anyhow::
     let mut are_final = true;
     for (id, rule) in rules {
         let Some(chain) = chains.get(*id) else {
-            return Ok(Some(format!(
-                "its strategies were not tried: no endpoint of chain {id} is given (--chain {id}=URL)"
-            )));
+            let untried = if proposal.reads_power() { "its strategies were" } else { "the chain of its signers was" };
+            return Ok(Some(format!("{untried} not tried: no endpoint of chain {id} is given (--chain {id}=URL)")));
         };
         match pin(chain, *rule).await {
             Ok((pin, is_final)) => {

@@ -71,7 +71,7 @@ fn time(work: impl FnOnce()) -> Duration {
 
 /// What a recount does with records once they are read: order, record roots, every check, standing ballots, result.
 fn recount(definition: &Arc<Definition>, cut: &Cut, records: &[ArchivedRecord], threads: NonZeroUsize) {
-    let counter = Counter::start(definition, threads, [].into());
+    let counter = Counter::start(definition, threads, [].into(), None);
     let mut batches = Batches::new(&counter);
     let mut root = RootBuilder::default();
     for record in records {
@@ -83,7 +83,7 @@ fn recount(definition: &Arc<Definition>, cut: &Cut, records: &[ArchivedRecord], 
     assert_eq!(root.root(), cut.partitions[0].records_root, "the same records");
     let signed = counter.finish();
     let powers = ListedPower::of(definition.proposal()).powers(&signed.signers());
-    let counted = signed.weigh(&powers);
+    let counted = signed.weigh(&powers).count();
     let recounted = Recounted::new(definition, None, cut.clone(), counted);
     assert_eq!(recounted.core.ballots, RECORDS, "every ballot counts");
 }

@@ -14,7 +14,7 @@ use pnyx_core::{
     power::VoterPower,
     proposal::Definition,
     result::PublishedResult,
-    wire::archive::{self, ArchiveLine, ArchivedBallot, ArchivedPower},
+    wire::archive::{self, ArchiveLine, ArchivedBallot, ArchivedContractSignature, ArchivedPower},
 };
 use thiserror::Error;
 use tokio::{
@@ -25,8 +25,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tracing::{error, info, warn};
 
 use crate::{
-    evidence::{EvidenceError, published_powers},
-    recounting::{ReadError, RecordsBelow, RecountError, recount},
+    evidence::{EvidenceError, published_sources},
+    recounting::{ReadError, RecordsBelow, RecountError, Recounted, recount},
 };
 
 /// A chunk is sent once it has this many bytes: few wake-ups, and little memory for each reader.
@@ -66,8 +66,8 @@ pub enum ArchiveError {
     /// The ballots could not be counted again.
     #[error("the standing ballots could not be derived from the log")]
     Recount(#[from] RecountError),
-    /// The powers could not be read from the verdicts.
-    #[error("the voters' powers could not be read from the log")]
+    /// What the chains said could not be read from the verdicts.
+    #[error("what the chains said could not be read from the log")]
     Evidence(#[from] EvidenceError),
     /// The log gives another result than the published one.
     #[error(
@@ -101,12 +101,14 @@ pub(crate) struct Derived {
     pub(crate) ballots: Vec<ArchivedBallot>,
     /// The power of each signer, by voter.
     pub(crate) powers: Vec<(Voter, VoterPower)>,
+    /// What contracts said, by record.
+    pub(crate) signatures: Vec<ArchivedContractSignature>,
 }
 
 impl Derived {
     /// Entries, for the bound on what is remembered.
     fn len(&self) -> usize {
-        self.ballots.len().max(self.powers.len())
+        self.ballots.len().max(self.powers.len()).max(self.signatures.len())
     }
 }
 
@@ -190,12 +192,13 @@ impl Archives {
             return Ok(derived);
         }
         let PublishedResult { core, provenance, .. } = result;
-        let power = published_powers(&self.log, definition, provenance).await?;
-        let recounted = recount(&self.log, definition, &provenance.cut, &power, self.threads, |_| {}).await?;
+        let sources = published_sources(&self.log, definition, provenance).await?;
+        let recounted = recount(&self.log, definition, &provenance.cut, &sources, self.threads, |_| {}).await?;
         if recounted.core != *core || recounted.provenance.chains != provenance.chains {
             return Err(ArchiveError::Differs { proposal });
         }
-        let derived = Arc::new(Derived { ballots: recounted.ballots, powers: recounted.powers });
+        let Recounted { ballots, powers, signatures, .. } = recounted;
+        let derived = Arc::new(Derived { ballots, powers, signatures });
         self.remember_shared(proposal, Arc::clone(&derived)).await;
         Ok(derived)
     }
@@ -319,6 +322,10 @@ impl Chunks {
                 self.writer.push(&ArchiveLine::Power(ArchivedPower { voter: *voter, power: *power }));
                 self.send_if_full().await?;
             }
+        }
+        for signature in &derived.signatures {
+            self.writer.push(&ArchiveLine::ContractSignature(*signature));
+            self.send_if_full().await?;
         }
         for ballot in &derived.ballots {
             self.writer.push(&ArchiveLine::Ballot(ballot.clone()));

@@ -6,10 +6,16 @@
 //! neither the number of workers nor the order of records shows in what comes out. Then the power of all signers is
 //! looked up at once, by whoever counts, and those without any are taken out with all their records ([`Signed::weigh`]).
 //!
+//! Where contracts may sign, records that no key signed are *claimed*: workers hand them over to whoever settles them with
+//! what the chains say ([`crate::claims`]), or keep them until somebody knows ([`Weighed::settle`]), as an auditor who finds
+//! that behind the records.
+//!
 //! **Memory.** While counting, a voter costs one map entry (at most [`CANDIDATE_BYTES_MAX`] bytes) and the bytes of the
 //! smallest copy seen of the ballot that stands: an archive can only be read once, so a copy cannot be fetched again
 //! when a smaller one is to be told from it. Beside the voters there are [`QUEUED_BATCHES_PER_THREAD`] and one more
-//! batches of [`BATCH_BYTES_MAX`] bytes for each worker.
+//! batches of [`BATCH_BYTES_MAX`] bytes for each worker. Claimed records that are kept cost their bytes each.
+
+mod weighing;
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -23,16 +29,20 @@ use std::{
 
 use pnyx_core::{
     ballot::{HashMemo, Refusal, SignedBallot},
+    chain::Pin,
     id::{Digest, Place, RecordHash, Voter},
     power::VoterPower,
     proposal::Definition,
     rejection::Rejection,
     tally::StandingBallot,
     time::TimestampMs,
-    verdict::CountingBallot,
-    wire::archive::ArchivedRecord,
+    wire::archive::{ArchivedContractSignature, ArchivedRecord},
 };
-use pnyx_verification::{BallotRecord, ProposalVerifier};
+use pnyx_verification::{BallotRecord, Claim, ClaimAnswer, Judged, ProposalVerifier};
+use tokio::sync::mpsc;
+
+pub(crate) use self::weighing::Settled;
+pub use self::weighing::{Signed, Weighed};
 
 /// Records a worker takes at once: about 10 ms of signature checks, so that the queue costs nothing beside them.
 pub const BATCH_RECORDS_MAX: usize = 256;
@@ -51,13 +61,14 @@ pub fn all_cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// What the signatures came to: everything but power is decided.
+/// A record that no key signed and a contract may have signed.
 #[derive(Debug)]
-pub struct Signed {
-    records: u64,
-    rejected: BTreeMap<Rejection, u64>,
-    signers: BTreeMap<Voter, Candidate>,
-    watched: BTreeMap<Place, WatchedRecord>,
+pub struct ClaimedRecord {
+    place: Place,
+    appended_at: TimestampMs,
+    bytes: Box<[u8]>,
+    is_watched: bool,
+    pub(crate) claim: Claim,
 }
 
 /// What counting came to.
@@ -71,8 +82,10 @@ pub struct Counted {
     pub standing: BTreeMap<Voter, CountedBallot>,
     /// The records at the places that were asked for, as far as there are any.
     pub watched: BTreeMap<Place, WatchedRecord>,
-    /// The power of each voter with a validly signed record, whether or not there is any, ascending by voter.
+    /// The power of each voter with a validly signed or claimed record, whether or not there is any, ascending by voter.
     pub powers: Vec<(Voter, VoterPower)>,
+    /// What contracts said of claimed records of accounts with power, ascending by record.
+    pub signatures: Vec<ArchivedContractSignature>,
 }
 
 /// A standing ballot and its representing record.
@@ -122,20 +135,25 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Starts `threads` workers that count by this definition and remember what became of the records at `watched`.
+    /// Starts `threads` workers that count by this definition and remember what became of the records at `watched`. Claimed
+    /// records go to `claims`, for which workers wait while it is full; without it they are kept.
     ///
     /// # Panics
     /// If the operating system refuses to start a thread.
-    pub fn start(definition: &Arc<Definition>, threads: NonZeroUsize, watched: BTreeSet<Place>) -> Self {
+    pub fn start(
+        definition: &Arc<Definition>,
+        threads: NonZeroUsize,
+        watched: BTreeSet<Place>,
+        claims: Option<mpsc::Sender<ClaimedRecord>>,
+    ) -> Self {
         let (sender, receiver) = sync_channel(threads.get().saturating_mul(QUEUED_BATCHES_PER_THREAD));
-        let receiver = Arc::new(Mutex::new(receiver));
-        let watched = Arc::new(watched);
-        let verifier = Arc::new(ProposalVerifier::new(Arc::clone(definition)));
+        let receiver = Mutex::new(receiver);
+        let verifier = ProposalVerifier::new(Arc::clone(definition));
+        let worker = Arc::new(Worker { verifier, receiver, watched });
         let workers = (0..threads.get())
             .map(|_| {
-                let (verifier, receiver, watched) =
-                    (Arc::clone(&verifier), Arc::clone(&receiver), Arc::clone(&watched));
-                thread::spawn(move || Partial::default().count_all(&verifier, &receiver, &watched))
+                let (worker, claims) = (Arc::clone(&worker), claims.clone());
+                thread::spawn(move || worker.count_all(claims.as_ref()))
             })
             .collect();
         Self { sender, workers }
@@ -154,11 +172,9 @@ impl Counter {
     pub fn finish(self) -> Signed {
         let Self { sender, workers } = self;
         drop(sender);
-        workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .fold(Partial::default(), Partial::merge)
-            .into_signed()
+        let partials =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        Signed { partial: partials.fold(Partial::default(), Partial::merge), settled: Settled::default() }
     }
 }
 
@@ -226,6 +242,56 @@ impl Candidate {
     }
 }
 
+/// What all workers share.
+struct Worker {
+    verifier: ProposalVerifier,
+    receiver: Mutex<Receiver<Vec<HashedRecord>>>,
+    watched: BTreeSet<Place>,
+}
+
+impl Worker {
+    fn count_all(&self, claims: Option<&mpsc::Sender<ClaimedRecord>>) -> Partial {
+        let mut partial = Partial::default();
+        let mut memo = HashMemo::default();
+        loop {
+            // The lock is held only while waiting, and a channel that another worker's panic left is whole.
+            let batch = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(batch) = batch else { return partial };
+            for record in batch {
+                if let Some(claimed) = self.count(record, &mut memo, &mut partial) {
+                    match claims {
+                        // Where nobody receives any more, whoever settles has failed and says so.
+                        Some(claims) => drop(claims.blocking_send(claimed)),
+                        None => partial.claims.push(claimed),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts a record as far as its signature decides; gives back one that is claimed.
+    fn count(
+        &self,
+        HashedRecord { archived, hash }: HashedRecord,
+        memo: &mut HashMemo,
+        partial: &mut Partial,
+    ) -> Option<ClaimedRecord> {
+        let ArchivedRecord { place, appended_at, record } = archived;
+        let judged = self.verifier.judge(BallotRecord { place, appended_at, bytes: &record }, memo);
+        partial.records = partial.records.saturating_add(1);
+        let (is_watched, bytes) = (self.watched.contains(&place), record.into_boxed_slice());
+        let signed = match judged {
+            Judged::Claim(claim) => return Some(ClaimedRecord { place, appended_at, bytes, is_watched, claim }),
+            Judged::Record(judged) => judged.into_signed(),
+        };
+        if is_watched {
+            partial.watched.insert(place, WatchedRecord::new(hash, appended_at, &signed));
+        }
+        partial.take(signed, place, hash, bytes);
+        None
+    }
+}
+
 /// What one worker has seen.
 #[derive(Debug, Default)]
 struct Partial {
@@ -233,47 +299,26 @@ struct Partial {
     rejected: BTreeMap<Rejection, u64>,
     signers: BTreeMap<Voter, Candidate>,
     watched: BTreeMap<Place, WatchedRecord>,
+    /// Those that were kept, in no order.
+    claims: Vec<ClaimedRecord>,
 }
 
 impl Partial {
-    fn count_all(
-        mut self,
-        verifier: &ProposalVerifier,
-        receiver: &Mutex<Receiver<Vec<HashedRecord>>>,
-        watched: &BTreeSet<Place>,
-    ) -> Self {
-        let mut memo = HashMemo::default();
-        loop {
-            // The lock is held only while waiting, and a channel that another worker's panic left is whole.
-            let batch = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(batch) = batch else { return self };
-            for record in batch {
-                let archived = &record.archived;
-                let bytes = &archived.record;
-                let judged = BallotRecord { place: archived.place, appended_at: archived.appended_at, bytes };
-                let signed = verifier.judge(judged, &mut memo).into_signed();
-                self.count(record, signed, watched);
-            }
+    fn take(&mut self, signed: Result<SignedBallot, Refusal>, place: Place, record: RecordHash, bytes: Box<[u8]>) {
+        match signed {
+            Ok(ballot) => self.offer(ballot.voter(), Candidate { ballot, place, record, bytes, records: 1 }),
+            Err(refusal) => add(&mut self.rejected, refusal.rejection, 1),
         }
     }
 
-    fn count(
-        &mut self,
-        HashedRecord { archived, hash }: HashedRecord,
-        signed: Result<SignedBallot, Refusal>,
-        watched: &BTreeSet<Place>,
-    ) {
-        self.records = self.records.saturating_add(1);
-        if watched.contains(&archived.place) {
-            self.watched.insert(archived.place, WatchedRecord::new(hash, archived.appended_at, &signed));
+    fn settle(&mut self, claimed: ClaimedRecord, answer: ClaimAnswer, pin: &Pin) {
+        let ClaimedRecord { place, appended_at, bytes, is_watched, claim } = claimed;
+        let record = claim.record();
+        let signed = claim.settle(answer, pin);
+        if is_watched {
+            self.watched.insert(place, WatchedRecord::new(record, appended_at, &signed));
         }
-        match signed {
-            Ok(ballot) => {
-                let (place, bytes) = (archived.place, archived.record.into_boxed_slice());
-                self.offer(ballot.voter(), Candidate { ballot, place, record: hash, bytes, records: 1 });
-            }
-            Err(refusal) => add(&mut self.rejected, refusal.rejection, 1),
-        }
+        self.take(signed, place, record, bytes);
     }
 
     fn offer(&mut self, voter: Voter, candidate: Candidate) {
@@ -298,48 +343,15 @@ impl Partial {
             }
         }
         self.watched.extend(other.watched);
+        self.claims.extend(other.claims);
         self
-    }
-
-    fn into_signed(self) -> Signed {
-        let Self { records, rejected, signers, watched } = self;
-        Signed { records, rejected, signers, watched }
     }
 }
 
-impl Signed {
-    /// Whose power [`Self::weigh`] needs: each voter with a validly signed record once, ascending.
-    pub fn signers(&self) -> Vec<Voter> {
-        self.signers.keys().copied().collect()
-    }
-
-    /// What counts, when each of the [`Self::signers`] has the power at the same position.
-    ///
-    /// # Panics
-    /// If there are not as many powers as signers.
-    pub fn weigh(self, powers: &[VoterPower]) -> Counted {
-        let Self { records, mut rejected, signers, mut watched } = self;
-        assert_eq!(signers.len(), powers.len(), "there is a power for each signer");
-        let mut standing = BTreeMap::new();
-        let mut without_power = BTreeMap::new();
-        let mut all_powers = Vec::with_capacity(powers.len());
-        for ((voter, candidate), power) in signers.into_iter().zip(powers) {
-            all_powers.push((voter, *power));
-            match candidate.ballot.with_power(*power) {
-                Ok(CountingBallot { voter: _, digest, signed_at_s, choice, power, check: _ }) => {
-                    let ballot = StandingBallot { digest, signed_at_s, choice, power, place: candidate.place };
-                    standing.insert(voter, CountedBallot { ballot, record: candidate.record });
-                }
-                Err(refusal) => {
-                    add(&mut rejected, refusal.rejection, candidate.records);
-                    without_power.insert(voter, refusal.rejection);
-                }
-            }
-        }
-        for record in watched.values_mut().filter(|record| record.rejection.is_none()) {
-            record.rejection = record.voter.and_then(|voter| without_power.get(&voter).copied());
-        }
-        Counted { records, rejected, standing, watched, powers: all_powers }
+impl ClaimedRecord {
+    /// Memory that it takes, roughly.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len().saturating_add(self.claim.signature_bytes())
     }
 }
 

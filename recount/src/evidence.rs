@@ -1,9 +1,10 @@
-//! Powers as the verdicts have them: evidence for archives and offline recounts, long after a chain's nodes have forgotten
-//! the pinned blocks' state.
+//! What chains said, as the verdicts have it: evidence for archives and offline recounts, long after a chain's nodes have
+//! forgotten the pinned blocks' state.
 //!
-//! Every voter with a validly signed record has a verdict that says the power, and the result was published only after a
-//! recount past all caches came to the same. So nothing else is stored; the published root over all powers tells whether
-//! what is read here is still that.
+//! Every voter with a validly signed or claimed record has a verdict that says the power, every record that a contract was
+//! asked about one that says the ruling, and the result was published only after a recount past all caches came to the
+//! same. So nothing else is stored; the published roots over powers and signatures tell whether what is read here is still
+//! that.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -14,15 +15,14 @@ use std::{
 use pnyx_backbone::log::{Log, LogError, Topic};
 use pnyx_core::{
     chain::Pins,
-    id::{ProposalId, Voter},
-    power::{Power, VoterPower},
-    proposal::Definition,
-    rejection::Rejection,
+    id::{RecordHash, Voter},
+    power::VoterPower,
+    proposal::{Definition, Proposal},
     result::Provenance,
-    verdict::{Ruling, Verdict},
+    verdict::Ruling,
     wire,
 };
-use pnyx_verification::PowerSource;
+use pnyx_verification::{RecordedRulings, Sources};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -55,12 +55,19 @@ pub enum EvidenceError {
         /// The voter.
         voter: Voter,
     },
+    /// Two verdicts give one record different rulings of its account's contract at the same pin.
+    #[error("verdicts contradict each other about the signature of record {record}: a person has to look")]
+    RulingContradiction {
+        /// The record.
+        record: RecordHash,
+    },
 }
 
-/// The powers that the verdicts of a proposal give, as a source for another recount. Memory grows with voters.
-pub async fn recorded_powers(log: &Log, proposal: ProposalId, pins: Arc<Pins>) -> Result<PowerSource, EvidenceError> {
-    let topic = Topic::verdicts(proposal);
-    let mut powers = BTreeMap::new();
+/// What the verdicts of a proposal say that chains said, as sources for another recount. Memory grows with voters, and with
+/// records that contracts were asked about.
+pub async fn recorded_sources(log: &Log, proposal: &Proposal, pins: Arc<Pins>) -> Result<Sources, EvidenceError> {
+    let topic = Topic::verdicts(proposal.id());
+    let mut said = Said::default();
     for (lane, end_offset) in (0..).zip(log.ends(&topic).await?) {
         let mut reader = log.reader(&topic, lane, 0)?;
         while reader.position() < end_offset {
@@ -68,49 +75,58 @@ pub async fn recorded_powers(log: &Log, proposal: ProposalId, pins: Arc<Pins>) -
             let batch = timeout(READ_WAIT_MAX, reader.next_batch(BATCH_RECORDS_MAX, BATCH_BYTES_MAX)).await;
             for record in batch.map_err(|_| EvidenceError::Stalled { lane, offset })?? {
                 // What is no verdict was skipped by the tally, too, and reported there.
-                if let Some((voter, power)) = wire::verdict::decode(&record.value).ok().as_ref().and_then(power_in) {
-                    note(&mut powers, voter, power)?;
+                if let Ok(verdict) = wire::verdict::decode(&record.value) {
+                    said.note(&verdict.ruling)?;
                 }
             }
         }
     }
-    Ok(PowerSource::recorded(pins, powers))
+    let Said { powers, rulings } = said;
+    Ok(Sources::recorded(proposal, pins, powers, rulings))
 }
 
-/// The powers with which a published result was counted: the definition's, or at its pins as the verdicts have them.
-pub(crate) async fn published_powers(
+/// The sources with which a published result was counted: the definition alone, or its pins and what the verdicts have.
+pub(crate) async fn published_sources(
     log: &Log,
     definition: &Definition,
     provenance: &Provenance,
-) -> Result<PowerSource, EvidenceError> {
+) -> Result<Sources, EvidenceError> {
     match &provenance.chains {
-        Some(chains) => recorded_powers(log, definition.proposal().id(), Arc::new(chains.pins.clone())).await,
-        None => Ok(PowerSource::listed(definition.proposal())),
+        Some(chains) => recorded_sources(log, definition.proposal(), Arc::new(chains.pins.clone())).await,
+        None => Ok(Sources::listed(definition.proposal())),
     }
 }
 
-/// The power that a verdict states of a proven signer.
-fn power_in(verdict: &Verdict) -> Option<(Voter, VoterPower)> {
-    match &verdict.ruling {
-        Ruling::Counts(ballot) => Some((ballot.voter, VoterPower::Known(ballot.power))),
-        Ruling::Rejected(rejected) => {
-            let power = match rejected.rejection {
-                Rejection::NoPower => VoterPower::Known(Power::ZERO),
-                Rejection::PowerUnavailable => VoterPower::Unavailable,
-                _ => return None,
-            };
-            rejected.claimed_voter.map(|voter| (voter, power))
+/// What chains said by the verdicts read so far.
+#[derive(Debug, Default)]
+struct Said {
+    powers: BTreeMap<Voter, VoterPower>,
+    rulings: RecordedRulings,
+}
+
+impl Said {
+    fn note(&mut self, ruling: &Ruling) -> Result<(), EvidenceError> {
+        if let Some((voter, power)) = ruling.weighed()
+            && !note(&mut self.powers, voter, power)
+        {
+            return Err(EvidenceError::Contradiction { voter });
         }
+        if let Some((record, voter, said)) = ruling.contract_ruling()
+            && !note(&mut self.rulings, record, (voter, said))
+        {
+            return Err(EvidenceError::RulingContradiction { record });
+        }
+        Ok(())
     }
 }
 
-fn note(powers: &mut BTreeMap<Voter, VoterPower>, voter: Voter, power: VoterPower) -> Result<(), EvidenceError> {
-    match powers.entry(voter) {
+/// Whether nothing else was said before.
+fn note<K: Ord, V: PartialEq>(said: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
+    match said.entry(key) {
         Entry::Vacant(entry) => {
-            entry.insert(power);
-            Ok(())
+            entry.insert(value);
+            true
         }
-        Entry::Occupied(entry) if *entry.get() == power => Ok(()),
-        Entry::Occupied(_) => Err(EvidenceError::Contradiction { voter }),
+        Entry::Occupied(entry) => *entry.get() == value,
     }
 }

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod metrics;
 
+mod claims;
 mod closing;
 mod cut;
 mod evidence;
@@ -24,6 +25,6 @@ pub use archive::{ArchiveError, Archives};
 pub use audit::{AuditFailure, AuditOptions, AuditReport, audit};
 pub use closing::{CloseError, Closing, PhaseChange, close_one, run};
 pub use config::Config;
-pub use evidence::{EvidenceError, recorded_powers};
+pub use evidence::{EvidenceError, recorded_sources};
 pub use metrics::RecountMetrics;
 pub use recounting::{Progress, ReadError, RecountError, Recounted, recount};

@@ -4,12 +4,12 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use pnyx_backbone::{clock, log::Log, proposals::Proposals};
 use pnyx_core::{id::ProposalId, result::PublishedResult};
-use pnyx_verification::PowerSource;
+use pnyx_verification::Sources;
 use thiserror::Error;
 
 use crate::{
     cut::read_cut,
-    evidence::{EvidenceError, recorded_powers},
+    evidence::{EvidenceError, recorded_sources},
     recounting::{Progress, ReadError, RecountError, Recounted, recount},
 };
 
@@ -31,8 +31,8 @@ pub enum CompareError {
         /// The proposal.
         proposal: ProposalId,
     },
-    /// The verdicts do not say how much power the voters have.
-    #[error("the voters' powers could not be read from the log")]
+    /// The verdicts do not say what the chains said.
+    #[error("what the chains said could not be read from the log")]
     Evidence(#[from] EvidenceError),
     /// The recount came to nothing.
     #[error("the recount came to nothing")]
@@ -76,13 +76,13 @@ pub async fn compare(
         Some(cut) => (cut.as_ref().clone(), true),
         None => (read_cut(log, proposal, clock::now()).await?, false),
     };
-    // Power as the verdicts have it: nothing but the log is open here.
-    let power = match &decisions.pins {
-        Some(pins) => recorded_powers(log, proposal, Arc::clone(pins)).await?,
+    // What chains said as the verdicts have it: nothing but the log is open here.
+    let sources = match &decisions.pins {
+        Some(pins) => recorded_sources(log, decisions.definition.proposal(), Arc::clone(pins)).await?,
         None if decisions.waits_for_pins() => return Err(CompareError::NotPinned { proposal }),
-        None => PowerSource::listed(decisions.definition.proposal()),
+        None => Sources::listed(decisions.definition.proposal()),
     };
-    let recounted = recount(log, &decisions.definition, &cut, &power, threads, progress).await?;
+    let recounted = recount(log, &decisions.definition, &cut, &sources, threads, progress).await?;
     let parts = decisions.definition.proposal().parts();
     Ok(Comparison {
         title: parts.title.clone(),

@@ -10,19 +10,22 @@ use pnyx_core::{
     chain::Pins,
     counting::{CountingRules, Totals},
     id::{Place, ProposalId, Root, Voter},
-    merkle::{RootBuilder, ballot_leaf, power_leaf, record_leaf},
+    merkle::{RootBuilder, ballot_leaf, power_leaf, record_leaf, signature_leaf},
     outcome::outcome,
     power::VoterPower,
     proposal::Definition,
     result::{ChainEvidence, Cut, Provenance, ResultCore},
-    wire::archive::{ArchivedBallot, ArchivedRecord},
+    wire::archive::{ArchivedBallot, ArchivedContractSignature, ArchivedRecord},
 };
-use pnyx_verification::{PowerSource, PowerUnavailable};
+use pnyx_verification::{PowerUnavailable, RulingsUnavailable, Sources};
 use thiserror::Error;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::count::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, Counted, Counter, HashedRecord};
+use crate::{
+    claims::{self, CLAIMS_QUEUED_MAX},
+    count::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, ClaimedRecord, Counted, Counter, HashedRecord, Settled},
+};
 
 /// What a recount came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +38,10 @@ pub struct Recounted {
     pub provenance: Provenance,
     /// Standing ballots by voter, as the archive lists them.
     pub ballots: Vec<ArchivedBallot>,
-    /// The power of each voter with a validly signed record, ascending by voter.
+    /// The power of each voter with a validly signed or claimed record, ascending by voter.
     pub powers: Vec<(Voter, VoterPower)>,
+    /// What contracts said of claimed records of accounts with power, ascending by record.
+    pub signatures: Vec<ArchivedContractSignature>,
 }
 
 /// How far a recount is.
@@ -106,21 +111,25 @@ pub enum RecountError {
     /// A chain gave no answer: it delays the recount and never decides it.
     #[error("the voters' power could not be looked up")]
     Power(#[from] PowerUnavailable),
+    /// The same of signatures.
+    #[error("the voters' contracts could not be asked")]
+    Signatures(#[from] RulingsUnavailable),
     /// The recount was given up because the process ends.
     #[error("the recount was interrupted")]
     Interrupted,
 }
 
 /// Counts a proposal's records below `cut` again on `threads` cores. `progress` is called after every batch. The power of
-/// all signers is asked of `power` at once, after the last record.
+/// all signers is asked of the `sources` at once, after the last record; claimed records are settled meanwhile.
 ///
 /// The result does not depend on `threads`, on how records are spread over partitions, or on their order. Memory is
-/// that of [`Counter`], and one [`ArchivedBallot`] for each voter at the end. Dropping the future stops the work.
+/// that of [`Counter`] and of [`crate::claims`], and one [`ArchivedBallot`] for each voter at the end. Dropping the future
+/// stops the work.
 pub async fn recount(
     log: &Log,
     definition: &Arc<Definition>,
     cut: &Cut,
-    power: &PowerSource,
+    sources: &Sources,
     threads: NonZeroUsize,
     progress: impl Fn(Progress) + Send + 'static,
 ) -> Result<Recounted, RecountError> {
@@ -133,8 +142,8 @@ pub async fn recount(
     }
     let stop = CancellationToken::new();
     let _stop_when_dropped = stop.clone().drop_guard();
-    let (definition, cut, power) = (Arc::clone(definition), cut.clone(), power.clone());
-    let reading = Reading { log: log.clone(), definition, cut, power, stop };
+    let (definition, cut, sources) = (Arc::clone(definition), cut.clone(), sources.clone());
+    let reading = Reading { log: log.clone(), definition, cut, sources, stop };
     let handle = Handle::current();
     let counting = blocking(move || reading.count(&handle, threads, &progress));
     counting.await.unwrap_or_else(|RuntimeEnded| Err(RecountError::Interrupted))
@@ -145,9 +154,12 @@ struct Reading {
     log: Log,
     definition: Arc<Definition>,
     cut: Cut,
-    power: PowerSource,
+    sources: Sources,
     stop: CancellationToken,
 }
+
+/// Whoever settles claims while records are read.
+type Settling = JoinHandle<Option<Result<Settled, RecountError>>>;
 
 impl Reading {
     fn count(
@@ -156,19 +168,47 @@ impl Reading {
         threads: NonZeroUsize,
         progress: &impl Fn(Progress),
     ) -> Result<Recounted, RecountError> {
-        let counter = Counter::start(&self.definition, threads, BTreeSet::new());
+        let (claims, settling) = self.settle(handle).unzip();
+        let counter = Counter::start(&self.definition, threads, BTreeSet::new(), claims);
+        // As long as there may be claims, whoever settles them ends only by failing.
+        let has_failed = || settling.as_ref().is_some_and(JoinHandle::is_finished);
+        let is_whole = self.read_all(handle, &counter, has_failed, progress)?;
+        let mut signed = counter.finish();
+        if let Some(settling) = settling {
+            signed = signed.with(settled(handle, settling)?);
+        }
+        if !is_whole {
+            return Err(RecountError::Interrupted);
+        }
+        let signers = signed.signers();
+        let powers = handle.block_on(self.stop.run_until_cancelled(self.sources.power.powers(&signers)));
+        let counted = signed.weigh(&powers.ok_or(RecountError::Interrupted)??).count();
+        Ok(Recounted::new(&self.definition, self.sources.pins.as_deref(), self.cut, counted))
+    }
+
+    /// Hands all records below the cut over; `false` if that was given up because something else failed.
+    fn read_all(
+        &self,
+        handle: &Handle,
+        counter: &Counter,
+        has_failed: impl Fn() -> bool,
+        progress: &impl Fn(Progress),
+    ) -> Result<bool, RecountError> {
         let records_total = self.cut.partitions.iter().map(|partition| partition.end_offset).sum();
         let mut records_done = 0;
         for (partition, cut_partition) in (0..).zip(&self.cut.partitions) {
             let mut records = RecordsBelow::new(&self.log, self.cut.proposal, partition, cut_partition.end_offset)?;
             let mut root = RootBuilder::default();
             loop {
+                if has_failed() {
+                    return Ok(false);
+                }
                 let batch = handle.block_on(self.stop.run_until_cancelled(records.next_batch()));
                 let batch = batch.ok_or(RecountError::Interrupted)??;
                 if batch.is_empty() {
                     break;
                 }
-                let mut batches = Batches::new(&counter);
+                let mut batches = Batches::new(counter);
                 for record in batch {
                     records_done += 1;
                     let record = HashedRecord::from(record);
@@ -183,20 +223,37 @@ impl Reading {
                 return Err(RecountError::RecordsRoot { partition, cut_root, log_root });
             }
         }
-        let signed = counter.finish();
-        let signers = signed.signers();
-        let powers = handle.block_on(self.stop.run_until_cancelled(self.power.powers(&signers)));
-        let counted = signed.weigh(&powers.ok_or(RecountError::Interrupted)??);
-        Ok(Recounted::new(&self.definition, self.power.pins(), self.cut, counted))
+        Ok(true)
+    }
+
+    /// Begins to settle claims, where contracts may sign: until the queue's senders are gone.
+    fn settle(&self, handle: &Handle) -> Option<(mpsc::Sender<ClaimedRecord>, Settling)> {
+        let contracts = self.sources.signers.clone()?;
+        let (sender, receiver) = mpsc::channel(CLAIMS_QUEUED_MAX);
+        let (power, stop) = (self.sources.power.clone(), self.stop.clone());
+        let settling = claims::settle_all(power, contracts, receiver);
+        Some((sender, handle.spawn(async move { stop.run_until_cancelled(settling).await })))
+    }
+}
+
+/// What the claims came to.
+fn settled(handle: &Handle, settling: Settling) -> Result<Settled, RecountError> {
+    match handle.block_on(settling) {
+        Ok(settled) => settled.ok_or(RecountError::Interrupted)?,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down.
+            Err(_) => Err(RecountError::Interrupted),
+        },
     }
 }
 
 impl Recounted {
-    /// Everything that follows from what was counted below `cut` with powers read at `pins`.
+    /// Everything that follows from what was counted below `cut` with what chains said at `pins`.
     pub fn new(definition: &Definition, pins: Option<&Pins>, cut: Cut, counted: Counted) -> Self {
         let proposal = definition.proposal();
         let rules = CountingRules::of(proposal);
-        let Counted { records, rejected, standing, watched: _, powers } = counted;
+        let Counted { records, rejected, standing, watched: _, powers, signatures } = counted;
         let mut totals = Totals::empty(rules);
         let mut root = RootBuilder::default();
         let mut ballots = Vec::with_capacity(standing.len());
@@ -218,8 +275,12 @@ impl Recounted {
             outcome: outcome(&proposal.parts().voting, rules, &totals),
             ballots_root: root.root(),
         };
-        let chains = pins.map(|pins| ChainEvidence { pins: pins.clone(), powers_root: powers_root(&powers) });
-        Self { totals, core, provenance: Provenance { cut, records, rejected, chains }, ballots, powers }
+        let chains = pins.map(|pins| ChainEvidence {
+            pins: pins.clone(),
+            powers_root: powers_root(&powers),
+            signatures_root: proposal.signers().map(|_| signatures_root(&signatures)),
+        });
+        Self { totals, core, provenance: Provenance { cut, records, rejected, chains }, ballots, powers, signatures }
     }
 }
 
@@ -228,6 +289,15 @@ pub(crate) fn powers_root(powers: &[(Voter, VoterPower)]) -> Root {
     let mut root = RootBuilder::default();
     for (voter, power) in powers {
         root.push(&power_leaf(*voter, *power));
+    }
+    root.root()
+}
+
+/// The root over rulings that ascend by record.
+pub(crate) fn signatures_root(signatures: &[ArchivedContractSignature]) -> Root {
+    let mut root = RootBuilder::default();
+    for ArchivedContractSignature { record, voter, ruling } in signatures {
+        root.push(&signature_leaf(*record, *voter, *ruling));
     }
     root.root()
 }

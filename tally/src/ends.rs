@@ -7,10 +7,11 @@ use std::{
 };
 
 use pnyx_backbone::{
+    drain::deferred_waiting,
     log::{Log, LogError, Topic, VERIFIER_GROUP},
     shutdown::Shutdown,
 };
-use pnyx_core::id::ProposalId;
+use pnyx_core::{id::ProposalId, proposal::Definition};
 use tokio::time::Instant;
 
 use crate::{
@@ -43,8 +44,10 @@ struct OfProposal {
 /// verdict of a record that is committed lies below the lanes' ends, and what is done is never ahead of what there is.
 #[derive(Debug)]
 pub(crate) struct Verification {
-    /// Records by partition of the ballots topic whose verdicts are durable.
+    /// Records by partition of the ballots topic whose verdicts are durable, or that were deferred.
     pub(crate) committed: Vec<u64>,
+    /// Of those, how many wait for contracts at most: one that is put back may be counted twice.
+    pub(crate) deferred: u64,
     /// Records in the ballots topic.
     pub(crate) accepted: u64,
     /// Ends of the lanes.
@@ -72,14 +75,16 @@ impl Ends {
     }
 
     /// How far the verifiers are, read after now if the log can be read.
-    pub(crate) async fn verification(&self, id: ProposalId) -> Result<Read<Arc<Verification>>, ReadError> {
-        self.of(id).verification.get(|_| false, |_| read_verification(self.log.clone(), id)).await
+    pub(crate) async fn verification(&self, of: &Arc<Definition>) -> Result<Read<Arc<Verification>>, ReadError> {
+        let read = |_| read_verification(self.log.clone(), Arc::clone(of));
+        self.of(of.proposal().id()).verification.get(|_| false, read).await
     }
 
     /// How far the verifiers are, at most [`ENDS_AGE_MAX`] old if the log can be read.
-    pub(crate) async fn verification_known(&self, id: ProposalId) -> Result<Read<Arc<Verification>>, ReadError> {
+    pub(crate) async fn verification_known(&self, of: &Arc<Definition>) -> Result<Read<Arc<Verification>>, ReadError> {
         let is_young = |read: &Read<_>| read.age() <= ENDS_AGE_MAX;
-        self.of(id).verification.get(is_young, |_| read_verification(self.log.clone(), id)).await
+        let read = |_| read_verification(self.log.clone(), Arc::clone(of));
+        self.of(of.proposal().id()).verification.get(is_young, read).await
     }
 
     fn of(&self, id: ProposalId) -> OfProposal {
@@ -95,7 +100,7 @@ impl Ends {
 impl Verification {
     /// Records whose verdict is written.
     pub(crate) fn verified(&self) -> u64 {
-        self.committed.iter().sum()
+        self.committed.iter().sum::<u64>().saturating_sub(self.deferred)
     }
 
     /// Records without a verdict.
@@ -108,12 +113,17 @@ async fn read_lanes(log: Log, id: ProposalId) -> Result<Arc<[u64]>, ReadError> {
     Ok(none_yet(log.ends(&Topic::verdicts(id)).await)?.into())
 }
 
-async fn read_verification(log: Log, id: ProposalId) -> Result<Arc<Verification>, ReadError> {
+async fn read_verification(log: Log, definition: Arc<Definition>) -> Result<Arc<Verification>, ReadError> {
+    let id = definition.proposal().id();
     let ballots = Topic::ballots(id);
     let committed = none_yet(log.committed(&ballots, VERIFIER_GROUP).await)?;
+    let deferred = match deferred_waiting(&log, definition.proposal()).await {
+        Err(LogError::UnknownTopic { .. }) => 0,
+        deferred => deferred?,
+    };
     let accepted = none_yet(log.ends(&ballots).await)?.iter().sum();
     let lane_ends = none_yet(log.ends(&Topic::verdicts(id)).await)?;
-    Ok(Arc::new(Verification { committed, accepted, lane_ends }))
+    Ok(Arc::new(Verification { committed, deferred, accepted, lane_ends }))
 }
 
 /// A topic that is not made yet has no partitions.

@@ -115,7 +115,7 @@ impl Powers {
     /// What the proposal's chains say of a voter; nothing where it reads none.
     async fn parts(&self, decisions: &ProposalDecisions, voter: Voter) -> Result<Arc<[PowerPart]>, Missing> {
         let proposal = decisions.definition.proposal();
-        if proposal.chains().len() == 0 {
+        if !proposal.reads_power() {
             return Ok(Arc::default());
         }
         let key = (proposal.id(), voter);

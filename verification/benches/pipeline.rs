@@ -95,7 +95,7 @@ fn compare_pipeline(out: &mut impl Write, verifier: &ProposalVerifier, ballots: 
     let listed = ListedPower::of(verifier.definition().proposal());
     let mut pipeline = |turn: &[Ballot]| {
         for record in turn.iter().map(record) {
-            let judged = verifier.judge(record, &mut memo);
+            let judged = verifier.judge(record, &mut memo).unclaimed();
             let verdict = judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)));
             black_box(wire::verdict::encode(&verdict));
         }

@@ -1,4 +1,5 @@
-//! The source of power of one proposal: its lists, its lists and its chains, or what was recorded of both.
+//! The sources of one proposal's verdicts: who says how much power a voter has, which its lists do, its lists and its
+//! chains, or what was recorded of both; and who says what contracts sign.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,7 +12,21 @@ use pnyx_core::{
 };
 use thiserror::Error;
 
-use crate::power::ListedPower;
+use crate::{
+    contract_signers::{ContractSigners, RecordedRulings},
+    power::ListedPower,
+};
+
+/// All that the verdicts of a proposal need beside its records. Cheap to clone; clones share what they cache.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// How much power voters have.
+    pub power: PowerSource,
+    /// What their contracts sign; `None` where only keys do.
+    pub signers: Option<ContractSigners>,
+    /// The blocks at which chains are read, if any are.
+    pub pins: Option<Arc<Pins>>,
+}
 
 /// Who says how much power a voter has. Cheap to clone; clones share what they cache.
 #[derive(Debug, Clone)]
@@ -29,14 +44,12 @@ pub enum PowerSource {
 pub struct PinnedPower {
     listed: Arc<ListedPower>,
     chains: ChainPower,
-    pins: Arc<Pins>,
 }
 
 /// Powers as they were found before, lists included.
 #[derive(Debug, Clone)]
 pub struct RecordedPower {
     powers: Arc<BTreeMap<Voter, VoterPower>>,
-    pins: Arc<Pins>,
 }
 
 /// Why a source has no answer at present. It delays verdicts and never decides one.
@@ -70,8 +83,8 @@ pub enum Caching {
     Bypassed,
 }
 
-impl PowerSource {
-    /// The source for a proposal's strategies.
+impl Sources {
+    /// The sources that a proposal's definition names.
     ///
     /// # Errors
     /// For a proposal that reads chains: its pins are not decided, or there is no endpoint to read them from.
@@ -81,35 +94,55 @@ impl PowerSource {
         chains: &Chains,
         caching: Caching,
     ) -> Result<Self, SourceError> {
-        if proposal.chains().len() == 0 {
+        Ok(Self {
+            power: PowerSource::of(proposal, pins, chains, caching)?,
+            signers: ContractSigners::of(proposal, pins, chains, caching)?,
+            pins: pins.cloned(),
+        })
+    }
+
+    /// The sources of a proposal that reads no chain.
+    pub fn listed(proposal: &Proposal) -> Self {
+        Self { power: PowerSource::listed(proposal), signers: None, pins: None }
+    }
+
+    /// What was recorded of a proposal at `pins`.
+    pub fn recorded(
+        proposal: &Proposal,
+        pins: Arc<Pins>,
+        powers: BTreeMap<Voter, VoterPower>,
+        rulings: RecordedRulings,
+    ) -> Self {
+        let signers = ContractSigners::recorded(proposal, &pins, rulings);
+        Self { power: PowerSource::Recorded(RecordedPower { powers: Arc::new(powers) }), signers, pins: Some(pins) }
+    }
+}
+
+impl PowerSource {
+    /// The source for a proposal's strategies. Where they list all power it needs no chain, whoever signs.
+    ///
+    /// # Errors
+    /// For a proposal whose strategies read chains: its pins are not decided, or there is no endpoint to read them from.
+    pub fn of(
+        proposal: &Proposal,
+        pins: Option<&Arc<Pins>>,
+        chains: &Chains,
+        caching: Caching,
+    ) -> Result<Self, SourceError> {
+        if !proposal.reads_power() {
             return Ok(Self::listed(proposal));
         }
-        let pins = Arc::clone(pins.ok_or(SourceError::NotPinned)?);
-        let power = ChainPower::new(chains, &proposal.parts().strategies, &pins)?;
+        let power = ChainPower::new(chains, &proposal.parts().strategies, pins.ok_or(SourceError::NotPinned)?)?;
         let chains = match caching {
             Caching::Shared => power.cached(chains, CACHE_BYTES_DEFAULT),
             Caching::Bypassed => power,
         };
-        Ok(Self::Pinned(PinnedPower { listed: Arc::new(ListedPower::of(proposal)), chains, pins }))
+        Ok(Self::Pinned(PinnedPower { listed: Arc::new(ListedPower::of(proposal)), chains }))
     }
 
-    /// The source for a proposal that reads no chain.
+    /// The source for a proposal whose strategies read no chain.
     pub fn listed(proposal: &Proposal) -> Self {
         Self::Listed(Arc::new(ListedPower::of(proposal)))
-    }
-
-    /// What was recorded at `pins`.
-    pub fn recorded(pins: Arc<Pins>, powers: BTreeMap<Voter, VoterPower>) -> Self {
-        Self::Recorded(RecordedPower { powers: Arc::new(powers), pins })
-    }
-
-    /// The blocks at which chains are read, if any are.
-    pub fn pins(&self) -> Option<&Pins> {
-        match self {
-            Self::Listed(_) => None,
-            Self::Pinned(pinned) => Some(&pinned.pins),
-            Self::Recorded(recorded) => Some(&recorded.pins),
-        }
     }
 
     /// The power of each voter, in the same order. Voters may repeat.
@@ -119,7 +152,7 @@ impl PowerSource {
     pub async fn powers(&self, voters: &[Voter]) -> Result<Vec<VoterPower>, PowerUnavailable> {
         match self {
             Self::Listed(listed) => Ok(listed.powers(voters)),
-            Self::Pinned(PinnedPower { listed, chains, pins: _ }) => {
+            Self::Pinned(PinnedPower { listed, chains }) => {
                 let on_chains = chains.powers(voters).await?.into_iter();
                 Ok(on_chains
                     .zip(listed.powers(voters))

@@ -1,12 +1,13 @@
 //! The verifier of one proposal's records, in two stages: signatures (CPU only), then power.
 //!
 //! The stages are apart because what follows them differs: a shard waits for the power of a batch, the recount asks once
-//! for all voters. Both end in [`JudgedRecord::weigh`], so a record gets the same verdict everywhere.
+//! for all voters. Both end in [`JudgedRecord::weigh`], so a record gets the same verdict everywhere. A record that no key
+//! signed where contracts may sign takes another way from here, as a [`Claim`].
 
 use std::sync::Arc;
 
 use pnyx_core::{
-    ballot::{Envelope, HashMemo, Refusal, SignedBallot},
+    ballot::{Envelope, HashMemo, KeyChecked, Refusal, SignedBallot},
     id::{Place, RecordHash, Voter},
     power::VoterPower,
     proposal::Definition,
@@ -15,6 +16,8 @@ use pnyx_core::{
     verdict::{RejectedRecord, Ruling, Verdict},
     wire,
 };
+
+use crate::claim::Claim;
 
 /// A record as it lies in the ballots topic.
 #[derive(Debug, Clone, Copy)]
@@ -27,9 +30,18 @@ pub struct BallotRecord<'a> {
     pub bytes: &'a [u8],
 }
 
-/// A record after the first stage: a ballot that its voter signed, or why there is none.
+/// A record after the first stage: a ballot that its voter's key signed, or why there is none.
 #[derive(Debug)]
 pub struct JudgedRecord(Result<SignedBallot, Refusal>);
+
+/// What the first stage makes of a record.
+#[derive(Debug)]
+pub enum Judged {
+    /// Everything but power is decided.
+    Record(JudgedRecord),
+    /// No key signed it, and the voter's contract may have.
+    Claim(Claim),
+}
 
 /// Judges the records of one proposal. Shared between threads; each brings a [`HashMemo`] of its own, which stays fast
 /// when it is kept from batch to batch.
@@ -50,11 +62,15 @@ impl ProposalVerifier {
     }
 
     /// The first stage: every check that needs nothing but the record and the definition.
-    pub fn judge(&self, record: BallotRecord<'_>, memo: &mut HashMemo) -> JudgedRecord {
-        JudgedRecord(self.prove(record, memo))
+    pub fn judge(&self, record: BallotRecord<'_>, memo: &mut HashMemo) -> Judged {
+        match self.check(record, memo) {
+            Ok(KeyChecked::Signed(ballot)) => Judged::Record(JudgedRecord(Ok(ballot))),
+            Ok(KeyChecked::Claimed(ballot)) => Judged::Claim(Claim::new(ballot, RecordHash::of(record.bytes))),
+            Err(refusal) => Judged::Record(JudgedRecord(Err(refusal))),
+        }
     }
 
-    fn prove(&self, record: BallotRecord<'_>, memo: &mut HashMemo) -> Result<SignedBallot, Refusal> {
+    fn check(&self, record: BallotRecord<'_>, memo: &mut HashMemo) -> Result<KeyChecked, Refusal> {
         let body = wire::record::decode(record.bytes).map_err(|_| Refusal {
             rejection: Rejection::MalformedEnvelope,
             digest: None,
@@ -63,7 +79,7 @@ impl ProposalVerifier {
         let proposal = self.definition.proposal();
         let ballot = Envelope::parse(body, memo)?.for_proposal(proposal)?;
         ballot.check_time(record.appended_at, proposal)?;
-        ballot.verify_signature()
+        ballot.check_key(proposal)
     }
 }
 
@@ -89,6 +105,19 @@ pub fn weigh<'a>(
     judged.into_iter().map(verdict).collect()
 }
 
+impl Judged {
+    /// The judged record, of a proposal without signers' chain: none of its records is claimed.
+    ///
+    /// # Panics
+    /// If it is claimed.
+    pub fn unclaimed(self) -> JudgedRecord {
+        match self {
+            Self::Record(judged) => judged,
+            Self::Claim(claim) => panic!("record {} is claimed", claim.record()),
+        }
+    }
+}
+
 impl JudgedRecord {
     /// The voter whose signature was proven, if one was.
     pub fn signer(&self) -> Option<Voter> {
@@ -109,12 +138,14 @@ impl JudgedRecord {
         Verdict {
             place: record.place,
             appended_at: record.appended_at,
-            ruling: counting.map_or_else(|refusal| rejected(record.bytes, refusal), Ruling::Counts),
+            ruling: counting
+                .map_or_else(|refusal| rejected(RecordHash::of(record.bytes), refusal, None), Ruling::Counts),
         }
     }
 }
 
-fn rejected(record: &[u8], refusal: Refusal) -> Ruling {
+/// What a refusal comes to; with the power that was looked up of a claimed record.
+pub(crate) fn rejected(record: RecordHash, refusal: Refusal, claimed_power: Option<VoterPower>) -> Ruling {
     let Refusal { rejection, digest, claimed_voter } = refusal;
-    Ruling::Rejected(RejectedRecord { rejection, record: RecordHash::of(record), digest, claimed_voter })
+    Ruling::Rejected(RejectedRecord { rejection, record, digest, claimed_voter, claimed_power })
 }

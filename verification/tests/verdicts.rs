@@ -82,7 +82,7 @@ fn record(verifier: &ProposalVerifier, number: u8, signed_at_s: u64) -> Vec<u8> 
 fn verdict(verifier: &ProposalVerifier, bytes: &[u8], appended_at: TimestampMs) -> Verdict {
     let record = BallotRecord { place: PLACE, appended_at, bytes };
     let listed = ListedPower::of(verifier.definition().proposal());
-    let judged = verifier.judge(record, &mut HashMemo::default());
+    let judged = verifier.judge(record, &mut HashMemo::default()).unclaimed();
     judged.weigh(record, |voter| VoterPower::Known(listed.power(voter)))
 }
 
@@ -216,7 +216,7 @@ proptest! {
         }).collect();
         let mut memo = HashMemo::default();
         let batch = records.iter().map(|bytes| BallotRecord { place: PLACE, appended_at: APPENDED_AT, bytes });
-        let judged: Vec<_> = batch.clone().map(|record| verifier.judge(record, &mut memo)).collect();
+        let judged: Vec<_> = batch.clone().map(|record| verifier.judge(record, &mut memo).unclaimed()).collect();
         let listed = ListedPower::of(verifier.definition().proposal());
         let powers: Vec<_> =
             signers(&judged).into_iter().map(|voter| VoterPower::Known(listed.power(voter))).collect();

@@ -124,7 +124,7 @@ fn verify_in_memory(definition: &Arc<Definition>, records: &[Vec<u8>]) -> Took {
             bytes,
         });
         for record in batch {
-            let judged = verifier.judge(record, &mut memo);
+            let judged = verifier.judge(record, &mut memo).unclaimed();
             let verdict = judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)));
             black_box(wire::verdict::encode(&verdict));
         }

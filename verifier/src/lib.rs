@@ -1,9 +1,11 @@
 //! The verifier: shards that read ballot records, write verdicts, and commit once the verdicts are durable.
 //!
 //! Shards keep no state, so any number of them may share a proposal, come and go, and see records again: a repeated
-//! verdict is the same verdict. Every proposal with a definition and without a result has its shards; what they write
-//! after the cut says nothing, because only records below it count. What is wrong with one proposal's topics disables that
-//! proposal, which is looked at again after a while; only what concerns the whole log ends the verifier.
+//! verdict is the same verdict. Where contracts may sign, records that no key signed are deferred: appended to a topic
+//! of their own, whose shards ask the contracts, so that contract wallets never hold back plain ones. Every proposal
+//! with a definition and without a result has its shards; what they write after the cut says nothing, because only
+//! records below it count. What is wrong with one proposal's topics disables that proposal, which is looked at again
+//! after a while; only what concerns the whole log ends the verifier.
 
 mod config;
 mod lag;
@@ -33,7 +35,7 @@ use pnyx_core::{
     decisions::{DecisionBook, ProposalDecisions},
     id::ProposalId,
 };
-use pnyx_verification::{Caching, PowerSource, SourceError};
+use pnyx_verification::{Caching, ContractSigners, PowerSource, SourceError};
 use thiserror::Error;
 use tokio::{
     sync::{Semaphore, watch},
@@ -113,6 +115,8 @@ async fn measure_lag(
         interval.tick().await;
         let current = Arc::clone(&book.borrow());
         let enabled = live(&current).filter(|proposal| !disabled.is_disabled(*proposal));
+        let has_deferred = |id| current.get(id).is_some_and(|made| made.definition.proposal().signers().is_some());
+        let enabled = enabled.map(|id| (id, has_deferred(id)));
         match lag::measure(&log, enabled).await {
             Ok(lag) => metrics.set_lag(lag),
             // The gauges keep what they said, and the time of it.
@@ -137,10 +141,19 @@ struct Verifying {
     metrics: VerifierMetrics,
 }
 
+/// What runs of a proposal.
+struct Live {
+    /// Those that read its ballots.
+    shards: Shards,
+    /// Whether nothing is left to start: others ask contracts about what these defer, where contracts may sign.
+    is_complete: bool,
+    /// Stops all of them.
+    stop: CancellationToken,
+}
+
 struct Verifier {
     verifying: Verifying,
-    /// Stops the shards of a proposal.
-    live: BTreeMap<ProposalId, CancellationToken>,
+    live: BTreeMap<ProposalId, Live>,
     shards: JoinSet<(ProposalId, Result<(), ShardError>)>,
     /// Proposals that nobody can weigh yet, and why.
     waiting: BTreeMap<ProposalId, SourceError>,
@@ -164,7 +177,7 @@ impl Verifier {
                 due = disabled.due() => self.start(&current, due),
             }
         }
-        self.live.values().for_each(CancellationToken::cancel);
+        self.live.values().for_each(|live| live.stop.cancel());
         while let Some(ended) = self.shards.join_next().await {
             self.note_end(ended)?;
         }
@@ -173,14 +186,15 @@ impl Verifier {
 
     fn start_and_stop(&mut self, book: &DecisionBook) {
         let live: BTreeSet<_> = live(book).collect();
-        self.live.retain(|id, stop| {
+        self.live.retain(|id, running| {
             let stays = live.contains(id);
             if !stays {
                 info!(proposal = %id, "result recorded, shards stop");
-                stop.cancel();
+                running.stop.cancel();
             }
             stays
         });
+        self.waiting.retain(|id, _| live.contains(id));
         // Those that voters wait for come first.
         let is_closed = |id: &ProposalId| book.get(*id).is_some_and(|decisions| decisions.cut.is_some());
         let (closed, open): (Vec<_>, Vec<_>) = live.into_iter().partition(is_closed);
@@ -196,35 +210,48 @@ impl Verifier {
                 self.verifying.disabled.forget(id);
                 continue;
             };
-            if !self.live.contains_key(&id)
-                && let Some(power) = self.source(decisions)
-            {
-                let stop = CancellationToken::new();
-                let shards = Shards::new(&self.verifying, decisions, power, &stop);
-                self.shards.spawn(async move { (id, shards.run().await) });
-                info!(proposal = %id, shards = self.verifying.config.shards, "shards started");
-                self.live.insert(id, stop);
-            }
+            self.start_one(id, decisions);
         }
         self.verifying.metrics.power.unpinned.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
         self.verifying.metrics.proposals.set(i64::try_from(self.live.len()).unwrap_or(i64::MAX));
     }
 
-    /// Where the proposal's power comes from; `None` for as long as nobody can say, and its ballots wait in the log.
-    fn source(&mut self, decisions: &ProposalDecisions) -> Option<PowerSource> {
-        let proposal = decisions.definition.proposal();
-        let source = PowerSource::of(proposal, decisions.pins.as_ref(), &self.verifying.chains, Caching::Shared);
-        match source {
-            Ok(source) => {
-                self.waiting.remove(&proposal.id());
-                Some(source)
-            }
-            Err(reason) => {
-                if self.waiting.insert(proposal.id(), reason) != Some(reason) {
-                    warn!(proposal = %proposal.id(), %reason, "ballots wait in the log");
+    /// Starts what does not run of a proposal. Where power is listed, only what contracts may have signed waits for chains.
+    fn start_one(&mut self, id: ProposalId, decisions: &ProposalDecisions) {
+        let (proposal, pins) = (decisions.definition.proposal(), decisions.pins.as_ref());
+        let chains = &self.verifying.chains;
+        let mut waits = None;
+        if !self.live.contains_key(&id) {
+            match PowerSource::of(proposal, pins, chains, Caching::Shared) {
+                Ok(power) => {
+                    let stop = CancellationToken::new();
+                    let shards = Shards::new(&self.verifying, decisions, power, &stop);
+                    let running = shards.clone();
+                    self.shards.spawn(async move { (id, running.run().await) });
+                    info!(proposal = %id, shards = self.verifying.config.shards, "shards started");
+                    self.live.insert(id, Live { shards, is_complete: false, stop });
                 }
-                None
+                Err(reason) => waits = Some(reason),
             }
+        }
+        if let Some(live) = self.live.get_mut(&id).filter(|live| !live.is_complete) {
+            match ContractSigners::of(proposal, pins, chains, Caching::Shared) {
+                Ok(contracts) => {
+                    live.is_complete = true;
+                    if let Some(contracts) = contracts {
+                        let asking = live.shards.asking(contracts);
+                        self.shards.spawn(async move { (id, asking.run().await) });
+                    }
+                }
+                Err(reason) => waits = Some(reason),
+            }
+        }
+        match waits {
+            Some(reason) if self.waiting.insert(id, reason) != Some(reason) => {
+                warn!(proposal = %id, %reason, "ballots wait in the log");
+            }
+            Some(_) => {}
+            None => drop(self.waiting.remove(&id)),
         }
     }
 
@@ -233,7 +260,10 @@ impl Verifier {
         let (proposal, result) = ended.map_err(VerifierError::Panic)?;
         let Err(source) = result else { return Ok(()) };
         let Some(fault) = source.fault() else { return Err(VerifierError::Shard { proposal, source }) };
-        self.live.remove(&proposal);
+        if let Some(live) = self.live.remove(&proposal) {
+            // Its other shards read or write the same topics.
+            live.stop.cancel();
+        }
         self.verifying.disabled.disable(proposal, fault, &source);
         Ok(())
     }

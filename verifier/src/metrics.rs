@@ -19,7 +19,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::lag::Lag;
+use crate::{
+    lag::{Lag, Waiting},
+    shard::Stage,
+};
 
 /// The label of records that count.
 const COUNTS: &str = "counts";
@@ -37,37 +40,69 @@ pub(crate) struct VerifierMetrics {
     pub(crate) waits: Counter,
     pub(crate) proposals: Gauge,
     pub(crate) power: PowerMetrics,
-    lag_records: Gauge,
-    oldest_age_seconds: Gauge<f64, AtomicU64>,
+    pub(crate) signatures: SignatureMetrics,
+    lag: WaitingMetrics,
     lag_measured_at: Gauge,
 }
 
-/// What waits for chains.
+/// What waits for its power.
 #[derive(Debug, Clone)]
 pub(crate) struct PowerMetrics {
     /// Proposals whose snapshot is not decided yet.
     pub(crate) unpinned: Gauge,
+    pub(crate) waits: ChainWaits,
+}
+
+/// What waits for contracts.
+#[derive(Debug, Clone)]
+pub(crate) struct SignatureMetrics {
+    pub(crate) waits: ChainWaits,
+    deferred: Counter,
+    put_back: Counter,
+    /// What nobody can read in a deferred topic.
+    pub(crate) unreadable: Counter,
+    lag: WaitingMetrics,
+}
+
+/// What is not committed of a kind of topic.
+#[derive(Debug, Clone, Default)]
+struct WaitingMetrics {
+    records: Gauge,
+    oldest_age_seconds: Gauge<f64, AtomicU64>,
+}
+
+/// Ballots in hand that wait for a chain, and how often it did not answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ChainWaits {
     waiting: Gauge,
     failures: Counter,
 }
 
-/// Ballots that wait for their power.
-pub(crate) struct PowerWaiting {
-    gauge: Gauge,
-    failures: Counter,
+/// Ballots that wait for a chain until this is dropped.
+pub(crate) struct WaitsForChain {
+    waits: ChainWaits,
     ballots: i64,
 }
 
-impl PowerWaiting {
-    /// A chain did not answer.
-    pub(crate) fn failed(&self) {
-        self.failures.inc();
+impl ChainWaits {
+    /// So many ballots wait until what is returned is dropped.
+    pub(crate) fn wait(&self, ballots: usize) -> WaitsForChain {
+        let ballots = i64::try_from(ballots).unwrap_or(i64::MAX);
+        self.waiting.inc_by(ballots);
+        WaitsForChain { waits: self.clone(), ballots }
     }
 }
 
-impl Drop for PowerWaiting {
+impl WaitsForChain {
+    /// A chain did not answer.
+    pub(crate) fn failed(&self) {
+        self.waits.failures.inc();
+    }
+}
+
+impl Drop for WaitsForChain {
     fn drop(&mut self) {
-        self.gauge.dec_by(self.ballots);
+        self.waits.waiting.dec_by(self.ballots);
     }
 }
 
@@ -80,8 +115,8 @@ impl VerifierMetrics {
             waits: Counter::default(),
             proposals: Gauge::default(),
             power: PowerMetrics::register(registry),
-            lag_records: Gauge::default(),
-            oldest_age_seconds: Gauge::default(),
+            signatures: SignatureMetrics::register(registry),
+            lag: WaitingMetrics::default(),
             lag_measured_at: Gauge::default(),
         };
         // Alarms look at increases: every ruling is there from the start, at zero.
@@ -95,8 +130,8 @@ impl VerifierMetrics {
             waits,
             proposals,
             power: _,
-            lag_records,
-            oldest_age_seconds,
+            signatures: _,
+            lag,
             lag_measured_at,
         } = &metrics;
         registry.register("verifier_records", "Records whose verdict is durable, by ruling", records.clone());
@@ -118,12 +153,16 @@ impl VerifierMetrics {
             waits.clone(),
         );
         registry.register("verifier_proposals", "Proposals that have shards", proposals.clone());
-        registry.register("verifier_lag_records", "Records without a committed verdict", lag_records.clone());
+        registry.register(
+            "verifier_lag_records",
+            "Records without a committed verdict that are not deferred",
+            lag.records.clone(),
+        );
         registry.register_with_unit(
             "verifier_oldest_age",
-            "Age of the oldest record without a committed verdict, 0 when there is none",
+            "Age of the oldest of them, 0 when there is none",
             Unit::Seconds,
-            oldest_age_seconds.clone(),
+            lag.oldest_age_seconds.clone(),
         );
         registry.register_with_unit(
             "verifier_lag_measured_timestamp",
@@ -143,22 +182,30 @@ impl VerifierMetrics {
             self.records.get_or_create(&RulingLabel { ruling }).inc();
         }
         self.batch_seconds.observe(took.as_secs_f64());
-        if let Some(oldest) = verdicts.first() {
-            self.verdict_age_seconds.observe(seconds(now.saturating_since_ms(oldest.appended_at)));
+        if let Some(oldest) = verdicts.iter().map(|verdict| verdict.appended_at).min() {
+            self.verdict_age_seconds.observe(seconds(now.saturating_since_ms(oldest)));
         }
     }
 
     pub(crate) fn set_lag(&self, lag: Lag) {
-        self.lag_records.set(i64::try_from(lag.records).unwrap_or(i64::MAX));
-        self.oldest_age_seconds.set(seconds(lag.oldest_age_ms));
+        let Lag { ballots, deferred } = lag;
+        self.lag.set(ballots);
+        self.signatures.lag.set(deferred);
         self.lag_measured_at.set(i64::try_from(clock::now().0 / 1_000).unwrap_or(i64::MAX));
+    }
+}
+
+impl WaitingMetrics {
+    fn set(&self, waiting: Waiting) {
+        self.records.set(i64::try_from(waiting.records).unwrap_or(i64::MAX));
+        self.oldest_age_seconds.set(seconds(waiting.oldest_age_ms));
     }
 }
 
 impl PowerMetrics {
     fn register(registry: &mut Registry) -> Self {
-        let metrics = Self { unpinned: Gauge::default(), waiting: Gauge::default(), failures: Counter::default() };
-        let Self { unpinned, waiting, failures } = &metrics;
+        let metrics = Self { unpinned: Gauge::default(), waits: ChainWaits::default() };
+        let Self { unpinned, waits } = &metrics;
         registry.register(
             "verifier_unpinned_proposals",
             "Proposals whose ballots wait in the log because their chains' blocks are not decided or not configured here",
@@ -166,22 +213,74 @@ impl PowerMetrics {
         );
         registry.register(
             "verifier_power_waiting_ballots",
-            "Ballots in hand whose signature is good and whose power a chain has yet to say",
-            waiting.clone(),
+            "Ballots in hand whose voter's power a chain has yet to say",
+            waits.waiting.clone(),
         );
         registry.register(
             "verifier_power_failures",
-            "Times a batch waited because a chain did not answer",
-            failures.clone(),
+            "Times a batch waited because a chain did not say powers",
+            waits.failures.clone(),
+        );
+        metrics
+    }
+}
+
+impl SignatureMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            waits: ChainWaits::default(),
+            deferred: Counter::default(),
+            put_back: Counter::default(),
+            unreadable: Counter::default(),
+            lag: WaitingMetrics::default(),
+        };
+        let Self { waits, deferred, put_back, unreadable, lag } = &metrics;
+        registry.register(
+            "verifier_signature_waiting_ballots",
+            "Ballots in hand whose voter's contract has yet to be heard",
+            waits.waiting.clone(),
+        );
+        registry.register(
+            "verifier_signature_failures",
+            "Times a batch waited because a chain did not say what contracts sign",
+            waits.failures.clone(),
+        );
+        registry.register(
+            "verifier_deferred",
+            "Records that were deferred to their voter's contract",
+            deferred.clone(),
+        );
+        registry.register(
+            "verifier_deferred_put_back",
+            "Records that were put back behind others because their voter's contract is slow",
+            put_back.clone(),
+        );
+        registry.register(
+            "verifier_deferred_unreadable",
+            "Records of deferred topics that cannot be read and were skipped",
+            unreadable.clone(),
+        );
+        registry.register(
+            "verifier_deferred_lag_records",
+            "Deferred records without a committed verdict",
+            lag.records.clone(),
+        );
+        registry.register_with_unit(
+            "verifier_deferred_oldest_age",
+            "Age of the oldest of them since it was accepted, 0 when there is none",
+            Unit::Seconds,
+            lag.oldest_age_seconds.clone(),
         );
         metrics
     }
 
-    /// So many ballots wait for their power until what is returned is dropped.
-    pub(crate) fn wait(&self, ballots: usize) -> PowerWaiting {
-        let ballots = i64::try_from(ballots).unwrap_or(i64::MAX);
-        self.waiting.inc_by(ballots);
-        PowerWaiting { gauge: self.waiting.clone(), failures: self.failures.clone(), ballots }
+    /// So many records of a batch were appended to the deferred topic.
+    pub(crate) fn observe_deferred(&self, stage: &Stage, records: usize) {
+        let counter = match stage {
+            Stage::Ballots => &self.deferred,
+            Stage::Deferred(_) => &self.put_back,
+        };
+        counter.inc_by(records as u64);
     }
 }
 

@@ -1,56 +1,62 @@
-//! The shards of one proposal: one member of the consumer group on its ballots, whose batches are worked on several at
-//! once, those of one partition one after the other.
+//! The shards of one proposal: members of consumer groups, whose batches are worked on several at once, those of one
+//! partition one after the other. One kind reads ballots; the other, where contracts may sign, what these deferred.
 
+mod batch;
+mod chains;
 mod failing;
+mod topics;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pnyx_backbone::{
-    blocking::{RuntimeEnded, blocking},
     clock,
     disabled::DisabledProposals,
-    log::{GroupBatch, GroupConsumer, Log, LogError, Topic, VERIFIER_GROUP},
+    log::{GroupBatch, GroupConsumer, Log, LogError},
     telemetry,
     traces::{self, Step},
 };
 use pnyx_core::{
     ballot::HashMemo,
     decisions::ProposalDecisions,
-    id::{Lane, Place, ProposalId},
-    power::VoterPower,
+    id::{Place, ProposalId},
     verdict::Verdict,
-    wire,
 };
-use pnyx_verification::{BallotRecord, JudgedRecord, PowerSource, ProposalVerifier, signers, weigh};
+use pnyx_verification::{ContractSigners, PowerSource, ProposalVerifier};
 use tokio::{
     sync::Semaphore,
     task::{JoinError, JoinSet},
-    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub use self::failing::ShardError;
-use self::failing::{Pause, Remedy, Tried};
+use self::{
+    batch::Finished,
+    failing::{Pause, Remedy, Tried},
+    topics::Topics,
+};
 use crate::{Verifying, metrics::VerifierMetrics};
 
-/// How often shards look whether their topics are still there: nothing else tells a member of a group that reads nothing.
-const TOPICS_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// What shards read.
+#[derive(Debug, Clone)]
+pub(crate) enum Stage {
+    /// Ballots, as they were accepted.
+    Ballots,
+    /// Records that the other shards deferred, because no key signed them and these contracts may have.
+    Deferred(ContractSigners),
+}
 
-/// The shards of a proposal; clones share them.
+/// The shards of a proposal and stage; clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Shards {
+    stage: Stage,
     count: usize,
     batch_records_max: usize,
     log: Log,
     verifier: Arc<ProposalVerifier>,
     power: PowerSource,
-    ballots: Topic,
-    verdicts: Topic,
-    /// Records were counted, so both topics were there.
-    has_cut: bool,
+    topics: Topics,
     disabled: DisabledProposals,
-    looks: Arc<Semaphore>,
     cores: Arc<Semaphore>,
     metrics: VerifierMetrics,
     stop: CancellationToken,
@@ -60,7 +66,7 @@ pub(crate) struct Shards {
 struct Work<'a> {
     shards: &'a Shards,
     consumer: GroupConsumer,
-    tasks: JoinSet<Result<Judged, ShardError>>,
+    tasks: JoinSet<Result<Finished, ShardError>>,
     /// The partitions they come from: a batch is committed before the next one of its partition is begun, so that nothing
     /// is committed before what lies below it.
     busy: BTreeSet<u32>,
@@ -70,39 +76,32 @@ struct Work<'a> {
     memos: Vec<HashMemo>,
 }
 
-/// A batch whose verdicts are durable, unless the shards were stopped before.
-struct Judged {
-    partition: u32,
-    next_offset: u64,
-    verdicts: Vec<Verdict>,
-    memo: HashMemo,
-    started: Instant,
-    is_durable: bool,
-}
-
 impl Shards {
+    /// The shards that read a proposal's ballots.
     pub(crate) fn new(
         verifying: &Verifying,
         decisions: &ProposalDecisions,
         power: PowerSource,
         stop: &CancellationToken,
     ) -> Self {
-        let id = decisions.definition.proposal().id();
         Self {
+            stage: Stage::Ballots,
             count: verifying.config.shards.get(),
             batch_records_max: verifying.config.batch_records_max.get(),
             log: verifying.log.clone(),
             verifier: Arc::new(ProposalVerifier::new(Arc::clone(&decisions.definition))),
             power,
-            ballots: Topic::ballots(id),
-            verdicts: Topic::verdicts(id),
-            has_cut: decisions.cut.is_some(),
+            topics: Topics::new(verifying, decisions),
             disabled: verifying.disabled.clone(),
-            looks: Arc::clone(&verifying.looks),
             cores: Arc::clone(&verifying.cores),
             metrics: verifying.metrics.clone(),
             stop: stop.clone(),
         }
+    }
+
+    /// The shards that ask contracts about what these defer.
+    pub(crate) fn asking(&self, contracts: ContractSigners) -> Self {
+        Self { stage: Stage::Deferred(contracts), ..self.clone() }
     }
 
     fn proposal(&self) -> ProposalId {
@@ -150,38 +149,6 @@ impl Shards {
         }
     }
 
-    /// Makes the verdicts of a batch durable.
-    async fn judge(self, batch: GroupBatch, memo: HashMemo) -> Result<Judged, ShardError> {
-        let started = Instant::now();
-        let partition = batch.partition;
-        let next_offset = batch.records.last().map_or(0, |record| record.offset + 1);
-        let (batch, judged, memo) = self.check_signatures(batch, memo).await;
-        let Some(powers) = self.powers(&judged).await else {
-            return Ok(Judged { partition, next_offset, verdicts: Vec::new(), memo, started, is_durable: false });
-        };
-        let verdicts = weigh(records(&batch), judged, &powers);
-        let is_durable = self.append(&verdicts).await?;
-        Ok(Judged { partition, next_offset, verdicts, memo, started, is_durable })
-    }
-
-    async fn append(&self, verdicts: &[Verdict]) -> Result<bool, ShardError> {
-        let lanes = self.verifier.definition().lanes();
-        let encoded = verdicts.iter().map(|verdict| {
-            let Lane(lane) = verdict.lane(lanes);
-            (u32::from(lane), wire::verdict::encode(verdict))
-        });
-        let encoded: Vec<_> = encoded.collect();
-        let mut pause = Pause::default();
-        loop {
-            let appended = self.log.append_batch(&self.verdicts, encoded.clone()).await.map_err(ShardError::Append);
-            match self.tried(appended, &mut pause).await? {
-                Tried::Done(_) => return Ok(true),
-                Tried::Again => {}
-                Tried::Stopped => return Ok(false),
-            }
-        }
-    }
-
     async fn commit(&self, consumer: &GroupConsumer, partition: u32, next_offset: u64) -> Result<bool, ShardError> {
         let mut pause = Pause::default();
         loop {
@@ -219,130 +186,9 @@ impl Shards {
 
     /// Looks at the topics and joins the group.
     async fn join(&self) -> Result<GroupConsumer, ShardError> {
-        self.prepare().await?;
-        self.log.subscribe(&self.ballots, VERIFIER_GROUP).map_err(ShardError::Topics)
+        self.topics.prepare().await?;
+        self.topics.join(&self.stage).map_err(ShardError::Topics)
     }
-
-    /// Makes the topics where nobody has. One that was there and is gone is not made again: ballots would be counted as
-    /// verified whose verdicts are missing, or a proposal would go on that has lost its ballots.
-    async fn prepare(&self) -> Result<(), ShardError> {
-        let _look = self.looks.acquire().await.expect("the semaphore is never closed");
-        let definition = self.verifier.definition();
-        let ballots = self.partitions(&self.ballots).await?;
-        let verdicts = self.partitions(&self.verdicts).await?;
-        if let Some(partitions) = verdicts.filter(|partitions| *partitions != u32::from(definition.lanes())) {
-            return Err(ShardError::Lanes { partitions, lanes: definition.lanes() });
-        }
-        let had_both = self.has_cut || self.disabled.was_enabled(self.proposal());
-        let gone = match (ballots, verdicts) {
-            (Some(_), Some(_)) => None,
-            (None, _) if had_both => Some(&self.ballots),
-            (_, None) if had_both => Some(&self.verdicts),
-            (None, None) => None,
-            (None, Some(_)) => is_begun(self.log.ends(&self.verdicts).await)?.then_some(&self.ballots),
-            (Some(_), None) => {
-                let committed = self.log.committed(&self.ballots, VERIFIER_GROUP).await;
-                is_begun(committed)?.then_some(&self.verdicts)
-            }
-        };
-        if let Some(topic) = gone {
-            return Err(ShardError::Topics(LogError::UnknownTopic { topic: topic.clone() }));
-        }
-        let made = async {
-            self.log.ensure_topic(&self.ballots, definition.ballots_partitions()).await?;
-            self.log.ensure_topic(&self.verdicts, definition.lanes().into()).await?;
-            // Says if records are missing at the beginning.
-            self.log.ends(&self.ballots).await.map(drop)
-        };
-        made.await.map_err(ShardError::Topics)
-    }
-
-    /// Looks at the topics again and again, until something is wrong with one.
-    async fn topics_fail(&self) -> ShardError {
-        loop {
-            // The first look was a moment ago.
-            tokio::time::sleep(TOPICS_CHECK_INTERVAL).await;
-            let _look = self.looks.acquire().await.expect("the semaphore is never closed");
-            if let Err(error) = self.check().await {
-                return error;
-            }
-        }
-    }
-
-    /// Fails if a topic is gone or has fewer partitions than before.
-    async fn check(&self) -> Result<(), ShardError> {
-        for topic in [&self.ballots, &self.verdicts] {
-            if let Err(error) = self.log.partitions(topic).await
-                && error.fault().is_some()
-            {
-                return Err(ShardError::Topics(error));
-            }
-        }
-        Ok(())
-    }
-
-    /// How many partitions the topic has; `None` if there is no topic.
-    async fn partitions(&self, topic: &Topic) -> Result<Option<u32>, ShardError> {
-        match self.log.partitions(topic).await {
-            Ok(partitions) => Ok(Some(partitions)),
-            Err(LogError::UnknownTopic { .. }) => Ok(None),
-            Err(error) => Err(ShardError::Topics(error)),
-        }
-    }
-
-    /// Checks signatures on a thread where blocking is allowed, so that they never hold up what waits for the log.
-    async fn check_signatures(
-        &self,
-        batch: GroupBatch,
-        mut memo: HashMemo,
-    ) -> (GroupBatch, Vec<JudgedRecord>, HashMemo) {
-        let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
-        let verifier = Arc::clone(&self.verifier);
-        let work = blocking(move || {
-            let judged = records(&batch).map(|record| verifier.judge(record, &mut memo)).collect();
-            drop(core);
-            (batch, judged, memo)
-        });
-        match work.await {
-            Ok(done) => done,
-            // This task is dropped at its next wait.
-            Err(RuntimeEnded) => std::future::pending().await,
-        }
-    }
-
-    /// The power of all signers of a batch, however long a chain needs; `None` if the shards were stopped before. Meanwhile
-    /// nothing is kept in memory but this batch: what follows waits in the log, and other proposals have shards of their own.
-    async fn powers(&self, judged: &[JudgedRecord]) -> Option<Vec<VoterPower>> {
-        let signers = signers(judged);
-        let mut pause = Pause::default();
-        let waiting = self.metrics.power.wait(signers.len());
-        loop {
-            let powers = tokio::select! {
-                () = self.stop.cancelled() => return None,
-                powers = self.power.powers(&signers) => powers,
-            };
-            let error = match powers {
-                Ok(powers) => return Some(powers),
-                Err(error) => error,
-            };
-            waiting.failed();
-            let pause = pause.next();
-            let (proposal, error) = (self.proposal(), telemetry::chain(&error));
-            warn!(%proposal, error, pause_ms = pause.as_millis(), "a shard waits for a chain");
-            tokio::select! {
-                () = self.stop.cancelled() => return None,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-}
-
-fn records(batch: &GroupBatch) -> impl Iterator<Item = BallotRecord<'_>> {
-    batch.records.iter().map(|record| BallotRecord {
-        place: Place { partition: batch.partition, offset: record.offset },
-        appended_at: record.appended_at,
-        bytes: &record.value,
-    })
 }
 
 impl Work<'_> {
@@ -350,20 +196,20 @@ impl Work<'_> {
     async fn go_on(&mut self, pause: &mut Pause) -> Result<Option<LogError>, ShardError> {
         let shards = self.shards;
         // Beside everything else: questions to brokers may take seconds.
-        let topics_fail = shards.topics_fail();
+        let topics_fail = shards.topics.fail();
         tokio::pin!(topics_fail);
         loop {
             if let Some(batch) = self.held.take_if(|batch| !self.busy.contains(&batch.partition)) {
                 self.busy.insert(batch.partition);
                 let memo = self.memos.pop().unwrap_or_default();
-                self.tasks.spawn(self.shards.clone().judge(batch, memo));
+                self.tasks.spawn(self.shards.clone().work_on(batch, memo));
             }
             let may_read = self.held.is_none() && self.tasks.len() < self.shards.count;
             tokio::select! {
                 biased;
                 () = self.shards.stop.cancelled() => return Ok(None),
-                Some(judged) = self.tasks.join_next() => {
-                    self.commit(judged).await?;
+                Some(finished) = self.tasks.join_next() => {
+                    self.commit(finished).await?;
                     *pause = Pause::default();
                 }
                 error = &mut topics_fail => return Err(error),
@@ -377,15 +223,15 @@ impl Work<'_> {
 
     /// Commits what was begun.
     async fn finish(&mut self) -> Result<(), ShardError> {
-        while let Some(judged) = self.tasks.join_next().await {
-            self.commit(judged).await?;
+        while let Some(finished) = self.tasks.join_next().await {
+            self.commit(finished).await?;
         }
         Ok(())
     }
 
-    async fn commit(&mut self, judged: Result<Result<Judged, ShardError>, JoinError>) -> Result<(), ShardError> {
-        let Judged { partition, next_offset, verdicts, memo, started, is_durable } = match judged {
-            Ok(judged) => judged?,
+    async fn commit(&mut self, finished: Result<Result<Finished, ShardError>, JoinError>) -> Result<(), ShardError> {
+        let Finished { partition, next_offset, verdicts, deferred, memo, started, is_durable } = match finished {
+            Ok(finished) => finished?,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // The runtime is going down and drops this task at its next wait.
@@ -395,16 +241,13 @@ impl Work<'_> {
         self.busy.remove(&partition);
         self.memos.push(memo);
         if is_durable && self.shards.commit(&self.consumer, partition, next_offset).await? {
-            self.shards.metrics.observe_batch(&verdicts, started.elapsed(), clock::now());
+            let metrics = &self.shards.metrics;
+            metrics.observe_batch(&verdicts, started.elapsed(), clock::now());
+            metrics.signatures.observe_deferred(&self.shards.stage, deferred);
             trace(&verdicts, started.elapsed());
         }
         Ok(())
     }
-}
-
-/// Whether there is anything in these partitions.
-fn is_begun(offsets: Result<Vec<u64>, LogError>) -> Result<bool, ShardError> {
-    Ok(offsets.map_err(ShardError::Topics)?.iter().any(|offset| *offset > 0))
 }
 
 /// For whoever follows one ballot through all processes, by its log lines or by its trace.

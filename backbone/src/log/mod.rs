@@ -33,6 +33,10 @@ pub const GROUP_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The consumer group of the verifiers on a ballots topic; its committed offsets say how far verdicts are durable.
 pub const VERIFIER_GROUP: &str = "verifier";
 
+/// The consumer group of those verifiers that ask contracts, on a deferred topic: below its committed offsets every record
+/// has its durable verdict, or stands in the topic once more.
+pub const DEFERRED_GROUP: &str = "deferred";
+
 /// The log's backends. Cheap to clone; the log closes when the last clone goes.
 #[derive(Debug, Clone)]
 pub enum Log {

@@ -24,6 +24,11 @@ impl Topic {
         Self(format!("pnyx.{}.verdicts", proposal.to_string().trim_start_matches("0x")))
     }
 
+    /// `pnyx.<id>.deferred`: records that wait for a contract, as many partitions as lanes; only where contracts may sign.
+    pub fn deferred(proposal: ProposalId) -> Self {
+        Self(format!("pnyx.{}.deferred", proposal.to_string().trim_start_matches("0x")))
+    }
+
     /// A topic found by its name when a log was opened.
     pub(super) fn recovered(name: &str) -> Self {
         Self(name.to_owned())

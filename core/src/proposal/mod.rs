@@ -146,6 +146,11 @@ impl Proposal {
         self.parts.snapshots.keys().copied()
     }
 
+    /// Whether a strategy reads a chain: otherwise power follows from the proposal alone, whatever signatures need.
+    pub fn reads_power(&self) -> bool {
+        self.parts.strategies.iter().any(|strategy| !strategy.chain_strategies().is_empty())
+    }
+
     /// The chain whose contracts may sign for voters, which is one of [`Self::chains`].
     pub const fn signers(&self) -> Option<ChainId> {
         self.parts.signers

@@ -10,3 +10,4 @@ mod never;
 mod rig;
 mod secrecy;
 mod snapshot;
+mod wallets;

@@ -1,44 +1,45 @@
-//! The recorded powers of an archive against the chains themselves, for an auditor who has endpoints of his own.
+//! What an archive says that chains said, against the chains themselves, for an auditor who has endpoints of his own.
 //!
 //! First that each pin is the block that the definition's rule names, by these endpoints, and only then what stands in
-//! it: powers of another block would say nothing. What an endpoint fails at is no finding.
+//! it: powers of another block would say nothing. Then the powers, and what contracts make of signatures. What an endpoint
+//! fails at is no finding.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-use pnyx_chains::{Chains, PinError};
+use pnyx_chains::{ChainError, ChainSignatures, Chains, PinError, SignatureQuestion};
 use pnyx_core::{
     chain::{ChainId, Pin, Pins, SnapshotRule},
     id::Voter,
     power::VoterPower,
     proposal::{Definition, Proposal},
+    signature_check::SignatureRuling,
 };
 use pnyx_verification::{Caching, PowerSource, PowerUnavailable, SourceError};
 use thiserror::Error;
-use tokio::time::sleep;
 
-use super::{AuditReport, PowerEvidence};
+use super::{AskedSignature, AuditReport, PowerEvidence};
+use crate::claims::patiently;
 
 /// Voters that are looked up together: many full calls, and little to ask again where an endpoint fails in between.
 const VOTERS_AT_ONCE: usize = 20_000;
 
-/// How often the same voters are asked for. With the pauses it is longer than an endpoint that failed is left alone.
-const TRIES_MAX: u32 = 6;
-
-/// Pause before they are asked for again.
-const RETRY_PAUSE: Duration = Duration::from_secs(4);
+/// Signatures that contracts are asked about together: several full calls.
+const SIGNATURES_AT_ONCE: usize = 512;
 
 /// Voters who are named where powers differ: whoever made the mistake mostly made it for all.
 const NAMED_MAX: usize = 5;
 
 /// What an archive says that its proposal's chains said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainPowers {
+pub struct ChainAnswers {
     /// What was voted on.
     pub definition: Arc<Definition>,
     /// Where power was read.
     pub pins: Arc<Pins>,
-    /// The power of each voter who signed a record, ascending by voter.
+    /// The power of each voter who signed a record or is said to have, ascending by voter.
     pub powers: Vec<(Voter, VoterPower)>,
+    /// What contracts were asked and said, ascending by record, if the audit was to keep it.
+    pub signatures: Vec<AskedSignature>,
 }
 
 /// What the chains say otherwise than the archive.
@@ -71,6 +72,22 @@ pub enum ChainDifference {
         differing: u64,
         /// The first few of those.
         first: Vec<PowerDifference>,
+    },
+    /// Contracts make something else of signatures.
+    #[error(
+        "the signers' chain rules otherwise on {differing} of {asked} signatures, first on record {}: the archive says {} and \
+         the chain {}: other ballots were counted, or these endpoints do not tell the truth",
+        .first.record, .first.ruling.name(), .found.name()
+    )]
+    Signatures {
+        /// Signatures that contracts were asked about.
+        asked: u64,
+        /// Those that they rule on otherwise.
+        differing: u64,
+        /// The first of those.
+        first: Box<AskedSignature>,
+        /// What the chain says of it.
+        found: SignatureRuling,
     },
 }
 
@@ -105,10 +122,14 @@ pub enum LookUpError {
     /// A chain did not say what power voters had.
     #[error("the voters' powers could not be looked up")]
     Power(#[from] PowerUnavailable),
+    /// A chain did not say what contracts make of signatures.
+    #[error("the voters' contracts could not be asked")]
+    Signatures(#[from] ChainError),
 }
 
-/// Looks up again what a valid archive says of power, past all caches, and says so in its report if all is the same.
-/// `progress` is given the number of voters looked up so far. A proposal that reads no chain has nothing to look up.
+/// Looks up again what a valid archive says of power and contracts' signatures, past all caches, and says so in its report if
+/// all is the same. `progress` is given the number of voters looked up so far. A proposal that reads no chain has nothing to
+/// look up. For the signatures the audit must have been told that this follows.
 ///
 /// # Errors
 /// If the chains could not be asked; else the first thing that they say otherwise.
@@ -117,7 +138,7 @@ pub async fn look_up_again(
     chains: &Chains,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Option<ChainDifference>, LookUpError> {
-    let Some(ChainPowers { definition, pins, powers }) = &report.chain_powers else { return Ok(None) };
+    let Some(ChainAnswers { definition, pins, powers, signatures }) = &report.chain_answers else { return Ok(None) };
     let proposal = definition.proposal();
     let source = PowerSource::of(proposal, Some(pins), chains, Caching::Bypassed)?;
     if let Some(difference) = compare_pins(proposal, pins, chains).await? {
@@ -126,14 +147,44 @@ pub async fn look_up_again(
     let mut comparison = Comparison::default();
     for archived in powers.chunks(VOTERS_AT_ONCE) {
         let voters: Vec<Voter> = archived.iter().map(|(voter, _)| *voter).collect();
-        comparison.take(archived, &look_up(&source, &voters).await?);
+        comparison.take(archived, &patiently(|| source.powers(&voters), |_| true).await?);
         progress(comparison.voters);
     }
-    let difference = comparison.difference();
-    if difference.is_none() {
+    if let Some(difference) = comparison.difference() {
+        return Ok(Some(difference));
+    }
+    if let Some(signers) = proposal.signers() {
+        let contracts = ChainSignatures::new(chains, signers, pins).map_err(SourceError::from)?;
+        if let Some(difference) = compare_signatures(&contracts, signatures).await? {
+            return Ok(Some(difference));
+        }
+    }
+    if report.power == PowerEvidence::Recorded {
         report.power = PowerEvidence::Chains;
     }
-    Ok(difference)
+    if let Some(audited) = &mut report.signatures {
+        audited.are_asked_again = true;
+    }
+    Ok(None)
+}
+
+async fn compare_signatures(
+    contracts: &ChainSignatures,
+    asked: &[AskedSignature],
+) -> Result<Option<ChainDifference>, ChainError> {
+    let mut differing = Vec::new();
+    for archived in asked.chunks(SIGNATURES_AT_ONCE) {
+        let questions: Vec<_> = archived.iter().map(AskedSignature::question).collect();
+        let found = patiently(|| contracts.rulings(&questions), |_| true).await?;
+        differing.extend(archived.iter().zip(found).filter(|(archived, found)| archived.ruling != *found));
+    }
+    let count = differing.len() as u64;
+    Ok(differing.into_iter().next().map(|(first, found)| ChainDifference::Signatures {
+        asked: asked.len() as u64,
+        differing: count,
+        first: Box::new(first.clone()),
+        found,
+    }))
 }
 
 async fn compare_pins(
@@ -156,17 +207,6 @@ async fn compare_pins(
         }
     }
     Ok(None)
-}
-
-/// An endpoint that fails in the middle of a long audit is waited for, but not for ever.
-async fn look_up(source: &PowerSource, voters: &[Voter]) -> Result<Vec<VoterPower>, PowerUnavailable> {
-    for _ in 1..TRIES_MAX {
-        match source.powers(voters).await {
-            Ok(powers) => return Ok(powers),
-            Err(_) => sleep(RETRY_PAUSE).await,
-        }
-    }
-    source.powers(voters).await
 }
 
 /// Powers side by side.
@@ -195,6 +235,12 @@ impl Comparison {
     fn difference(self) -> Option<ChainDifference> {
         let Self { voters, differing, first } = self;
         (differing > 0).then_some(ChainDifference::Powers { voters, differing, first })
+    }
+}
+
+impl AskedSignature {
+    fn question(&self) -> SignatureQuestion<'_> {
+        SignatureQuestion { signer: self.voter, digest: self.digest, signature: &self.signature }
     }
 }
 

@@ -13,7 +13,7 @@ use pnyx_core::{
 };
 use thiserror::Error;
 
-use super::powers::PowersFailure;
+use super::{powers::PowersFailure, signatures::SignaturesFailure};
 
 /// The first thing in an archive, or in a receipt held against it, that contradicts the rest.
 #[derive(Debug, Error)]
@@ -208,6 +208,9 @@ pub enum AuditFailure {
     /// What the archive says of chains.
     #[error(transparent)]
     Powers(#[from] PowersFailure),
+    /// Something about what contracts said.
+    #[error(transparent)]
+    Signatures(#[from] SignaturesFailure),
     /// A ballot without a counting record.
     #[error(
         "line {line} is ballot {digest} of voter {voter}, but no record of that voter counts: the ballot was invented, \

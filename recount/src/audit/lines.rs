@@ -90,6 +90,7 @@ const fn kind(line: &ArchiveLine) -> &'static str {
         ArchiveLine::Pins(_) => "the pins",
         ArchiveLine::Record(_) => "a record",
         ArchiveLine::Power(_) => "a power",
+        ArchiveLine::ContractSignature(_) => "a contract's signature",
         ArchiveLine::Ballot(_) => "a ballot",
         ArchiveLine::Result(_) => "the result",
         ArchiveLine::End { .. } => "the end line",

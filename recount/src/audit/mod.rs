@@ -5,7 +5,7 @@
 //! contradicts itself nowhere can still have been made by somebody who holds the platform's key and left ballots out;
 //! that is what receipts are for.
 //!
-//! Memory is that of [`crate::count::Counter`]: it grows with voters, not with records.
+//! Memory is that of [`crate::count::Counter`]: it grows with voters and with claimed records, not with records.
 
 mod ballots;
 mod chains;
@@ -16,17 +16,19 @@ mod receipts;
 mod records;
 mod report;
 mod result;
+mod signatures;
 
 use std::{io::BufRead, num::NonZeroUsize, sync::Arc};
 
 use pnyx_core::{id::Voter, receipt::SignedReceipt, wire::archive::ArchiveLine};
 
-pub use chains::{ChainDifference, ChainPowers, LookUpError, PowerDifference, look_up_again};
+pub use chains::{ChainAnswers, ChainDifference, LookUpError, PowerDifference, look_up_again};
 pub use failure::AuditFailure;
 pub use lines::LINE_BYTES_MAX;
 pub use powers::PowersFailure;
 pub use receipts::{ReceiptFinding, ReceiptReport};
-pub use report::{AuditReport, PowerEvidence};
+pub use report::{AuditReport, AuditedSignatures, PowerEvidence};
+pub use signatures::{AskedSignature, SignaturesFailure};
 
 use pnyx_verification::ListedPower;
 
@@ -39,11 +41,13 @@ pub struct AuditOptions {
     pub keys: Vec<Voter>,
     /// Cores that check signatures.
     pub threads: NonZeroUsize,
+    /// Whether [`look_up_again`] follows: what contracts were asked is kept in memory for it.
+    pub asks_again: bool,
 }
 
 impl Default for AuditOptions {
     fn default() -> Self {
-        Self { keys: Vec::new(), threads: all_cores() }
+        Self { keys: Vec::new(), threads: all_cores(), asks_again: false }
     }
 }
 
@@ -65,11 +69,14 @@ pub fn audit(
     let proposal = definition.proposal();
     let signers = signed.signers();
     let (powers, after_powers) = match &pins {
-        Some(_) => powers::read_powers(&mut lines, after_records, &signers)?,
+        Some(_) => powers::read_powers(&mut lines, after_records, &signers, proposal)?,
         None => (ListedPower::of(proposal).powers(&signers), after_records),
     };
-    let counted = signed.weigh(&powers);
-    let published = ballots::compare_ballots(&mut lines, after_powers, &counted.standing)?;
+    let pin = proposal.signers().and_then(|chain| pins.as_ref()?.get(chain));
+    let weighed = signed.weigh(&powers);
+    let ruled = signatures::read_rulings(&mut lines, after_powers, weighed, pin, options.asks_again)?;
+    let counted = ruled.weighed.count();
+    let published = ballots::compare_ballots(&mut lines, ruled.line, &counted.standing)?;
     read_end(&mut lines)?;
 
     let believed_key = [published.key];
@@ -79,11 +86,13 @@ pub fn audit(
 
     let recounted = Recounted::new(&definition, pins.as_ref(), cut, counted);
     result::compare_result(&published, &recounted, options)?;
-    let power = if pins.is_some() { PowerEvidence::Recorded } else { PowerEvidence::Definition };
-    let chain_powers = pins.map(|pins| ChainPowers {
+    let power = if proposal.reads_power() { PowerEvidence::Recorded } else { PowerEvidence::Definition };
+    let signatures = pin.map(|_| AuditedSignatures { asked: ruled.count, are_asked_again: false });
+    let chain_answers = pins.clone().map(|pins| ChainAnswers {
         definition: Arc::clone(&definition),
         pins: Arc::new(pins),
         powers: recounted.powers,
+        signatures: ruled.asked,
     });
     Ok(AuditReport {
         proposal: proposal.id(),
@@ -94,7 +103,8 @@ pub fn audit(
         records: recounted.provenance.records,
         rejected: recounted.provenance.rejected,
         power,
-        chain_powers,
+        signatures,
+        chain_answers,
         core: recounted.core,
         key: published.key,
         key_was_given: !options.keys.is_empty(),

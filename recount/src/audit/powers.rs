@@ -1,5 +1,6 @@
-//! The power lines of an archive: what the chains said of each voter who signed. Without a chain at hand they are
-//! believed, as evidence that anybody can look up again at the pins; what follows from them is computed.
+//! The power lines of an archive: what the chains said of each voter who signed, or is said to have. Without a chain at hand
+//! they are believed, as evidence that anybody can look up again at the pins; what follows from them is computed. Where the
+//! definition lists who has how much, and chains are read for signatures alone, nothing is believed.
 
 use std::io::BufRead;
 
@@ -10,6 +11,7 @@ use pnyx_core::{
     proposal::Proposal,
     wire::archive::{ArchiveLine, ArchivedPower},
 };
+use pnyx_verification::ListedPower;
 use thiserror::Error;
 
 use super::{AuditFailure, lines::Lines};
@@ -31,13 +33,13 @@ pub enum PowersFailure {
     )]
     PinsDiffer,
     /// A voter who signed a record but has no power line.
-    #[error("voter {voter} signed a record but has no power line: evidence was left out")]
+    #[error("voter {voter} signed a record, or is said to have, but has no power line: evidence was left out")]
     PowerLeftOut {
         /// The voter.
         voter: Voter,
     },
     /// A power line of somebody who signed nothing.
-    #[error("line {line} is the power of voter {voter}, who signed no record below the cut: evidence was added")]
+    #[error("line {line} is the power of voter {voter}, of whom no record below the cut is: evidence was added")]
     PowerWithoutRecord {
         /// The line's number, from 1.
         line: u64,
@@ -53,6 +55,14 @@ pub enum PowersFailure {
         voter: Voter,
         /// The voter of the line before.
         previous: Voter,
+    },
+    /// Another power than the definition lists.
+    #[error("line {line} is another power of voter {voter} than the definition lists: the vote's weight was altered")]
+    PowerUnlisted {
+        /// The line's number, from 1.
+        line: u64,
+        /// The voter.
+        voter: Voter,
     },
     /// Other powers than the signed result vouches for.
     #[error(
@@ -84,7 +94,9 @@ pub(super) fn read_powers<R: BufRead>(
     lines: &mut Lines<R>,
     mut line: ArchiveLine,
     signers: &[Voter],
+    proposal: &Proposal,
 ) -> Result<(Vec<VoterPower>, ArchiveLine), AuditFailure> {
+    let listed = (!proposal.reads_power()).then(|| ListedPower::of(proposal));
     let mut powers = Vec::with_capacity(signers.len());
     let mut previous = None;
     for signer in signers {
@@ -100,6 +112,9 @@ pub(super) fn read_powers<R: BufRead>(
                 PowersFailure::PowerWithoutRecord { line: lines.number(), voter }
             }
             .into());
+        }
+        if listed.as_ref().is_some_and(|listed| VoterPower::Known(listed.power(voter)) != power) {
+            return Err(PowersFailure::PowerUnlisted { line: lines.number(), voter }.into());
         }
         previous = Some(voter);
         powers.push(power);

@@ -60,7 +60,7 @@ pub(super) fn count_records<R: BufRead>(
     options: &AuditOptions,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Signed, ArchiveLine), AuditFailure> {
-    let counter = Counter::start(&opening.definition, options.threads, watched);
+    let counter = Counter::start(&opening.definition, options.threads, watched, None);
     let mut batches = Batches::new(&counter);
     let mut order = Order::new(&opening.cut);
     let after = loop {
@@ -197,6 +197,7 @@ fn blame_from<R: BufRead>(
             | ArchiveLine::Cut(_)
             | ArchiveLine::Pins(_)
             | ArchiveLine::Power(_)
+            | ArchiveLine::ContractSignature(_)
             | ArchiveLine::Ballot(_)
             | ArchiveLine::End { .. } => {}
         }

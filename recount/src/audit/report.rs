@@ -12,7 +12,7 @@ use pnyx_core::{
 use serde_json::{Value, json};
 
 use super::{
-    chains::ChainPowers,
+    chains::ChainAnswers,
     receipts::{ReceiptFinding, ReceiptReport},
     result::decision_text,
 };
@@ -26,6 +26,15 @@ pub enum PowerEvidence {
     Recorded,
     /// The auditor asked the chains again at the pins, and they say what the archive does.
     Chains,
+}
+
+/// What an audit knows of contracts that signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditedSignatures {
+    /// Different records whose signature is no key's and whose account has power.
+    pub asked: u64,
+    /// Whether the auditor asked the contracts again at the pin, and they say what the archive does.
+    pub are_asked_again: bool,
 }
 
 /// A valid archive: everything here was computed again from its records and equals what it says.
@@ -47,8 +56,10 @@ pub struct AuditReport {
     pub rejected: BTreeMap<Rejection, u64>,
     /// Where power comes from.
     pub power: PowerEvidence,
-    /// What the archive has from the chains; `None` where the definition lists everybody's power.
-    pub chain_powers: Option<ChainPowers>,
+    /// What contracts said of signatures; `None` where only keys sign.
+    pub signatures: Option<AuditedSignatures>,
+    /// What the archive has from the chains; `None` where the proposal reads none.
+    pub chain_answers: Option<ChainAnswers>,
     /// Ballots, scores, decision and root, which equal the published ones.
     pub core: ResultCore,
     /// The key that signed the result.
@@ -75,7 +86,7 @@ impl AuditReport {
     /// The report as one JSON object. Powers and scores are decimal strings, as everywhere.
     pub fn to_json(&self) -> Value {
         let scores = self.choices.iter().zip(&self.core.outcome.scores.0);
-        json!({
+        let mut report = json!({
             "valid": true,
             "proposal": self.proposal.to_string(),
             "title": self.title,
@@ -98,7 +109,12 @@ impl AuditReport {
             "key": self.key.to_string(),
             "keyWasGiven": self.key_was_given,
             "receipts": self.receipts.iter().map(receipt_json).collect::<Vec<_>>(),
-        })
+        });
+        if let Some(AuditedSignatures { asked, are_asked_again }) = self.signatures {
+            let evidence = if are_asked_again { "chains" } else { "recorded" };
+            report["contractSignatures"] = json!({ "asked": asked, "evidence": evidence });
+        }
+        report
     }
 }
 

@@ -10,7 +10,7 @@ use pnyx_core::{
     result::{ChainEvidence, Cut, PublishedResult, ResultCore},
 };
 
-use super::{AuditFailure, AuditOptions, PowersFailure};
+use super::{AuditFailure, AuditOptions, PowersFailure, SignaturesFailure};
 use crate::recounting::Recounted;
 
 /// Holds the result against the recount: first what it says, part by part, then who says it.
@@ -137,8 +137,12 @@ fn compare_chains(published: Option<&ChainEvidence>, recounted: Option<&ChainEvi
     match (published, recounted) {
         (None, None) => Ok(()),
         (Some(published), Some(recounted)) if published.pins == recounted.pins => {
-            let (published, computed) = (published.powers_root, recounted.powers_root);
-            if published == computed { Ok(()) } else { Err(PowersFailure::PowersRoot { published, computed }.into()) }
+            if published.powers_root != recounted.powers_root {
+                let (published, computed) = (published.powers_root, recounted.powers_root);
+                return Err(PowersFailure::PowersRoot { published, computed }.into());
+            }
+            let (published, computed) = (published.signatures_root, recounted.signatures_root);
+            if published == computed { Ok(()) } else { Err(SignaturesFailure::Root { published, computed }.into()) }
         }
         (Some(_) | None, Some(_) | None) => Err(PowersFailure::PinsDiffer.into()),
     }

@@ -14,7 +14,7 @@ use pnyx_core::{
     lifecycle::Event,
     result::{Cut, Dispute, PublishedResult},
 };
-use pnyx_verification::{Caching, PowerSource, SourceError};
+use pnyx_verification::{Caching, SourceError, Sources};
 use thiserror::Error;
 use tracing::{error, info};
 
@@ -39,7 +39,7 @@ pub(super) enum StepError {
     Read(#[from] ReadError),
     #[error("the store could not be read")]
     Store(#[from] StoreError),
-    #[error("there is nobody to ask for the voters' power")]
+    #[error("there is nobody to ask what the chains say")]
     Source(#[from] SourceError),
     #[error("whether power was read at the right blocks is not known")]
     Pins(#[from] PinningError),
@@ -97,12 +97,14 @@ impl Life {
         self.closing.store.register(self.id, rules, self.definition.lanes()).await
     }
 
-    /// Waits until every record below the cut has a durable verdict; the lanes' ends read after that.
+    /// Waits until every record below the cut has a durable verdict, the deferred ones too; the lanes' ends read after that.
     async fn verifiers_reached(&self) -> Result<LaneEnds, StepError> {
         let cut = self.cut()?;
         let mut waiting = Waiting::new(self.id, "the verifiers to reach the cut");
         loop {
-            if let Some(lane_ends) = drain::verifiers_reached(&self.closing.log, &cut).await? {
+            if let Some(lane_ends) =
+                drain::verifiers_reached(&self.closing.log, self.definition.proposal(), &cut).await?
+            {
                 return Ok(LaneEnds { proposal: self.id, log: self.closing.log.identity(), ends: lane_ends });
             }
             waiting.pause(self.config.drain_poll).await;
@@ -139,8 +141,8 @@ impl Life {
             progress.send_replace(now);
         };
         let (definition, pins) = (&self.definition, self.decisions()?.pins);
-        let power = PowerSource::of(definition.proposal(), pins.as_ref(), &self.closing.chains, Caching::Bypassed)?;
-        let recounted = recount(&self.closing.log, definition, cut, &power, self.config.threads, show).await?;
+        let sources = Sources::of(definition.proposal(), pins.as_ref(), &self.closing.chains, Caching::Bypassed)?;
+        let recounted = recount(&self.closing.log, definition, cut, &sources, self.config.threads, show).await?;
         self.closing.metrics.recounted(recounted.provenance.records, started.elapsed());
         Ok(recounted)
     }
@@ -158,7 +160,7 @@ impl Life {
     }
 
     async fn publish(&self, recounted: Recounted) -> Result<Event, StepError> {
-        let Recounted { totals: _, core, provenance, ballots, powers } = recounted;
+        let Recounted { totals: _, core, provenance, ballots, powers, signatures } = recounted;
         if self.decisions_now().await?.result.is_none() {
             let result = PublishedResult::sign(core.clone(), provenance, &self.closing.key);
             self.closing.proposals.decide(Decision::Result(Box::new(result))).await?;
@@ -170,7 +172,7 @@ impl Life {
             return self.dispute(vec![format!("published core {:?}, recount {core:?}", standing.core)]).await;
         }
         if let Some(archives) = &self.closing.archives {
-            archives.remember(self.id, Derived { ballots, powers }).await;
+            archives.remember(self.id, Derived { ballots, powers, signatures }).await;
         }
         Ok(Event::RecountAgreed)
     }

@@ -18,7 +18,7 @@ use pnyx_core::{
     wire,
 };
 use pnyx_recount::{CloseError, RecountError, offline, recount};
-use pnyx_verification::PowerSource;
+use pnyx_verification::Sources;
 
 use crate::{
     pipeline::{PATIENCE, Platform, window_closing_in},
@@ -287,6 +287,6 @@ async fn a_log_that_is_not_what_the_cut_says_is_refused() {
 }
 
 /// The definition's own lists.
-fn listed(definition: &Definition) -> PowerSource {
-    PowerSource::listed(definition.proposal())
+fn listed(definition: &Definition) -> Sources {
+    Sources::listed(definition.proposal())
 }

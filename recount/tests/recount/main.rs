@@ -3,6 +3,7 @@
 
 mod archives;
 mod closings;
+mod contracts;
 mod golden;
 mod pipeline;
 mod properties;

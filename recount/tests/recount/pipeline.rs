@@ -189,7 +189,7 @@ async fn verify(log: Log, definition: Arc<Definition>) {
             bytes: &record.value,
         });
         let verdicts = records.map(|record| {
-            let judged = verifier.judge(record, &mut memo);
+            let judged = verifier.judge(record, &mut memo).unclaimed();
             judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)))
         });
         let next_offset = batch.records.last().unwrap().offset + 1;

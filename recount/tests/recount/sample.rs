@@ -199,17 +199,17 @@ pub(crate) fn recount_records(
     records: impl IntoIterator<Item = ArchivedRecord>,
     threads: usize,
 ) -> Recounted {
-    let counter = Counter::start(definition, NonZeroUsize::new(threads).unwrap(), [].into());
+    let counter = Counter::start(definition, NonZeroUsize::new(threads).unwrap(), [].into(), None);
     let mut batches = Batches::new(&counter);
     records.into_iter().for_each(|record| batches.push(record.into()));
     batches.flush();
     let signed = counter.finish();
     let powers = ListedPower::of(definition.proposal()).powers(&signed.signers());
-    Recounted::new(definition, None, cut, signed.weigh(&powers))
+    Recounted::new(definition, None, cut, signed.weigh(&powers).count())
 }
 
 pub(crate) fn options() -> AuditOptions {
-    AuditOptions { keys: Vec::new(), threads: NonZeroUsize::new(2).unwrap() }
+    AuditOptions { threads: NonZeroUsize::new(2).unwrap(), ..AuditOptions::default() }
 }
 
 pub(crate) fn audit_with(archive: &[u8], receipts: &[SignedReceipt]) -> Result<AuditReport, AuditFailure> {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use pnyx_backbone::log::{LogRecord, PartitionReader, Topic};
 use pnyx_core::{
     id::{Place, ProposalId, Voter},
+    signature_check::SignatureCheck,
     time::TimestampMs,
     verdict::{RejectedRecord, Ruling, Verdict},
     wire::{WireError, verdict},
@@ -56,6 +57,40 @@ pub(super) struct Rejected {
     pub(super) appended_at: TimestampMs,
     /// Why it does not count.
     pub(super) record: RejectedRecord,
+}
+
+/// What verdicts say of a voter beside the standing ballot.
+#[derive(Debug)]
+pub(super) struct VoterVerdicts {
+    /// The newest rejected records that claim this voter, by place.
+    pub(super) rejected: Vec<Rejected>,
+    /// What proved the signature of the record that was asked for, if its verdict is among those that were looked at.
+    pub(super) check: Option<SignatureCheck>,
+    /// What was looked at.
+    pub(super) searched: Searched,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    rejected: BTreeMap<Place, Rejected>,
+    check: Option<SignatureCheck>,
+}
+
+impl Found {
+    fn take(&mut self, record: &LogRecord, voter: Voter, standing: Option<Place>) {
+        match verdict::decode(&record.value) {
+            Ok(Verdict { place, ruling: Ruling::Counts(ballot), .. }) if standing == Some(place) => {
+                self.check = Some(ballot.check);
+            }
+            Ok(Verdict { place, appended_at, ruling: Ruling::Rejected(record) })
+                if record.claimed_voter == Some(voter) =>
+            {
+                self.rejected.insert(place, Rejected { place, appended_at, record });
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
 }
 
 /// What was looked at for a voter's rejected records.
@@ -119,20 +154,28 @@ impl ApiState {
         Ok(LaneScan { reader, end, deadline })
     }
 
-    /// The newest rejected records that claim this voter, by place, and what was looked at.
-    pub(super) async fn rejected_of(&self, id: ProposalId, voter: Voter) -> (Vec<Rejected>, Searched) {
-        let Some(_turn) = self.search_turn().await else { return (Vec::new(), Searched::Nothing) };
-        match self.search(id, voter).await {
-            Ok((by_place, searched)) => (by_place.into_values().collect(), searched),
-            Err(_) => (Vec::new(), Searched::Nothing),
+    /// What the newest verdicts say of a voter, and of the record at the place of the standing ballot.
+    pub(super) async fn verdicts_of(&self, id: ProposalId, voter: Voter, standing: Option<Place>) -> VoterVerdicts {
+        let nothing = VoterVerdicts { rejected: Vec::new(), check: None, searched: Searched::Nothing };
+        let Some(_turn) = self.search_turn().await else { return nothing };
+        match self.search(id, voter, standing).await {
+            Ok((Found { rejected, check }, searched)) => {
+                VoterVerdicts { rejected: rejected.into_values().collect(), check, searched }
+            }
+            Err(_) => nothing,
         }
     }
 
-    async fn search(&self, id: ProposalId, voter: Voter) -> Result<(BTreeMap<Place, Rejected>, Searched), ReadError> {
+    async fn search(
+        &self,
+        id: ProposalId,
+        voter: Voter,
+        standing: Option<Place>,
+    ) -> Result<(Found, Searched), ReadError> {
         let (ends, deadline) = self.search_range(id).await?;
         let lanes = u64::try_from(ends.len()).expect("a usize has at most 64 bits");
         let share = VOTER_VERDICTS_MAX.checked_div(lanes).unwrap_or(0).max(1);
-        let mut by_place = BTreeMap::new();
+        let mut found = Found::default();
         let mut searched = Searched::All;
         for (lane, end) in (0..).zip(ends) {
             let start = end.saturating_sub(share);
@@ -147,12 +190,10 @@ impl ApiState {
                     break;
                 }
                 left = left.saturating_sub(records.len());
-                let rejected = records.iter().filter_map(|record| rejected(record).ok().flatten());
-                let claiming = rejected.filter(|rejected| rejected.record.claimed_voter == Some(voter));
-                by_place.extend(claiming.map(|rejected| (rejected.place, rejected)));
+                records.iter().for_each(|record| found.take(record, voter, standing));
             }
         }
-        Ok((by_place, searched))
+        Ok((found, searched))
     }
 }
 

@@ -134,7 +134,7 @@ impl ApiState {
 
     async fn phase_with(&self, id: ProposalId, decisions: &ProposalDecisions, counted: Option<&Counted>) -> Phase {
         let is_drained = match counted.filter(|_| Self::may_drain(decisions)) {
-            Some(counted) => self.is_drained(id, decisions, counted).await,
+            Some(counted) => self.is_drained(decisions, counted).await,
             None => false,
         };
         let evidence = Evidence {
@@ -147,14 +147,16 @@ impl ApiState {
     }
 
     /// Whether the tally holds all that lies below the cut; `false` as long as the log does not say.
-    async fn is_drained(&self, id: ProposalId, decisions: &ProposalDecisions, counted: &Counted) -> bool {
+    async fn is_drained(&self, decisions: &ProposalDecisions, counted: &Counted) -> bool {
         let Some(cut) = &decisions.cut else { return false };
-        let Ok(verification) = self.0.tally.ends.verification_known(id).await else { return false };
+        let known = self.0.tally.ends.verification_known(&decisions.definition).await;
+        let Ok(verification) = known else { return false };
         let log = self.0.tally.log.identity();
         let ends = &verification.value.lane_ends;
         let lanes = counted.positions.iter().zip(ends);
         ends.len() == counted.positions.len()
             && drain::is_verified(cut, &verification.value.committed)
+            && verification.value.deferred == 0
             && lanes.into_iter().all(|(position, end)| drain::has_lane_reached(*position, log, *end, true))
     }
 

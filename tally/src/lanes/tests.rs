@@ -83,6 +83,7 @@ fn verdict(system: VotingSystem, record: u64, voter: u8, signed_at_s: u64, count
             record: RecordHash::of(&record.to_be_bytes()),
             digest: None,
             claimed_voter: Some(voter),
+            claimed_power: None,
         })
     };
     Verdict { place, appended_at: TimestampMs(1_000 + record), ruling }

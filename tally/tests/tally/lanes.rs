@@ -432,7 +432,7 @@ async fn drained_means_verified_and_counted_up_to_the_cut() {
     let records = (0..4).map(|number| (number % 2, vec![1])).collect();
     rig.log.append_batch(&topic, records).await.unwrap();
     let cut = rig.cut(id, &[2, 2]).await;
-    let verified = async || drain::verifiers_reached(&rig.log, &cut).await.unwrap();
+    let verified = async || drain::verifiers_reached(&rig.log, definition.proposal(), &cut).await.unwrap();
     let phase = async || rig.get(&format!("/v1/proposals/{id}")).await.body["phase"].clone();
     assert_eq!(verified().await, None, "nothing is verified yet");
     let consumer = rig.log.subscribe(&topic, VERIFIER_GROUP).unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod api;
+mod contracts;
 mod events;
 mod lanes;
 mod rig;

@@ -300,7 +300,8 @@ pub(crate) fn counts(number: u64, voter: Voter, choice: Choice, power: &str) -> 
 /// A verdict that rejects the record at `number`.
 pub(crate) fn rejects(number: u64, claimed_voter: Voter, rejection: Rejection) -> Verdict {
     let record = RecordHash::of(&number.to_be_bytes());
-    let rejected = RejectedRecord { rejection, record, digest: None, claimed_voter: Some(claimed_voter) };
+    let (claimed_voter, claimed_power) = (Some(claimed_voter), None);
+    let rejected = RejectedRecord { rejection, record, digest: None, claimed_voter, claimed_power };
     Verdict { place: place(number), appended_at: TimestampMs(1_000_000 + number), ruling: Ruling::Rejected(rejected) }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pnyx_backbone::{
     disabled::Fault,
-    log::{AppendError, Log, LogError},
+    log::{AppendError, Log, LogError, Topic},
 };
 use thiserror::Error;
 
@@ -21,9 +21,11 @@ pub enum ShardError {
     #[error("the topics cannot be used")]
     Topics(#[source] LogError),
     /// The number of lanes is fixed for ever, but the topic has another.
-    #[error("the verdicts have {partitions} partitions, the definition says {lanes} lanes")]
+    #[error("{topic} has {partitions} partitions, the definition says {lanes} lanes")]
     Lanes {
-        /// Partitions of the verdicts topic.
+        /// The topic of verdicts, or of deferred records.
+        topic: Topic,
+        /// Its partitions.
         partitions: u32,
         /// Lanes of the definition.
         lanes: u16,

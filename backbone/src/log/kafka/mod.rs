@@ -3,7 +3,8 @@
 //!
 //! One process holds one producer, one client for all its readers, one for questions about topics, and one for each
 //! consumer group it is a member of or asks about. So a live proposal costs a verifier two clients, its member of the
-//! group and the one that asks how far the group is, a tally that one alone, and an edge none. A client is a handful of
+//! group and the one that asks how far the group is, a tally that one alone, and an edge none; twice as many where contracts
+//! may sign, because what they judge has a group of its own. A client is a handful of
 //! threads that mostly sleep (its own and one a broker, and ours) and as many connections; the one that asks is kept as
 //! long as somebody asks. Everything of the client library that blocks runs on threads of its own or on the
 //! runtime's blocking pool, with a time-out.

@@ -25,7 +25,7 @@ pub(in crate::api) struct ProgressDto {
     phase: &'static str,
     /// Records in the ballots topic: every acknowledged ballot, and those that came too late.
     accepted: u64,
-    /// Records whose verdict is written.
+    /// Records whose verdict is written: not those that wait for their voter's contract.
     verified: u64,
     /// Records whose verdict is in the tally as it is shown.
     counted: u64,
@@ -58,7 +58,7 @@ pub(in crate::api) async fn get_progress(
 ) -> Result<Response, ApiError> {
     let named = state.find(&id)?;
     // Read after the request came, and the lanes' ends after the verifiers' offsets: a lag of 0 is never shown too early.
-    let verification = state.0.tally.ends.verification(named.id).await?;
+    let verification = state.0.tally.ends.verification(&named.decisions.definition).await?;
     let snapshot = state.snapshot(named.id, &named.decisions).await?;
     let (counting, rejected) = snapshot.tally.counters();
     let lag_verify = verification.value.lag();

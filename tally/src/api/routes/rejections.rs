@@ -77,7 +77,7 @@ struct UnreadableDto {
 impl RejectionDto {
     pub(in crate::api) fn new(rejected: &Rejected) -> Self {
         let Rejected { place, appended_at, record } = rejected;
-        let RejectedRecord { rejection, record, digest, claimed_voter } = record;
+        let RejectedRecord { rejection, record, digest, claimed_voter, claimed_power: _ } = record;
         Self {
             code: rejection.code(),
             reason: rejection.name(),

@@ -5,7 +5,11 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use pnyx_core::id::Voter;
+use pnyx_core::{
+    id::Voter,
+    proposal::Proposal,
+    signature_check::{ContractCheck, SignatureCheck},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -20,7 +24,7 @@ use crate::api::{
     error::{ApiError, ErrorBody},
     explanations,
     inclusion::InclusionDto,
-    search::Searched,
+    search::{Searched, VoterVerdicts},
 };
 
 /// Most rejected records shown of a voter: anybody can send records that claim anybody.
@@ -42,16 +46,43 @@ pub(in crate::api) struct VoterDto {
     power_by_strategy: Vec<StrategyPowerDto>,
     /// The ballot that counts; null where none does.
     ballot: Option<BallotDto>,
+    /// What proved that ballot's signature; null where no ballot counts, or where its verdict is not among those looked at.
+    signature: Option<SignatureDto>,
     /// Why that ballot counts, or why none does.
     explanation: String,
     /// Rejected records that claim this voter, by place; the last of many. Anybody can send those; they displace nothing.
     rejections: Vec<RejectionDto>,
-    /// Which verdicts were looked at for them: all, the newest, or nothing, when others are searching; ask again then.
+    /// Which verdicts were looked at for them and for the signature: all, the newest, or nothing, when others are searching; ask again then.
     rejections_searched: Searched,
     /// Once the proposal is final: proof that the ballot is in the published result.
     inclusion: Option<InclusionDto>,
     /// Why a ballot of a final proposal is without proof at this moment; else null.
     inclusion_missing: Option<&'static str>,
+}
+
+/// What proved that a ballot is its voter's.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SignatureDto {
+    /// key: the account's own key signed. eip1271, eip1271Legacy, eip6492: its contract accepted the signature, asked in this
+    /// way.
+    check: &'static str,
+    /// The chain of that contract; null for a key.
+    chain: Option<String>,
+    /// The pinned block at which it was asked; null for a key.
+    block: Option<u64>,
+}
+
+impl SignatureDto {
+    fn new(check: SignatureCheck, proposal: &Proposal) -> Self {
+        match check {
+            SignatureCheck::Key => Self { check: "key", chain: None, block: None },
+            SignatureCheck::Contract { kind, block, record: _ } => {
+                let chain = proposal.signers().map(|chain| chain.to_string());
+                Self { check: ContractCheck::name(kind), chain, block: Some(block.0) }
+            }
+        }
+    }
 }
 
 /// One voter's power, ballot and rejected records, with the reasons.
@@ -70,14 +101,15 @@ pub(in crate::api) async fn get_voter(
     let store = &state.0.tally.store;
     let power = state.0.tally.powers.of(&named.decisions, voter).await;
     let ballot = state.ballots_in_time(named.id, store.standing_ballot(named.id, voter)).await?;
-    let (rejected, searched) = state.rejected_of(named.id, voter).await;
+    let standing = ballot.as_ref().map(|ballot| ballot.place);
+    let VoterVerdicts { rejected, check, searched } = state.verdicts_of(named.id, voter, standing).await;
     let explanation = match &ballot {
         Some(ballot) => explanations::standing(ballot),
         None => {
             // What was proven to be the voter's own says more than what anybody may have sent.
             let rejections = || rejected.iter().map(|rejected| rejected.record.rejection);
             let own = rejections().rfind(|rejection| rejection.signer_is_proven()).or_else(|| rejections().next_back());
-            let verification = state.0.tally.ends.verification(named.id).await?;
+            let verification = state.0.tally.ends.verification(&named.decisions.definition).await?;
             let snapshot = state.snapshot(named.id, &named.decisions).await?;
             let waiting = verification.value.lag() + snapshot.tally.behind();
             explanations::nothing_stands(power.total, own, searched, waiting)
@@ -92,6 +124,10 @@ pub(in crate::api) async fn get_voter(
         }
         (Some(_), None) | (None, _) => (None, None),
     };
+    let proposal = named.decisions.definition.proposal();
+    // Where only keys sign nothing else can have proven it.
+    let only_key = || (ballot.is_some() && proposal.signers().is_none()).then_some(SignatureCheck::Key);
+    let signature = check.or_else(only_key).map(|check| SignatureDto::new(check, proposal));
     let newest = rejected.len().saturating_sub(REJECTIONS_MAX);
     let document = VoterDto {
         proposal: named.id.to_string(),
@@ -100,6 +136,7 @@ pub(in crate::api) async fn get_voter(
         power_missing: explanations::power_missing(&power),
         power_by_strategy: power.by_strategy.iter().map(StrategyPowerDto::new).collect(),
         ballot: ballot.as_ref().map(|ballot| BallotDto::new(voter, ballot)),
+        signature,
         explanation,
         rejections: rejected[newest..].iter().map(RejectionDto::new).collect(),
         rejections_searched: searched,

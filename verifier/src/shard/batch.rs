@@ -1,0 +1,205 @@
+//! The work of a batch: signatures, power, what is deferred or asked of contracts, and what that is written to.
+//!
+//! Of the ballots topic, records that no key signed are deferred where contracts may sign; all others get their verdicts.
+//! Of the deferred topic all get theirs, but those whose contract is slow: they are put back, behind the others.
+
+use std::sync::Arc;
+
+use pnyx_backbone::{
+    blocking::{RuntimeEnded, blocking},
+    log::{GroupBatch, Topic},
+};
+use pnyx_core::{
+    ballot::HashMemo,
+    id::{Lane, Place, Voter},
+    power::VoterPower,
+    verdict::Verdict,
+    wire::{
+        self,
+        deferred::{self, DeferredRecord},
+    },
+};
+use pnyx_verification::{BallotRecord, Claim, ClaimAnswer, ContractSigners, Judged, signers, weigh};
+use tokio::time::Instant;
+use tracing::error;
+
+use super::{
+    Shards, Stage,
+    failing::{Pause, ShardError, Tried},
+};
+
+/// A batch whose outcome is durable, unless the shards were stopped before.
+pub(super) struct Finished {
+    pub(super) partition: u32,
+    pub(super) next_offset: u64,
+    pub(super) verdicts: Vec<Verdict>,
+    /// Records that were deferred, or put back.
+    pub(super) deferred: usize,
+    pub(super) memo: HashMemo,
+    pub(super) started: Instant,
+    pub(super) is_durable: bool,
+}
+
+/// What becomes of the records of a batch.
+struct Decided {
+    verdicts: Vec<Verdict>,
+    /// For the deferred topic, by partition.
+    deferred: Vec<(u32, Vec<u8>)>,
+}
+
+/// A record that no key signed.
+struct ClaimedRecord<'a> {
+    record: BallotRecord<'a>,
+    claim: Claim,
+}
+
+/// The records of a batch. What is none is left out.
+fn records<'a>(stage: &'a Stage, batch: &'a GroupBatch) -> impl Iterator<Item = BallotRecord<'a>> {
+    batch.records.iter().filter_map(move |record| match stage {
+        Stage::Ballots => Some(BallotRecord {
+            place: Place { partition: batch.partition, offset: record.offset },
+            appended_at: record.appended_at,
+            bytes: &record.value,
+        }),
+        Stage::Deferred(_) => {
+            let DeferredRecord { place, appended_at, record } = deferred::decode(&record.value).ok()?;
+            Some(BallotRecord { place, appended_at, bytes: record })
+        }
+    })
+}
+
+impl Shards {
+    /// Makes the outcome of a batch durable.
+    pub(super) async fn work_on(self, batch: GroupBatch, memo: HashMemo) -> Result<Finished, ShardError> {
+        let started = Instant::now();
+        let partition = batch.partition;
+        let next_offset = batch.records.last().map_or(0, |record| record.offset + 1);
+        let (batch, judged, memo) = self.check_signatures(batch, memo).await;
+        self.report_unreadable(&batch, judged.len());
+        let decided = self.decide(&batch, judged).await;
+        let (verdicts, deferred, is_durable) = match decided {
+            Some(Decided { verdicts, deferred }) => {
+                let count = deferred.len();
+                let is_durable = self.append(&verdicts, deferred).await?;
+                (verdicts, count, is_durable)
+            }
+            None => (Vec::new(), 0, false),
+        };
+        Ok(Finished { partition, next_offset, verdicts, deferred, memo, started, is_durable })
+    }
+
+    /// Checks signatures on a thread where blocking is allowed, so that they never hold up what waits for the log.
+    async fn check_signatures(&self, batch: GroupBatch, mut memo: HashMemo) -> (GroupBatch, Vec<Judged>, HashMemo) {
+        let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
+        let (verifier, stage) = (Arc::clone(&self.verifier), self.stage.clone());
+        let work = blocking(move || {
+            let judged = records(&stage, &batch).map(|record| verifier.judge(record, &mut memo)).collect();
+            drop(core);
+            (batch, judged, memo)
+        });
+        match work.await {
+            Ok(done) => done,
+            // This task is dropped at its next wait.
+            Err(RuntimeEnded) => std::future::pending().await,
+        }
+    }
+
+    /// Nobody but verifiers writes to the deferred topic: what cannot be read there is a ballot that nobody judges.
+    fn report_unreadable(&self, batch: &GroupBatch, read: usize) {
+        let unreadable = batch.records.len() - read;
+        if unreadable > 0 {
+            self.metrics.signatures.unreadable.inc_by(unreadable as u64);
+            let (proposal, partition) = (self.proposal(), batch.partition);
+            error!(%proposal, partition, unreadable, "deferred records cannot be read and are skipped");
+        }
+    }
+
+    /// What becomes of the records; `None` if the shards were stopped before that was known.
+    async fn decide(&self, batch: &GroupBatch, judged: Vec<Judged>) -> Option<Decided> {
+        let (mut by_key, mut of_key, mut claims) = (Vec::new(), Vec::new(), Vec::new());
+        for (record, judged) in records(&self.stage, batch).zip(judged) {
+            match judged {
+                Judged::Record(judged) => {
+                    by_key.push(record);
+                    of_key.push(judged);
+                }
+                Judged::Claim(claim) => claims.push(ClaimedRecord { record, claim }),
+            }
+        }
+        let powers = self.powers(&signers(&of_key)).await?;
+        let mut verdicts = weigh(by_key, of_key, &powers);
+        let left = match &self.stage {
+            Stage::Ballots => claims,
+            Stage::Deferred(contracts) => self.settle(contracts, claims, &mut verdicts).await?,
+        };
+        Some(Decided { verdicts, deferred: left.iter().map(|claimed| self.deferred(claimed)).collect() })
+    }
+
+    /// Adds the verdicts on claimed records; gives back those whose contracts are too slow.
+    async fn settle<'a>(
+        &self,
+        contracts: &ContractSigners,
+        claims: Vec<ClaimedRecord<'a>>,
+        verdicts: &mut Vec<Verdict>,
+    ) -> Option<Vec<ClaimedRecord<'a>>> {
+        let voters: Vec<Voter> = claims.iter().map(|claimed| claimed.claim.claimed_voter()).collect();
+        let powers = self.powers(&voters).await?;
+        let is_asked = |power: &VoterPower| ClaimAnswer::unasked(*power).is_none();
+        let asked = claims.iter().zip(&powers).filter(|(_, power)| is_asked(power));
+        let asked: Vec<&Claim> = asked.map(|(claimed, _)| &claimed.claim).collect();
+        let mut rulings = self.rulings(contracts, &asked).await?.into_iter();
+        let mut left = Vec::new();
+        for (claimed, power) in claims.into_iter().zip(powers) {
+            let answer = ClaimAnswer::unasked(power).or_else(|| {
+                let ruling = rulings.next().expect("there is a ruling, or none yet, for each that is asked about");
+                ruling.map(|ruling| ClaimAnswer::Asked(power, ruling))
+            });
+            match answer {
+                Some(answer) => {
+                    let ClaimedRecord { record, claim } = claimed;
+                    verdicts.push(claim.verdict(record, answer, contracts.pin()));
+                }
+                None => left.push(claimed),
+            }
+        }
+        Some(left)
+    }
+
+    /// What stands in the deferred topic, in the lane of the account that is to be asked.
+    fn deferred(&self, ClaimedRecord { record, claim }: &ClaimedRecord<'_>) -> (u32, Vec<u8>) {
+        let Lane(lane) = Lane::of_voter(claim.claimed_voter(), self.verifier.definition().lanes());
+        let BallotRecord { place, appended_at, bytes } = *record;
+        (lane.into(), deferred::encode(&DeferredRecord { place, appended_at, record: bytes }))
+    }
+
+    /// First what is deferred: a record whose verdict is written needs no contract any more.
+    async fn append(&self, verdicts: &[Verdict], deferred: Vec<(u32, Vec<u8>)>) -> Result<bool, ShardError> {
+        if let Some(topic) = &self.topics.deferred
+            && !self.append_to(topic, deferred).await?
+        {
+            return Ok(false);
+        }
+        let lanes = self.verifier.definition().lanes();
+        let encoded = verdicts.iter().map(|verdict| {
+            let Lane(lane) = verdict.lane(lanes);
+            (u32::from(lane), wire::verdict::encode(verdict))
+        });
+        self.append_to(&self.topics.verdicts, encoded.collect()).await
+    }
+
+    /// Until the log has them; `false` if the shards were stopped before.
+    async fn append_to(&self, topic: &Topic, encoded: Vec<(u32, Vec<u8>)>) -> Result<bool, ShardError> {
+        if encoded.is_empty() {
+            return Ok(true);
+        }
+        let mut pause = Pause::default();
+        loop {
+            let appended = self.log.append_batch(topic, encoded.clone()).await.map_err(ShardError::Append);
+            match self.tried(appended, &mut pause).await? {
+                Tried::Done(_) => return Ok(true),
+                Tried::Again => {}
+                Tried::Stopped => return Ok(false),
+            }
+        }
+    }
+}
