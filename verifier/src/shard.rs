@@ -402,7 +402,7 @@ impl Shards {
     async fn powers(&self, judged: &[JudgedRecord]) -> Option<Vec<VoterPower>> {
         let signers = signers(judged);
         let mut pause = Pause::default();
-        let waiting = self.metrics.wait_for_power(signers.len());
+        let waiting = self.metrics.power.wait(signers.len());
         loop {
             let powers = tokio::select! {
                 () = self.stop.cancelled() => return None,
