@@ -25,7 +25,7 @@ use thiserror::Error;
 
 pub use self::{
     aggregate::{Run, STRATEGY_GAS},
-    block::{PinError, PinTruth},
+    block::PinError,
     cache::CACHE_BYTES_DEFAULT,
     chain::{Chain, ChainError, ChainStatus},
     check::{CheckError, NeverAnswers},

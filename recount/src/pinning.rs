@@ -17,7 +17,7 @@ use pnyx_core::{
     chain::{ChainId, Pin, Pins, SnapshotRule},
     decisions::{Decision, DecisionBook},
     id::ProposalId,
-    proposal::Definition,
+    proposal::{Definition, Proposal},
     time::TimestampMs,
 };
 use thiserror::Error;
@@ -45,9 +45,9 @@ pub(crate) struct Pinning {
     pub(crate) poll: Duration,
 }
 
-/// Why a proposal is not pinned yet.
+/// Why nobody can say yet which blocks a proposal's rules name.
 #[derive(Debug, Error)]
-enum PinningError {
+pub(crate) enum PinningError {
     #[error("no endpoint of chain {0} is configured: name one with --chain {0}=URL")]
     NoEndpoint(ChainId),
     #[error("chain {chain} has no block for its snapshot rule yet")]
@@ -116,11 +116,8 @@ impl Pinning {
         if self.is_pinned(id) {
             return Ok(());
         }
-        let pins: Vec<Pin> = try_join_all(proposal.parts().snapshots.iter().map(async |(chain, rule)| {
-            let endpoints = self.chains.get(*chain).ok_or(PinningError::NoEndpoint(*chain))?;
-            endpoints.pin(*rule).await.map_err(|source| PinningError::Chain { chain: *chain, source })
-        }))
-        .await?;
+        let rules = proposal.parts().snapshots.iter();
+        let pins = try_join_all(rules.map(|(chain, rule)| find(&self.chains, *chain, *rule))).await?;
         // Asking takes a while; another may have decided meanwhile.
         if !self.is_pinned(id) {
             let pins = Pins::new(id, pins).expect("the rules of a proposal that waits are at least one, one a chain");
@@ -135,6 +132,39 @@ impl Pinning {
     fn is_pinned(&self, id: ProposalId) -> bool {
         self.proposals.book().get(id).is_some_and(|decisions| decisions.pins.is_some())
     }
+}
+
+/// The block that a rule names.
+async fn find(chains: &Chains, chain: ChainId, rule: SnapshotRule) -> Result<Pin, PinningError> {
+    let endpoints = chains.get(chain).ok_or(PinningError::NoEndpoint(chain))?;
+    endpoints.pin(rule).await.map_err(|source| PinningError::Chain { chain, source })
+}
+
+/// Which of the decided pins are not the blocks that the proposal's rules name, as people are told. Whoever decided them
+/// may have been wrong, or have asked an endpoint that was.
+pub(crate) async fn differences(
+    proposal: &Proposal,
+    pins: &Pins,
+    chains: &Chains,
+) -> Result<Vec<String>, PinningError> {
+    let mut differences = Vec::new();
+    for (chain, rule) in &proposal.parts().snapshots {
+        let decided = pins.get(*chain).map(block);
+        let named = match find(chains, *chain, *rule).await {
+            Ok(pin) => Some(block(&pin)),
+            Err(PinningError::Chain { source: PinError::BeforeFirstBlock, .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if decided != named {
+            let [decided, named] = [decided, named].map(|block| block.unwrap_or_else(|| "no block".to_owned()));
+            differences.push(format!("chain {chain}: pinned {decided}, but the snapshot rule names {named}"));
+        }
+    }
+    Ok(differences)
+}
+
+fn block(pin: &Pin) -> String {
+    format!("block {} ({}, {} s)", pin.number, pin.hash, pin.timestamp_s)
 }
 
 impl PinningError {

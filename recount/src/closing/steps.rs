@@ -26,6 +26,7 @@ use crate::{
     archive::Derived,
     cut::read_cut,
     live::{LaneEnds, LiveTally},
+    pinning::{self, PinningError},
     recounting::{ReadError, RecountError, Recounted, recount},
 };
 
@@ -40,6 +41,8 @@ pub(super) enum StepError {
     Store(#[from] StoreError),
     #[error("there is nobody to ask for the voters' power")]
     Source(#[from] SourceError),
+    #[error("whether power was read at the right blocks is not known")]
+    Pins(#[from] PinningError),
     #[error("the recount came to nothing")]
     Recount(#[from] RecountError),
     #[error("what is decided by now is not known")]
@@ -110,10 +113,22 @@ impl Life {
     pub(super) async fn settle(&mut self) -> Result<Event, StepError> {
         let cut = self.cut()?;
         self.register().await?;
+        let differences = self.pin_differences().await?;
+        if !differences.is_empty() {
+            return self.dispute(differences).await;
+        }
         let recounted = self.recount(&cut).await?;
         self.report_late(&cut).await?;
         let differences = self.live_tally().await?.differences(&recounted);
         if differences.is_empty() { self.publish(recounted).await } else { self.dispute(differences).await }
+    }
+
+    /// What is wrong with the blocks at which power was read. The rules name them, so nobody's decision is believed.
+    async fn pin_differences(&self) -> Result<Vec<String>, StepError> {
+        match self.decisions()?.pins {
+            Some(pins) => Ok(pinning::differences(self.definition.proposal(), &pins, &self.closing.chains).await?),
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn recount(&self, cut: &Cut) -> Result<Recounted, StepError> {

@@ -9,6 +9,7 @@ use pnyx_backbone::{
     store::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, MemoryStore, Store},
     telemetry::Metrics,
 };
+use pnyx_chains::Chains;
 use pnyx_core::{
     ballot::HashMemo,
     counting::{CountingRules, TotalsDelta},
@@ -41,6 +42,7 @@ pub(crate) struct Platform {
     pub(crate) log: Log,
     pub(crate) store: Store,
     pub(crate) proposals: Proposals,
+    pub(crate) chains: Chains,
     pub(crate) archives: Arc<Archives>,
     pub(crate) metrics: RecountMetrics,
     pub(crate) shutdown: Shutdown,
@@ -67,17 +69,17 @@ impl Platform {
             Arc::new(Archives::new(log.clone(), proposals.clone(), Config::default().threads, shutdown.clone()));
         let (phases_sender, phases) = broadcast::channel(64);
         let (store, metrics) = (Store::Memory(MemoryStore::new()), RecountMetrics::register(&Metrics::new()));
-        Self { dir, log, store, proposals, archives, metrics, shutdown, phases, phases_sender }
+        Self { dir, log, store, proposals, chains: Chains::none(), archives, metrics, shutdown, phases, phases_sender }
     }
 
     /// The same directory after everything in the process is gone.
     pub(crate) async fn restart(self) -> Self {
-        let Self { dir, log, store, proposals, archives, metrics, shutdown, phases, phases_sender } = self;
+        let Self { dir, log, store, proposals, chains, archives, metrics, shutdown, phases, phases_sender } = self;
         shutdown.trigger();
         shutdown.drained(PATIENCE).await.unwrap();
         log.close().await;
         drop((log, store, proposals, archives, metrics, phases, phases_sender));
-        Self::open(dir).await
+        Self { chains, ..Self::open(dir).await }
     }
 
     pub(crate) async fn propose(&self, definition: &Arc<Definition>) {
@@ -126,7 +128,7 @@ impl Platform {
         Closing {
             log: self.log.clone(),
             store: self.store.clone(),
-            chains: pnyx_chains::Chains::none(),
+            chains: self.chains.clone(),
             proposals: self.proposals.clone(),
             key: platform_key(),
             archives: Some(Arc::clone(&self.archives)),
