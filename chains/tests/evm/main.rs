@@ -1,8 +1,10 @@
 //! Chains read from a real node: powers, pins, and endpoints that fail.
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod checks;
 mod faults;
 mod odd;
 mod pins;
 mod powers;
+mod probes;
 mod rig;
