@@ -167,6 +167,9 @@ impl Chain {
                 late_at = late(endpoint);
                 running.push(put(question, endpoint));
             }
+            if running.is_empty() {
+                return Err(self.no_answer::<Q>(&answers, failures));
+            }
             let is_late = async {
                 match late_at {
                     Some(at) => sleep_until(at).await,
@@ -187,7 +190,6 @@ impl Chain {
                     }
                     continue;
                 }
-                else => return Err(self.no_answer::<Q>(&answers, failures)),
             }
             let group = largest_group::<Q>(&answers);
             if group.len() >= needed {

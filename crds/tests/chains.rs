@@ -1,4 +1,5 @@
 //! From a resource that reads chains to its proposal.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up stops there")]
 
 use std::{fs, path::Path};
 

@@ -1,5 +1,6 @@
 //! The EVM node runs, forks, dies and comes back; contracts answer as they should or as oddly as asked for; every fault
 //! of an endpoint is seen by its client.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up stops there")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -206,7 +206,7 @@ impl Verifier {
                 self.live.insert(id, stop);
             }
         }
-        self.verifying.metrics.unpinned.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
+        self.verifying.metrics.power.unpinned.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
         self.verifying.metrics.proposals.set(i64::try_from(self.live.len()).unwrap_or(i64::MAX));
     }
 

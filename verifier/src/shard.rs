@@ -1,13 +1,15 @@
 //! The shards of one proposal: one member of the consumer group on its ballots, whose batches are worked on several at
 //! once, those of one partition one after the other.
 
+mod failing;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pnyx_backbone::{
     blocking::{RuntimeEnded, blocking},
     clock,
-    disabled::{DisabledProposals, Fault},
-    log::{AppendError, GroupBatch, GroupConsumer, Log, LogError, Topic, VERIFIER_GROUP},
+    disabled::DisabledProposals,
+    log::{GroupBatch, GroupConsumer, Log, LogError, Topic, VERIFIER_GROUP},
     telemetry,
     traces::{self, Step},
 };
@@ -20,7 +22,6 @@ use pnyx_core::{
     wire,
 };
 use pnyx_verification::{BallotRecord, JudgedRecord, PowerSource, ProposalVerifier, signers, weigh};
-use thiserror::Error;
 use tokio::{
     sync::Semaphore,
     task::{JoinError, JoinSet},
@@ -29,100 +30,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+pub use self::failing::ShardError;
+use self::failing::{Pause, Remedy, Tried};
 use crate::{Verifying, metrics::VerifierMetrics};
-
-/// First pause after the log did not do what it was asked: a few writes of a log whose queue is full.
-const PAUSE_MIN: Duration = Duration::from_millis(20);
-
-/// Longest pause: with it a log that is out of reach costs nothing, and one that is back is used at once.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// How often shards look whether their topics are still there: nothing else tells a member of a group that reads nothing.
 const TOPICS_CHECK_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Why shards could not go on.
-#[derive(Debug, Error)]
-pub enum ShardError {
-    /// A topic could not be made or joined.
-    #[error("the topics cannot be used")]
-    Topics(#[source] LogError),
-    /// The number of lanes is fixed for ever, but the topic has another.
-    #[error("the verdicts have {partitions} partitions, the definition says {lanes} lanes")]
-    Lanes {
-        /// Partitions of the verdicts topic.
-        partitions: u32,
-        /// Lanes of the definition.
-        lanes: u16,
-    },
-    /// Records could not be read.
-    #[error("ballots could not be read")]
-    Read(#[source] LogError),
-    /// Verdicts could not be written.
-    #[error("verdicts could not be written")]
-    Append(#[source] AppendError),
-    /// Progress could not be noted.
-    #[error("progress could not be committed")]
-    Commit(#[source] LogError),
-}
-
-/// What follows on a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Remedy {
-    /// Trying again, for as long as it takes.
-    TryAgain,
-    /// Nothing: a person has to look.
-    GiveUp,
-}
-
-/// What became of a try.
-#[derive(Debug)]
-enum Tried<T> {
-    /// It worked.
-    Done(T),
-    /// It did not, and it is time for another.
-    Again,
-    /// It did not, and the shard was stopped meanwhile.
-    Stopped,
-}
-
-/// The pause before the next try; longer with each.
-#[derive(Debug)]
-struct Pause(Duration);
-
-impl ShardError {
-    /// What is wrong with the proposal's topics; `None` if it is about the whole log.
-    pub(crate) const fn fault(&self) -> Option<Fault> {
-        match self {
-            Self::Topics(error) | Self::Read(error) | Self::Commit(error) => error.fault(),
-            Self::Lanes { .. } => Some(Fault::Partitions),
-            Self::Append(error) => error.fault(),
-        }
-    }
-
-    /// A log that is out of reach delays; only what no waiting can mend ends the shards.
-    fn remedy(&self, log: &Log) -> Remedy {
-        let is_closed = match self {
-            Self::Topics(error) | Self::Read(error) | Self::Commit(error) => matches!(error, LogError::Closed),
-            Self::Append(error) => matches!(error, AppendError::Closed),
-            Self::Lanes { .. } => false,
-        };
-        if is_closed || self.fault().is_some() || !log.is_writable() { Remedy::GiveUp } else { Remedy::TryAgain }
-    }
-}
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(PAUSE_MIN)
-    }
-}
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = pause.saturating_mul(2).min(PAUSE_MAX);
-        pause
-    }
-}
 
 /// The shards of a proposal; clones share them.
 #[derive(Debug, Clone)]
@@ -402,7 +315,7 @@ impl Shards {
     async fn powers(&self, judged: &[JudgedRecord]) -> Option<Vec<VoterPower>> {
         let signers = signers(judged);
         let mut pause = Pause::default();
-        let waiting = self.metrics.wait_for_power(signers.len());
+        let waiting = self.metrics.power.wait(signers.len());
         loop {
             let powers = tokio::select! {
                 () = self.stop.cancelled() => return None,

@@ -65,7 +65,8 @@ mod tests {
                 }
             }
             assert!((limit.min(1_000) / 2..=limit.min(1_000)).contains(&size.get()), "{limit}: {}", size.get());
-            assert!(failed < 50, "{limit}: {failed} of 2000 calls were wasted");
+            // The first halvings, and from then on one call after so many that were answered.
+            assert!(failed <= 10 + 2_000 / RAISE_AFTER, "{limit}: {failed} of 2000 calls were wasted");
         }
     }
 

@@ -117,7 +117,7 @@ proptest! {
         match found {
             None => prop_assert!(timestamps_s[finalized] <= time_s),
             Some(Search::BeforeFirst) => prop_assert_eq!(expected, None),
-            Some(Search::Block(block)) => prop_assert_eq!(Some(block.number.0 as usize), expected),
+            Some(Search::Block(block)) => prop_assert_eq!(usize::try_from(block.number.0).ok(), expected),
             Some(Search::Torn) => prop_assert!(false, "the model is one chain"),
         }
     }

@@ -68,6 +68,10 @@ struct RpcError {
 
 /// The result of the one call that `body` answers.
 pub(super) fn result(body: &[u8], url: &Url) -> Result<Box<RawValue>, Failure> {
+    // A list would be read as the members in their order.
+    if body.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+        return Err(Failure::Malformed("not a JSON-RPC answer"));
+    }
     let answer: Answer = serde_json::from_slice(body).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => Failure::Malformed("the JSON ends in the middle"),
         _ => Failure::Malformed("not a JSON-RPC answer"),

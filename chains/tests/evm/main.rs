@@ -1,5 +1,5 @@
 //! Chains read from a real node: powers, pins, and endpoints that fail.
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up stops there")]
 
 mod checks;
 mod faults;

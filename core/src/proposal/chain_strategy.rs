@@ -355,9 +355,10 @@ mod tests {
         #[test]
         fn power_is_the_integer_moved_by_its_decimals(bytes: [u8; 32], shift in 0_usize..256, number in 0_u8..=77) {
             type Wide = Uint<1024, 16>;
-            let raw = U256::from_be_bytes(bytes) >> shift;
+            let raw = U256::from_be_bytes(bytes).wrapping_shr(shift);
             let ten = |exponent: u8| Wide::from(10).pow(Wide::from(exponent));
-            let units = Wide::from(raw) * ten(18) / ten(number);
+            let scaled = Wide::from(raw).checked_mul(ten(18)).expect("332 bits");
+            let units = scaled.checked_div(ten(number)).expect("a power of ten");
             let expected = (units.bit_len() <= 192).then(|| Power::from_units(units.to::<U256>()).unwrap());
             prop_assert_eq!(decimals(number).power(raw), expected);
         }

@@ -84,7 +84,7 @@ fn check(which: usize, from: &str, to: &str, expected: &Expect) {
 }
 
 #[test]
-fn definitions_have_one_form() {
+fn strategies_have_one_form() {
     let check = |from, to, expected: Expect| check(0, from, to, &expected);
     check(
         r#""network":"1""#,
@@ -153,6 +153,11 @@ fn definitions_have_one_form() {
         r#"{"name":"ticket","params":{"value":"1"}}"#,
         expect!["decision record is malformed: strategies.params.strategies: every one must read one chain"],
     );
+}
+
+#[test]
+fn snapshots_have_one_form() {
+    let check = |from, to, expected: Expect| check(0, from, to, &expected);
     check(
         r#""rule":{"block":150000000}"#,
         r#""rule":{"block":150000000,"atOrBeforeMs":1}"#,

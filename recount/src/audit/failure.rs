@@ -13,6 +13,8 @@ use pnyx_core::{
 };
 use thiserror::Error;
 
+use super::powers::PowersFailure;
+
 /// The first thing in an archive, or in a receipt held against it, that contradicts the rest.
 #[derive(Debug, Error)]
 pub enum AuditFailure {
@@ -203,54 +205,9 @@ pub enum AuditFailure {
         /// The voter of the line before.
         previous: Voter,
     },
-    /// Pins of other chains or blocks than the definition's rules admit.
-    #[error(
-        "the pins in line {line} are not blocks that the definition's snapshot rules admit: power was read elsewhere"
-    )]
-    PinsOfOther {
-        /// The line's number, from 1.
-        line: u64,
-    },
-    /// The pins line is not the one of the result.
-    #[error(
-        "the pins line differs from the pins in the signed result: power was read at other blocks than the archive says"
-    )]
-    PinsDiffer,
-    /// A voter who signed a record but has no power line.
-    #[error("voter {voter} signed a record but has no power line: evidence was left out")]
-    PowerLeftOut {
-        /// The voter.
-        voter: Voter,
-    },
-    /// A power line of somebody who signed nothing.
-    #[error("line {line} is the power of voter {voter}, who signed no record below the cut: evidence was added")]
-    PowerWithoutRecord {
-        /// The line's number, from 1.
-        line: u64,
-        /// The voter.
-        voter: Voter,
-    },
-    /// Power lines that are not strictly sorted by voter.
-    #[error("line {line} is the power of voter {voter}, after that of {previous}: evidence was reordered or repeated")]
-    PowerOutOfOrder {
-        /// The line's number, from 1.
-        line: u64,
-        /// The voter.
-        voter: Voter,
-        /// The voter of the line before.
-        previous: Voter,
-    },
-    /// Other powers than the signed result vouches for.
-    #[error(
-        "the power lines have root {computed}, but the signed result says {published}: powers were changed after the \
-         result was signed"
-    )]
-    PowersRoot {
-        /// What the result says.
-        published: Root,
-        /// What the lines give.
-        computed: Root,
-    },
+    /// What the archive says of chains.
+    #[error(transparent)]
+    Powers(#[from] PowersFailure),
     /// A ballot without a counting record.
     #[error(
         "line {line} is ballot {digest} of voter {voter}, but no record of that voter counts: the ballot was invented, \

@@ -24,6 +24,7 @@ use pnyx_core::{id::Voter, receipt::SignedReceipt, wire::archive::ArchiveLine};
 pub use chains::{ChainDifference, ChainPowers, LookUpError, PowerDifference, look_up_again};
 pub use failure::AuditFailure;
 pub use lines::LINE_BYTES_MAX;
+pub use powers::PowersFailure;
 pub use receipts::{ReceiptFinding, ReceiptReport};
 pub use report::{AuditReport, PowerEvidence};
 

@@ -10,7 +10,7 @@ use pnyx_core::{
     result::{ChainEvidence, Cut, PublishedResult, ResultCore},
 };
 
-use super::{AuditFailure, AuditOptions};
+use super::{AuditFailure, AuditOptions, PowersFailure};
 use crate::recounting::Recounted;
 
 /// Holds the result against the recount: first what it says, part by part, then who says it.
@@ -138,9 +138,9 @@ fn compare_chains(published: Option<&ChainEvidence>, recounted: Option<&ChainEvi
         (None, None) => Ok(()),
         (Some(published), Some(recounted)) if published.pins == recounted.pins => {
             let (published, computed) = (published.powers_root, recounted.powers_root);
-            if published == computed { Ok(()) } else { Err(AuditFailure::PowersRoot { published, computed }) }
+            if published == computed { Ok(()) } else { Err(PowersFailure::PowersRoot { published, computed }.into()) }
         }
-        (Some(_) | None, Some(_) | None) => Err(AuditFailure::PinsDiffer),
+        (Some(_) | None, Some(_) | None) => Err(PowersFailure::PinsDiffer.into()),
     }
 }
 
