@@ -14,6 +14,7 @@ mod endpoint;
 mod failure;
 mod metrics;
 mod powers;
+mod probe;
 mod reads;
 mod rpc;
 mod secret;
@@ -37,6 +38,7 @@ pub use self::{
     failure::{EndpointFailure, Failure},
     metrics::ChainsMetrics,
     powers::{ChainPower, ChainPowerError, PowerPart},
+    probe::{Probe, Probed},
     reads::Raw,
     secret::{SecretUrl, SecretUrlError},
 };

@@ -58,6 +58,7 @@ struct State {
     /// What the last request failed at; `None` if it was answered.
     trouble: Option<Failure>,
     left_out_until: Option<Instant>,
+    answered_at: Option<Instant>,
 }
 
 /// How an endpoint does, for the API: never its URL.
@@ -67,6 +68,8 @@ pub struct EndpointStatus {
     pub name: EndpointName,
     /// What is wrong with it; `None` for nothing.
     pub trouble: Option<Failure>,
+    /// When it last answered anything; `None` before.
+    pub answered_at: Option<Instant>,
 }
 
 impl Endpoint {
@@ -80,6 +83,7 @@ impl Endpoint {
             checked: None,
             trouble: None,
             left_out_until: None,
+            answered_at: None,
         };
         Self {
             chain,
@@ -106,7 +110,7 @@ impl Endpoint {
         let state = self.state();
         let is_left_out = state.left_out_until.is_some_and(|until| until > Instant::now());
         let trouble = if is_left_out { Some(Failure::LeftOut) } else { state.trouble.clone() };
-        EndpointStatus { name: self.name.clone(), trouble }
+        EndpointStatus { name: self.name.clone(), trouble, answered_at: state.answered_at }
     }
 
     /// Where it stands among its equals: the smallest is asked first.
@@ -237,6 +241,7 @@ impl Endpoint {
         self.metrics.serving.set(1);
         let mut state = self.state();
         state.breaker.succeed();
+        state.answered_at = Some(Instant::now());
         let latencies = if request.is_heavy { &mut state.heavy } else { &mut state.light };
         latencies.add(taken);
         if let Some(trouble) = state.trouble.take() {

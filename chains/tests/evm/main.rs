@@ -6,4 +6,5 @@ mod faults;
 mod odd;
 mod pins;
 mod powers;
+mod probes;
 mod rig;

@@ -8,6 +8,7 @@
 //! Memory is that of [`crate::count::Counter`]: it grows with voters, not with records.
 
 mod ballots;
+mod chains;
 mod failure;
 mod lines;
 mod powers;
@@ -16,10 +17,11 @@ mod records;
 mod report;
 mod result;
 
-use std::{io::BufRead, num::NonZeroUsize};
+use std::{io::BufRead, num::NonZeroUsize, sync::Arc};
 
 use pnyx_core::{id::Voter, receipt::SignedReceipt, wire::archive::ArchiveLine};
 
+pub use chains::{ChainDifference, ChainPowers, LookUpError, PowerDifference, look_up_again};
 pub use failure::AuditFailure;
 pub use lines::LINE_BYTES_MAX;
 pub use powers::PowersFailure;
@@ -77,6 +79,12 @@ pub fn audit(
 
     let recounted = Recounted::new(&definition, pins.as_ref(), cut, counted);
     result::compare_result(&published, &recounted, options)?;
+    let power = if pins.is_some() { PowerEvidence::Recorded } else { PowerEvidence::Definition };
+    let chain_powers = pins.map(|pins| ChainPowers {
+        definition: Arc::clone(&definition),
+        pins: Arc::new(pins),
+        powers: recounted.powers,
+    });
     Ok(AuditReport {
         proposal: proposal.id(),
         title: proposal.parts().title.clone(),
@@ -85,7 +93,8 @@ pub fn audit(
         partitions: recounted.provenance.cut.partitions.len(),
         records: recounted.provenance.records,
         rejected: recounted.provenance.rejected,
-        power: if pins.is_some() { PowerEvidence::Recorded } else { PowerEvidence::Definition },
+        power,
+        chain_powers,
         core: recounted.core,
         key: published.key,
         key_was_given: !options.keys.is_empty(),

@@ -12,6 +12,7 @@ use pnyx_core::{
 use serde_json::{Value, json};
 
 use super::{
+    chains::ChainPowers,
     receipts::{ReceiptFinding, ReceiptReport},
     result::decision_text,
 };
@@ -23,6 +24,8 @@ pub enum PowerEvidence {
     Definition,
     /// The archive has them as the chains gave them at the pins: whoever has a node can ask it again.
     Recorded,
+    /// The auditor asked the chains again at the pins, and they say what the archive does.
+    Chains,
 }
 
 /// A valid archive: everything here was computed again from its records and equals what it says.
@@ -44,6 +47,8 @@ pub struct AuditReport {
     pub rejected: BTreeMap<Rejection, u64>,
     /// Where power comes from.
     pub power: PowerEvidence,
+    /// What the archive has from the chains; `None` where the definition lists everybody's power.
+    pub chain_powers: Option<ChainPowers>,
     /// Ballots, scores, decision and root, which equal the published ones.
     pub core: ResultCore,
     /// The key that signed the result.
@@ -81,6 +86,7 @@ impl AuditReport {
             "power": match self.power {
                 PowerEvidence::Definition => "definition",
                 PowerEvidence::Recorded => "recorded",
+                PowerEvidence::Chains => "chains",
             },
             "ballots": self.core.ballots,
             "totalPower": format_units(self.core.outcome.total_power),
