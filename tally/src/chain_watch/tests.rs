@@ -1,3 +1,5 @@
+//! What readers are told of a chain, from what its endpoints met.
+
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use pnyx_chains::EndpointName;
