@@ -149,7 +149,7 @@ impl Endpoint {
             return Err(self.note(Failure::Busy));
         };
         let _permit = permit.expect("the semaphore is never closed");
-        self.admit()?;
+        let _admitted = self.admit()?;
         let url = self.checked_url().await?;
         self.send(&url, request, read).await
     }
@@ -193,9 +193,11 @@ impl Endpoint {
         if rest.is_zero() { Ok(()) } else { Err(state.left_alone(rest)) }
     }
 
-    fn admit(&self) -> Result<(), Failure> {
+    fn admit(&self) -> Result<Admitted<'_>, Failure> {
+        let at = Instant::now();
         let mut state = self.state();
-        state.breaker.admit(Instant::now()).map_err(|rest| state.left_alone(rest))
+        state.breaker.admit(at).map_err(|rest| state.left_alone(rest))?;
+        Ok(Admitted { endpoint: self, at })
     }
 
     /// The URL, once the chain id was found right there since the last failure.
@@ -253,6 +255,19 @@ impl Endpoint {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that the breaker let through.
+struct Admitted<'a> {
+    endpoint: &'a Endpoint,
+    at: Instant,
+}
+
+impl Drop for Admitted<'_> {
+    /// Nothing happens to one that ended: only one that was dropped before leaves the breaker waiting for it.
+    fn drop(&mut self) {
+        self.endpoint.state().breaker.give_up(self.at);
     }
 }
 
