@@ -42,6 +42,7 @@ fn definition(namespace: &str, name: &str, title: &str, lanes: u16) -> Definitio
         voting,
         window: Window::new(TimestampMs(1_000_000), TimestampMs(2_000_000)).unwrap(),
         strategies: vec![Strategy::Ticket(Power::parse("1").unwrap())],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     };
     Definition::new(Proposal::new(parts).unwrap(), lanes, 1).unwrap()

@@ -1,6 +1,6 @@
 //! What the benchmarks of several crates share: one proposal and its ballots, and what the kernel says of a process.
 
-use std::{fs, io, time::Duration};
+use std::{collections::BTreeMap, fs, io, time::Duration};
 
 use pnyx_core::{
     ballot::compose,
@@ -40,6 +40,7 @@ pub fn single_choice(opens_at: TimestampMs, strategies: Vec<Strategy>) -> Propos
         },
         window: Window::new(opens_at, opens_at.saturating_add_ms(86_400_000)).expect("it closes after it opens"),
         strategies,
+        snapshots: BTreeMap::new(),
         clock_skew_s: 300,
     })
     .expect("the strategies fit")

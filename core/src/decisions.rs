@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    chain::Pins,
     id::{LogIdentity, ProposalId, Voter},
     proposal::Definition,
     result::{Cut, Dispute, PublishedResult},
@@ -18,6 +19,8 @@ pub enum Decision {
     PlatformKey(Voter),
     /// A proposal exists.
     Definition(Box<Definition>),
+    /// At which blocks power is read.
+    Pins(Pins),
     /// Where counting ends.
     Cut(Cut),
     /// The recount differs from the live tally: a person has to look. A result that is published later ends it.
@@ -33,7 +36,8 @@ pub enum Recorded {
     Stands,
     /// The same as the one that stands, whoever wrote it and when.
     Repeated,
-    /// Different from the one that stands: ignored, and an incident unless two recounts cut at the same time.
+    /// Different from the one that stands, or not a decision that its proposal admits: ignored, and an incident unless two
+    /// recounts cut at the same time.
     Conflicts,
     /// About a proposal without a definition: an incident, ignored.
     Unknown,
@@ -46,12 +50,21 @@ pub struct ProposalDecisions {
     pub offset: u64,
     /// The definition.
     pub definition: Arc<Definition>,
+    /// The blocks at which power is read, once all are final; only if the proposal reads chains.
+    pub pins: Option<Arc<Pins>>,
     /// The cut, once made.
     pub cut: Option<Arc<Cut>>,
     /// How the first recount differed, if one did.
     pub dispute: Option<Arc<Dispute>>,
     /// The result, once published.
     pub result: Option<Arc<PublishedResult>>,
+}
+
+impl ProposalDecisions {
+    /// Whether the proposal reads chains and the blocks at which it does are not decided yet: nobody can weigh its ballots.
+    pub fn waits_for_pins(&self) -> bool {
+        self.pins.is_none() && self.definition.proposal().chains().len() > 0
+    }
 }
 
 /// The fold of `pnyx.proposals`.
@@ -78,6 +91,11 @@ impl DecisionBook {
                 Recorded::Stands
             }
             Decision::Definition(definition) => self.record_definition(offset, *definition),
+            Decision::Pins(pins) => match self.proposals.get_mut(&pins.proposal()) {
+                Some(decisions) if !pins.fit(decisions.definition.proposal()) => Recorded::Conflicts,
+                Some(decisions) => record_once(&mut decisions.pins, pins, PartialEq::eq),
+                None => Recorded::Unknown,
+            },
             Decision::Cut(cut) => match self.proposals.get_mut(&cut.proposal) {
                 // When somebody read the ends is no part of where they are.
                 Some(decisions) => {
@@ -106,10 +124,9 @@ impl DecisionBook {
         if let Some(standing) = self.proposals.get(&id) {
             return if *standing.definition == definition { Recorded::Repeated } else { Recorded::Conflicts };
         }
-        self.proposals.insert(
-            id,
-            ProposalDecisions { offset, definition: Arc::new(definition), cut: None, dispute: None, result: None },
-        );
+        let definition = Arc::new(definition);
+        self.proposals
+            .insert(id, ProposalDecisions { offset, definition, pins: None, cut: None, dispute: None, result: None });
         Recorded::Stands
     }
 
@@ -156,11 +173,12 @@ mod tests {
 
     use super::*;
     use crate::{
+        chain::{BlockHash, BlockNumber, ChainId, Pin, SnapshotRule},
         counting::Scores,
         id::Root,
         outcome::{Outcome, OutcomeDecision},
         power::Power,
-        proposal::{Abstentions, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
+        proposal::{Abstentions, ChainRead, ChainStrategy, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
         result::{CutPartition, Provenance, ResultCore},
         time::{TimestampMs, Window},
     };
@@ -216,6 +234,27 @@ mod tests {
     }
 
     #[test]
+    fn pins_stand_only_where_they_fit() {
+        let mut book = DecisionBook::default();
+        let (unread, definition) = definition("grants", 4);
+        book.record(0, definition);
+        assert_eq!(book.record(1, pins(unread, [(1, 900)])), Recorded::Conflicts, "it reads no chain");
+        let (id, definition) = defined(reading_chains(), 4);
+        assert_eq!(book.record(2, pins(id, [(1, 1), (10, 900)])), Recorded::Unknown);
+        book.record(3, definition);
+
+        assert_eq!(book.record(4, pins(id, [(1, 1)])), Recorded::Conflicts, "a chain is missing");
+        assert_eq!(book.record(5, pins(id, [(1, 1), (5, 5), (10, 900)])), Recorded::Conflicts, "a chain too many");
+        assert_eq!(book.record(6, pins(id, [(1, 1), (10, 901)])), Recorded::Conflicts, "another block");
+        assert_eq!(book.record(7, pins(id, [(1, 2), (10, 900)])), Recorded::Conflicts, "a block after the time");
+        assert_eq!(book.get(id).unwrap().pins, None);
+        assert_eq!(book.record(8, pins(id, [(1, 1), (10, 900)])), Recorded::Stands);
+        assert_eq!(book.record(9, pins(id, [(1, 1), (10, 900)])), Recorded::Repeated);
+        assert_eq!(book.record(10, pins(id, [(1, 0), (10, 900)])), Recorded::Conflicts, "another one stands");
+        assert_eq!(book.get(id).unwrap().pins.as_ref().unwrap().get(chain(1)).unwrap().timestamp_s, 1);
+    }
+
+    #[test]
     fn keys_are_kept_in_order_and_once() {
         let mut book = DecisionBook::default();
         let (old, new) = (Voter::new([9; 20]), Voter::new([1; 20]));
@@ -224,8 +263,38 @@ mod tests {
         assert_eq!(book.keys(), [old, new]);
     }
 
+    fn chain(number: u64) -> ChainId {
+        ChainId::new(number).unwrap()
+    }
+
+    /// Chain 1 at or before its first second, chain 10 at block 900.
+    fn reading_chains() -> ProposalParts {
+        let native = |number| Strategy::OnChain(ChainStrategy { network: chain(number), read: ChainRead::EthBalance });
+        let at_or_before = SnapshotRule::AtOrBefore(TimestampMs(1_000));
+        ProposalParts {
+            strategies: vec![native(1), native(10)],
+            snapshots: [(chain(1), at_or_before), (chain(10), SnapshotRule::Block(BlockNumber(900)))].into(),
+            ..parts("on-chain")
+        }
+    }
+
+    /// Pins of blocks whose number is their timestamp in seconds.
+    fn pins<const N: usize>(proposal: ProposalId, blocks: [(u64, u64); N]) -> Decision {
+        let pin = |(number, block)| Pin {
+            chain: chain(number),
+            number: BlockNumber(block),
+            hash: BlockHash::new([1; 32]),
+            timestamp_s: block,
+        };
+        Decision::Pins(Pins::new(proposal, blocks.map(pin)).unwrap())
+    }
+
     fn definition(name: &str, lanes: u16) -> (ProposalId, Decision) {
-        let parts = ProposalParts {
+        defined(parts(name), lanes)
+    }
+
+    fn parts(name: &str) -> ProposalParts {
+        ProposalParts {
             platform: "dev".to_owned(),
             namespace: "default".to_owned(),
             name: name.to_owned(),
@@ -243,8 +312,12 @@ mod tests {
             },
             window: Window::new(TimestampMs(1_000), TimestampMs(2_000)).unwrap(),
             strategies: vec![Strategy::Ticket(Power::ONE)],
+            snapshots: BTreeMap::new(),
             clock_skew_s: 300,
-        };
+        }
+    }
+
+    fn defined(parts: ProposalParts, lanes: u16) -> (ProposalId, Decision) {
         let proposal = Proposal::new(parts).unwrap();
         (proposal.id(), Decision::Definition(Box::new(Definition::new(proposal, lanes, 1).unwrap())))
     }
@@ -262,7 +335,7 @@ mod tests {
             decision: OutcomeDecision::Failed,
         };
         let core = ResultCore { proposal: cut.proposal, ballots, outcome, ballots_root: Root::new([0; 32]) };
-        let provenance = Provenance { cut, records: ballots, rejected: BTreeMap::new() };
+        let provenance = Provenance { cut, records: ballots, rejected: BTreeMap::new(), chains: None };
         Decision::Result(Box::new(PublishedResult { core, provenance, key: Voter::new([0; 20]), signature: [0; 65] }))
     }
 }

@@ -1,8 +1,8 @@
 //! Names of things: 32-byte hashes by what they identify, the voter's address, a record's place, a lane.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use alloy_primitives::{Address, hex};
+use alloy_primitives::hex;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -24,6 +24,7 @@ pub enum IdError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LogIdentity(pub [u8; 16]);
 
+/// Names a hash: 32 bytes, written as `0x` and 64 lower-case digits.
 macro_rules! hash_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -42,28 +43,81 @@ macro_rules! hash_id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode_prefixed(self.0))
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&alloy_primitives::hex::encode_prefixed(self.0))
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
             }
         }
 
-        impl FromStr for $name {
-            type Err = IdError;
+        impl std::str::FromStr for $name {
+            type Err = $crate::id::IdError;
 
             /// Strict: `0x` and 64 lower-case digits, so that one id has one text.
-            fn from_str(text: &str) -> Result<Self, IdError> {
-                parse_hash(text).map(Self)
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                $crate::id::parse_hash(text).map(Self)
             }
         }
     };
 }
+pub(crate) use hash_id;
+
+/// Names an account: 20 bytes, written with their EIP-55 checksum.
+macro_rules! address_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 20]);
+
+        impl $name {
+            /// Wraps the 20 bytes.
+            pub const fn new(bytes: [u8; 20]) -> Self {
+                Self(bytes)
+            }
+
+            /// The 20 bytes.
+            pub const fn as_bytes(&self) -> &[u8; 20] {
+                &self.0
+            }
+
+            /// Reads an address that must carry its EIP-55 checksum (<https://eips.ethereum.org/EIPS/eip-55>).
+            pub fn from_checksummed(text: &str) -> Result<Self, $crate::id::IdError> {
+                let address = Self::from_any_case(text)?;
+                let mut buffer = [0; 42];
+                if alloy_primitives::Address::from(address.0).to_checksum_raw(&mut buffer, None) == text {
+                    Ok(address)
+                } else {
+                    Err($crate::id::IdError::Checksum)
+                }
+            }
+
+            /// Reads an address in any case, for people's command lines and files; never for what is hashed.
+            pub fn from_any_case(text: &str) -> Result<Self, $crate::id::IdError> {
+                $crate::id::parse_address(text).map(Self)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            /// The EIP-55 checksummed form.
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut buffer = [0; 42];
+                f.write_str(alloy_primitives::Address::from(self.0).to_checksum_raw(&mut buffer, None))
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+pub(crate) use address_id;
 
 hash_id!(
     /// What a voter's signature binds to: the hash of a proposal's canonical encoding.
@@ -89,7 +143,12 @@ impl RecordHash {
     }
 }
 
-fn parse_hash(text: &str) -> Result<[u8; 32], IdError> {
+address_id!(
+    /// The 20-byte address a ballot speaks for. Ordered by its bytes.
+    Voter
+);
+
+pub(crate) fn parse_hash(text: &str) -> Result<[u8; 32], IdError> {
     let error = IdError::Hex { expected_digits: 64 };
     let digits = text.strip_prefix("0x").ok_or(error)?;
     if digits.len() != 64 || digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -100,57 +159,15 @@ fn parse_hash(text: &str) -> Result<[u8; 32], IdError> {
     Ok(bytes)
 }
 
-/// The 20-byte address a ballot speaks for. Ordered by its bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Voter([u8; 20]);
-
-impl Voter {
-    /// Wraps the 20 bytes.
-    pub const fn new(bytes: [u8; 20]) -> Self {
-        Self(bytes)
+pub(crate) fn parse_address(text: &str) -> Result<[u8; 20], IdError> {
+    let error = IdError::Hex { expected_digits: 40 };
+    let digits = text.strip_prefix("0x").ok_or(error)?;
+    let mut bytes = [0; 20];
+    if digits.len() != 40 {
+        return Err(error);
     }
-
-    /// The 20 bytes.
-    pub const fn as_bytes(&self) -> &[u8; 20] {
-        &self.0
-    }
-
-    /// Reads an address that must carry its EIP-55 checksum (<https://eips.ethereum.org/EIPS/eip-55>).
-    pub fn from_checksummed(text: &str) -> Result<Self, IdError> {
-        let address = Self::from_any_case(text)?;
-        let mut buffer = [0; 42];
-        if Address::from(address.0).to_checksum_raw(&mut buffer, None) == text {
-            Ok(address)
-        } else {
-            Err(IdError::Checksum)
-        }
-    }
-
-    /// Reads an address in any case, for people's command lines and files; never for what is hashed.
-    pub fn from_any_case(text: &str) -> Result<Self, IdError> {
-        let error = IdError::Hex { expected_digits: 40 };
-        let digits = text.strip_prefix("0x").ok_or(error)?;
-        let mut bytes = [0; 20];
-        if digits.len() != 40 {
-            return Err(error);
-        }
-        hex::decode_to_slice(digits, &mut bytes).map_err(|_| error)?;
-        Ok(Self(bytes))
-    }
-}
-
-impl fmt::Display for Voter {
-    /// The EIP-55 checksummed form.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut buffer = [0; 42];
-        f.write_str(Address::from(self.0).to_checksum_raw(&mut buffer, None))
-    }
-}
-
-impl fmt::Debug for Voter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| error)?;
+    Ok(bytes)
 }
 
 /// Where a record stands in the ballots topic of its proposal. Ordered by partition, then offset.

@@ -9,6 +9,8 @@ pub mod id;
 pub mod power;
 pub mod time;
 
+pub mod chain;
+
 pub mod proposal;
 
 pub mod ballot;

@@ -1,10 +1,12 @@
 //! Merkle trees with the hashing of RFC 6962 (SHA-256, leaf prefix 0x00, node prefix 0x01), and the leaves Pnyx puts
-//! in them: standing ballots sorted by voter, record hashes of a partition, receipts acknowledged together.
+//! in them: standing ballots sorted by voter, powers sorted by voter, record hashes of a partition, receipts
+//! acknowledged together.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     id::{RecordHash, Root, Voter},
+    power::VoterPower,
     tally::StandingBallot,
 };
 
@@ -99,6 +101,18 @@ pub fn ballot_leaf(voter: Voter, ballot: &StandingBallot) -> Vec<u8> {
     data.extend_from_slice(ballot.digest.as_bytes());
     data.extend_from_slice(&ballot.power.units().to_be_bytes::<32>());
     data.extend_from_slice(&ballot.choice.canonical_bytes());
+    data
+}
+
+/// Leaf data of what the chains say of a voter's power: the voter and the power, or the voter alone where they have no
+/// answer.
+pub fn power_leaf(voter: Voter, power: VoterPower) -> Vec<u8> {
+    let mut data = Vec::with_capacity(52);
+    data.extend_from_slice(voter.as_bytes());
+    match power {
+        VoterPower::Known(power) => data.extend_from_slice(&power.units().to_be_bytes::<32>()),
+        VoterPower::Unavailable => {}
+    }
     data
 }
 

@@ -19,6 +19,16 @@ pub const POWER_BITS_MAX: usize = 192;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Power(U256);
 
+/// What a pinned look-up says of a voter's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VoterPower {
+    /// The voter has this, possibly nothing.
+    Known(Power),
+    /// The strategies have no answer for this voter, now or ever: a call that reverts alone and with all its gas, one that
+    /// answers in another shape, or a sum above the bound.
+    Unavailable,
+}
+
 /// Why a number is not a power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PowerError {
@@ -68,6 +78,18 @@ impl Power {
     /// The sum, if it is still below the bound.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         Self::from_units(self.0.checked_add(other.0)?).ok()
+    }
+}
+
+impl VoterPower {
+    /// The sum of what several strategies say: unavailable as soon as one is, or if it is not below the bound.
+    pub fn checked_add(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Known(one), Self::Known(other)) => one.checked_add(other).map_or(Self::Unavailable, Self::Known),
+            (Self::Unavailable, Self::Known(_) | Self::Unavailable) | (Self::Known(_), Self::Unavailable) => {
+                Self::Unavailable
+            }
+        }
     }
 }
 
@@ -139,6 +161,16 @@ mod tests {
         assert_eq!(Power::max().checked_add(Power(U256::ONE)), None);
         assert_eq!(Power::from_units(U256::MAX), Err(PowerError::TooLarge));
         assert_eq!(Power::ZERO.checked_add(Power::max()), Some(Power::max()));
+    }
+
+    #[test]
+    fn a_sum_is_known_only_if_all_of_it_is() {
+        let (one, max) = (VoterPower::Known(Power::ONE), VoterPower::Known(Power::max()));
+        assert_eq!(one.checked_add(one), VoterPower::Known(Power(U256::from(2 * UNITS_PER_ONE))));
+        assert_eq!(max.checked_add(one), VoterPower::Unavailable);
+        for (left, right) in [(one, VoterPower::Unavailable), (VoterPower::Unavailable, one)] {
+            assert_eq!(left.checked_add(right), VoterPower::Unavailable);
+        }
     }
 
     proptest! {

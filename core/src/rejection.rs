@@ -36,11 +36,14 @@ pub enum Rejection {
     WrongSigner,
     /// The voter has no power at the snapshot.
     NoPower,
+    /// The proposal's strategies have no answer for this voter at the pinned blocks: a contract that reverts or answers in
+    /// another shape whoever asks, or powers that sum above the bound. Never an endpoint that fails: that delays only.
+    PowerUnavailable,
 }
 
 impl Rejection {
     /// Every rejection, in order of precedence.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::TooLarge,
         Self::MalformedEnvelope,
         Self::WrongDomain,
@@ -57,6 +60,7 @@ impl Rejection {
         Self::HighS,
         Self::WrongSigner,
         Self::NoPower,
+        Self::PowerUnavailable,
     ];
 
     /// The number in verdict records: never reused, never changed; new ones are appended whatever their precedence.
@@ -78,6 +82,7 @@ impl Rejection {
             Self::HighS => 14,
             Self::WrongSigner => 15,
             Self::NoPower => 16,
+            Self::PowerUnavailable => 17,
         }
     }
 
@@ -105,6 +110,7 @@ impl Rejection {
             Self::HighS => "highS",
             Self::WrongSigner => "wrongSigner",
             Self::NoPower => "noPower",
+            Self::PowerUnavailable => "powerUnavailable",
         }
     }
 
@@ -125,13 +131,14 @@ impl Rejection {
                 "signature validation failed"
             }
             Self::NoPower => "no voting power",
+            Self::PowerUnavailable => "failed to check voting power",
         }
     }
 
     /// Whether the signature had been proven when the record was rejected, so that the verdict may name the voter.
     pub const fn signer_is_proven(self) -> bool {
         match self {
-            Self::NoPower => true,
+            Self::NoPower | Self::PowerUnavailable => true,
             Self::MalformedEnvelope
             | Self::TooLarge
             | Self::WrongDomain

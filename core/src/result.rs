@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    chain::Pins,
     id::{ProposalId, Root, Voter},
     outcome::Outcome,
     rejection::Rejection,
@@ -88,6 +89,18 @@ pub struct Provenance {
     pub records: u64,
     /// Records below the cut that do not count, by reason.
     pub rejected: BTreeMap<Rejection, u64>,
+    /// What was read of chains; only if the proposal reads any.
+    pub chains: Option<ChainEvidence>,
+}
+
+/// What a proposal's chains said, so that it can be asked of them again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainEvidence {
+    /// The blocks at which power was read.
+    pub pins: Pins,
+    /// Merkle root over the power of each voter with a validly signed record below the cut, sorted by voter, zero and
+    /// unavailable included.
+    pub powers_root: Root,
 }
 
 /// The final, signed document.

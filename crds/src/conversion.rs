@@ -1,6 +1,8 @@
 //! From a resource to a proposal: syntax is read here, the rules are checked by the core, all problems have a path.
 
+mod chains;
 mod decimal;
+mod snapshots;
 mod strategies;
 mod time;
 
@@ -30,9 +32,14 @@ pub fn resolve(
     let own_window = problems.window(&spec.window);
     let clock_skew_s = problems.keep("spec.window.clockSkewSeconds", read_clock_skew(spec.window.clock_skew_seconds));
     let strategies = strategies::read(&spec.power.strategies, &mut problems);
-    let (Some(name), Some(voting), Some(own_window), Some(clock_skew_s), Some(strategies)) =
-        (name, voting, own_window, clock_skew_s, strategies)
+    let snapshots = snapshots::read(&spec.power.snapshot, &mut problems);
+    let (Some(name), Some(voting), Some(own_window), Some(clock_skew_s), Some(strategies), Some(snapshots)) =
+        (name, voting, own_window, clock_skew_s, strategies, snapshots)
     else {
+        return Err(problems.0);
+    };
+    let window = window.unwrap_or(own_window);
+    let Some(snapshots) = snapshots.of_chains(&strategies, window.opens_at(), &mut problems) else {
         return Err(problems.0);
     };
     Proposal::new(ProposalParts {
@@ -46,8 +53,9 @@ pub fn resolve(
         author: spec.author.clone(),
         choices: spec.choices.clone(),
         voting,
-        window: window.unwrap_or(own_window),
+        window,
         strategies,
+        snapshots,
         clock_skew_s,
     })
 }

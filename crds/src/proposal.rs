@@ -3,15 +3,15 @@
 //! Nothing is checked here beyond types and what the schema says; `resolve` makes it a proposal or says what is wrong.
 //! Numbers that need exactness are decimal strings, because JSON numbers lose digits on their way through clients.
 
-use std::collections::BTreeMap;
-
 use kube::CustomResource;
 use pnyx_core::proposal::{
-    BODY_BYTES_MAX, CHOICES_MAX, CLOCK_SKEW_S_DEFAULT, CLOCK_SKEW_S_MAX, DISCUSSION_BYTES_MAX, LISTED_VOTERS_MAX,
-    NAME_BYTES_MAX, STRATEGIES_MAX, TITLE_BYTES_MAX,
+    BODY_BYTES_MAX, CHOICES_MAX, CLOCK_SKEW_S_DEFAULT, CLOCK_SKEW_S_MAX, DISCUSSION_BYTES_MAX, NAME_BYTES_MAX,
+    TITLE_BYTES_MAX,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::PowerSpec;
 
 /// What is voted on, how it is counted, and when.
 #[expect(clippy::duplicated_attributes, reason = "several columns have the same type")]
@@ -140,61 +140,6 @@ pub struct WindowSpec {
     #[serde(default = "clock_skew_seconds_default")]
     #[schemars(range(min = 0, max = CLOCK_SKEW_S_MAX))]
     pub clock_skew_seconds: i64,
-}
-
-/// How a voter's power is found.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct PowerSpec {
-    /// A voter's power is the sum over these.
-    #[schemars(length(min = 1, max = STRATEGIES_MAX))]
-    pub strategies: Vec<StrategySpec>,
-}
-
-/// One way to find a voter's power: exactly one member is set. Names and parameters are Snapshot's.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-#[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.whitelist), has(self.whitelistWeighted), has(self.ticket)].exists_one(is_set, is_set)",
-    "message": "exactly one of whitelist, whitelistWeighted and ticket must be set"
-}]))]
-pub struct StrategySpec {
-    /// Each listed address has 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub whitelist: Option<WhitelistSpec>,
-    /// Each listed address has the power beside it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub whitelist_weighted: Option<WhitelistWeightedSpec>,
-    /// Every address has the same power.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ticket: Option<TicketSpec>,
-}
-
-/// Addresses that have 1 each.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct WhitelistSpec {
-    /// Addresses, with their EIP-55 checksum or all in lower case.
-    #[schemars(length(max = LISTED_VOTERS_MAX), inner(length(max = 42)), extend("x-kubernetes-list-type" = "set"))]
-    pub addresses: Vec<String>,
-}
-
-/// Addresses with their power.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct WhitelistWeightedSpec {
-    /// Power by address: decimal strings such as "12.5".
-    #[schemars(extend("maxProperties" = LISTED_VOTERS_MAX))]
-    pub addresses: BTreeMap<String, String>,
-}
-
-/// The same power for everyone.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct TicketSpec {
-    /// The power: a decimal string such as "1".
-    #[schemars(regex(pattern = r"^(0|[1-9][0-9]{0,39})(\.[0-9]{1,18})?$"))]
-    pub value: String,
 }
 
 fn clock_skew_seconds_default() -> i64 {

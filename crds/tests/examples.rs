@@ -29,10 +29,19 @@ fn each_voting_system_has_an_example() {
             Strategy::WhitelistWeighted(powers) => {
                 powers.len() == DEMO_WALLETS && powers.values().collect::<BTreeSet<_>>().len() == DEMO_WALLETS
             }
-            Strategy::Whitelist(_) | Strategy::Ticket(_) => false,
+            Strategy::Whitelist(_) | Strategy::Ticket(_) | Strategy::OnChain(_) | Strategy::Multichain(_) => false,
         };
         assert!(strategies.iter().any(has_demo_wallets), "{}", proposal.parts().name);
     }
+}
+
+#[test]
+fn one_example_reads_a_chain() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/chains"));
+    let resources = read_resources(folder).unwrap_or_else(|error| panic!("{error}"));
+    let proposals: Vec<_> = resources.iter().map(|example| example.resolve("dev", None).unwrap()).collect();
+    assert_eq!(proposals.iter().map(|proposal| proposal.parts().name.as_str()).collect::<Vec<_>>(), ["token-holders"]);
+    assert_eq!(proposals[0].chains().len(), 1);
 }
 
 #[test]

@@ -1,8 +1,13 @@
 //! What a person reads who made a mistake in a file: each case changes one thing in a good resource.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up stops there")]
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use expect_test::expect_file;
+use expect_test::{ExpectFile, expect_file};
 use pnyx_crds::{FILE_BYTES_MAX, read_resources};
 
 const GOOD: &str = r#"apiVersion: pnyx.dev/v1alpha1
@@ -71,7 +76,7 @@ const CASES: &[(&str, &str)] = &[
     ("value: \"1\"", "amount: \"1\""),
     ("- ticket:\n          value: \"1\"", "- {}"),
     ("- whitelist:", "  whitelist:"),
-    ("- ticket:", "- erc20BalanceOf:"),
+    ("- ticket:", "- delegation:"),
     ("[\"0x732a943D04fb", "[\"0x732A943D04fb"),
     ("[\"0x732a943D04fb", "[\"0x732a"),
     (
@@ -85,22 +90,103 @@ const CASES: &[(&str, &str)] = &[
     (GOOD, "# nothing here\n"),
 ];
 
+/// The good resource with the power of [`GOOD_POWER`].
+fn good_on_chains() -> String {
+    let (head, _) = GOOD.split_once("  power:\n    strategies:\n").unwrap();
+    format!("{head}{GOOD_POWER}")
+}
+
+const GOOD_POWER: &str = r#"  power:
+    strategies:
+      - erc20BalanceOf:
+          network: "1"
+          address: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+          decimals: 6
+      - multichain:
+          strategies:
+            - erc1155BalanceOf:
+                network: "10"
+                address: "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
+                tokenId: "7"
+                decimals: 0
+            - contractCall:
+                network: "8453"
+                address: "0xd1220a0cf47c7b9be7a2e6ba89f429762e7b9adb"
+                method: stakedOf
+                decimals: 24
+    snapshot:
+      - network: "10"
+        block: 150000000
+      - network: "8453"
+        atOrBefore: "2026-11-30T12:00:00Z"
+"#;
+
+/// A text of the resource on chains, and what stands there instead.
+const CHAIN_CASES: &[(&str, &str)] = &[
+    ("network: \"1\"", "network: mainnet"),
+    ("network: \"1\"", "network: \"0\""),
+    ("network: \"1\"", "network: 1"),
+    ("network: \"1\"\n", "net: \"1\"\n"),
+    ("0x5aAeb6053F", "0x5AAeb6053F"),
+    ("0x5aAeb6053F", "0x5aAe"),
+    ("          address: \"0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed\"\n", ""),
+    ("decimals: 6", "decimals: 78"),
+    ("decimals: 6", "decimals: -1"),
+    ("decimals: 6", "decimals: \"6\""),
+    ("decimals: 6", "decimals: 6\n          symbol: TOK"),
+    ("decimals: 6", "decimals: 6\n        ticket:\n          value: \"1\""),
+    ("- erc20BalanceOf:", "- erc20Balance:"),
+    ("tokenId: \"7\"", "tokenId: \"0x7\""),
+    ("method: stakedOf", "method: stakedOf(address)"),
+    ("- contractCall:", "  contractCall:"),
+    ("            - contractCall:", "            - {}\n            - contractCall:"),
+    ("- contractCall:", "- whitelist:\n                addresses: []\n            - contractCall:"),
+    ("block: 150000000", "block: -1"),
+    ("block: 150000000", "block: \"150000000\""),
+    ("block: 150000000", "atBlock: 150000000"),
+    ("        block: 150000000\n", ""),
+    ("block: 150000000", "block: 150000000\n        atOrBefore: \"2026-11-30T12:00:00Z\""),
+    ("2026-11-30T12:00:00Z", "yesterday"),
+    ("2026-11-30T12:00:00Z", "2026-12-08T12:00:00.001Z"),
+    ("- network: \"10\"", "- network: \"8453\""),
+    ("- network: \"10\"", "- network: \"137\""),
+    ("- network: \"10\"", "- network: optimism"),
+];
+
 #[test]
 fn each_mistake_is_explained_at_its_path() {
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("x.yaml");
-    let mut table = String::new();
-    for (good, bad) in CASES {
-        assert_eq!(GOOD.matches(good).count(), 1, "{good} is not unique");
-        let explained = explain(&file, &GOOD.replace(good, bad));
-        writeln!(table, "{}\n{explained}\n", bad.replace('\n', "⏎")).unwrap();
-    }
-    expect_file!["problems.txt"].assert_eq(&table);
+    check(GOOD, CASES, &expect_file!["problems.txt"]);
 }
 
 #[test]
-fn the_good_resource_is_good() {
+fn each_mistake_about_chains_is_explained_at_its_path() {
+    check(&good_on_chains(), CHAIN_CASES, &expect_file!["problems_chains.txt"]);
+}
+
+fn check(resource: &str, cases: &[(&str, &str)], expected: &ExpectFile) {
+    let file = folder_of(expected).join("x.yaml");
+    let mut table = String::new();
+    for (good, bad) in cases {
+        assert_eq!(resource.matches(good).count(), 1, "{good} is not unique");
+        let explained = explain(&file, &resource.replace(good, bad));
+        writeln!(table, "{}\n{explained}\n", bad.replace('\n', "⏎")).unwrap();
+    }
+    expected.assert_eq(&table);
+}
+
+/// Tests run at the same time: each table has a folder of its own.
+fn folder_of(expected: &ExpectFile) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(expected.path.file_stem().unwrap());
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn the_good_resources_are_good() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("good.yaml");
-    assert_eq!(explain(&file, GOOD), "  no problem");
+    for good in [GOOD, &good_on_chains()] {
+        assert_eq!(explain(&file, good), "  no problem");
+    }
 }
 
 #[test]

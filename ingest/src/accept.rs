@@ -159,6 +159,7 @@ mod tests {
             },
             window: Window::new(OPENS_AT, CLOSES_AT).unwrap(),
             strategies: vec![Strategy::Ticket(Power::ONE)],
+            snapshots: std::collections::BTreeMap::new(),
             clock_skew_s: 300,
         })
         .unwrap()

@@ -1,6 +1,7 @@
 //! `pnyx audit`: a result recomputed from its archive, and receipts held against it.
 
 use std::{
+    error::Error,
     fs::File,
     io::{self, BufRead, BufReader},
     path::PathBuf,
@@ -9,13 +10,16 @@ use std::{
 };
 
 use anyhow::Context as _;
-use pnyx_backbone::blocking::blocking;
+use indicatif::ProgressBar;
+use pnyx_backbone::{blocking::blocking, telemetry::Metrics};
 use pnyx_core::{id::Voter, power::format_units, receipt::SignedReceipt};
-use pnyx_recount::audit::{AuditFailure, AuditOptions, AuditReport, PowerEvidence, ReceiptFinding, audit};
+use pnyx_recount::audit::{
+    AuditFailure, AuditOptions, AuditReport, PowerEvidence, ReceiptFinding, audit, look_up_again,
+};
 use serde_json::json;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use crate::{EXIT_FOUND_WRONG, cli::AuditArgs, client::Platform, receipt, screen};
+use crate::{EXIT_FOUND_WRONG, cli::AuditArgs, client::Platform, process::chains, receipt, screen};
 
 /// Bytes of an archive that are read ahead.
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
@@ -23,46 +27,59 @@ const READ_AHEAD_BYTES: usize = 1024 * 1024;
 /// Runs the command.
 pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
-    let AuditArgs { archive, receipt: receipt_files, key, json } = args;
+    let AuditArgs { archive, receipt: receipt_files, key, json, chains: chains_args } = args;
+    let chains_config = chains::config_of_flags(&chains_args)?;
     let receipts = read_receipts(&receipt_files)?;
     let mut options = AuditOptions::default();
     for text in &key {
         options.keys.push(Voter::from_any_case(text).with_context(|| format!("--key {text:?}"))?);
     }
     let reader = open(&archive).await?;
-    let bar = if json { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::new_spinner() };
-    let outcome = blocking(move || {
-        let outcome = audit(reader, &receipts, &options, &mut |records| {
-            bar.set_position(records);
+    let bar = spinner(json);
+    let audited = blocking(move || {
+        let audited = audit(reader, &receipts, &options, &mut |records| {
             bar.set_message(format!("{} records checked", screen::grouped(&records.to_string())));
         });
         bar.finish_and_clear();
-        outcome
-    })
-    .await?;
-    match outcome {
-        Ok(report) => {
-            let seconds = start.elapsed().as_secs_f64();
-            if json {
-                screen::line(&report.to_json().to_string())
-            } else {
-                show(&report, seconds)
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(AuditFailure::Read { lines, source }) => {
-            Err(AuditFailure::Read { lines, source }).context(format!("reading {archive}"))
-        }
-        Err(failure) => {
-            let line = if json {
-                json!({ "valid": false, "failure": failure.to_string() }).to_string()
-            } else {
-                format!("INVALID {failure}")
-            };
-            screen::line(&line);
-            Ok(ExitCode::from(EXIT_FOUND_WRONG))
+        audited
+    });
+    let mut report = match audited.await? {
+        Ok(report) => report,
+        Err(failure @ AuditFailure::Read { .. }) => return Err(failure).context(format!("reading {archive}")),
+        Err(failure) => return Ok(invalid(&failure, json)),
+    };
+    if !chains_config.chains().is_empty() {
+        let chains = chains::start(&chains_config, &Metrics::new())?;
+        let bar = spinner(json);
+        let mut progress = |voters: u64| {
+            bar.set_message(format!("{} voters looked up again", screen::grouped(&voters.to_string())));
+        };
+        let found = look_up_again(&mut report, &chains, &mut progress).await;
+        bar.finish_and_clear();
+        if let Some(difference) = found? {
+            return Ok(invalid(&difference, json));
         }
     }
+    if json {
+        screen::line(&report.to_json().to_string());
+    } else {
+        show(&report, start.elapsed().as_secs_f64());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn spinner(json: bool) -> ProgressBar {
+    if json { ProgressBar::hidden() } else { ProgressBar::new_spinner() }
+}
+
+/// Says what is wrong.
+fn invalid(failure: &dyn Error, json: bool) -> ExitCode {
+    screen::line(&if json {
+        json!({ "valid": false, "failure": failure.to_string() }).to_string()
+    } else {
+        format!("INVALID {failure}")
+    });
+    ExitCode::from(EXIT_FOUND_WRONG)
 }
 
 fn read_receipts(files: &[PathBuf]) -> anyhow::Result<Vec<SignedReceipt>> {
@@ -107,6 +124,18 @@ fn show(report: &AuditReport, seconds: f64) {
     screen::line(&format!("ballots    {} standing        signatures checked again: all", count(report.core.ballots)));
     match report.power {
         PowerEvidence::Definition => screen::line("power      computed again from the definition's own lists"),
+        PowerEvidence::Recorded => {
+            screen::line(
+                "power      as the archive has it from the chains at the pins; its root is the signed one; --chain asks again",
+            );
+        }
+        PowerEvidence::Chains => {
+            let voters = report.chain_powers.as_ref().map_or(0, |chain_powers| chain_powers.powers.len());
+            let voters = screen::grouped(&voters.to_string());
+            screen::line(&format!(
+                "power      looked up again on the chains at the pins: {voters} voters, all as archived"
+            ));
+        }
     }
     let scores = report.choices.iter().zip(&report.core.outcome.scores.0);
     let scores: Vec<String> =

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use pnyx_backbone::telemetry::LogFormat;
 
-use process::{IngestArgs, OtlpArgs, ProposeArgs, RecountArgs, TallyArgs, VerifierArgs};
+use process::{ChainsArgs, IngestArgs, OtlpArgs, ProposeArgs, RecountArgs, TallyArgs, VerifierArgs};
 
 /// Where `pnyx dev` listens, and where the clients look for it.
 pub const URL_DEFAULT: &str = "http://127.0.0.1:8080";
@@ -109,6 +109,9 @@ pub struct DevArgs {
     /// Browser origins that may call the API; repeat for several; `*` for any.
     #[arg(long, default_value = "*", value_name = "ORIGIN")]
     pub cors_origin: Vec<String>,
+    /// The chains.
+    #[command(flatten)]
+    pub chains: ChainsArgs,
     /// The traces.
     #[command(flatten)]
     pub otlp: OtlpArgs,
@@ -242,7 +245,12 @@ pub struct LoadArgs {
 /// Arguments of `pnyx audit`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code 0: valid. 1: the archive or a receipt contradicts itself; the first wrong thing is named."
+    after_help = "A proposal that reads chains has in its archive what these said of each voter at the pinned blocks. Without --chain that \
+is believed as the platform signed it. With an endpoint of each of its chains it is looked up again: first that the pinned block is the one \
+that the proposal's rule names, then every voter's power. This needs nodes that keep the state of that block.\n\nExit code 0: valid. \
+1: the archive or a receipt contradicts itself, or the chains contradict it; the first wrong thing is named. 2: it could not be \
+audited, because something could not be read or an endpoint did not answer.\n\nExamples:\n  \
+pnyx audit archive.jsonl --receipt receipt-*.json\n  pnyx audit archive.jsonl --chain 1=https://node.example --chain 10=file:optimism.url"
 )]
 pub struct AuditArgs {
     /// An archive: a file, `-` for standard input, or a URL such as <URL>/v1/proposals/<id>/archive.
@@ -256,6 +264,9 @@ pub struct AuditArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// The chains.
+    #[command(flatten)]
+    pub chains: ChainsArgs,
 }
 
 /// Commands of `pnyx receipt`.
@@ -284,12 +295,14 @@ pub struct ReceiptVerifyArgs {
 #[derive(Debug, Subcommand)]
 pub enum ExplainCommand {
     /// Why a voter's ballot counts or not.
-    Ballot(ExplainBallotArgs),
+    Ballot(ExplainVoterArgs),
+    /// Where a voter's power comes from: by strategy, chain and block, and why it is zero.
+    Power(ExplainVoterArgs),
 }
 
-/// Arguments of `pnyx explain ballot`.
+/// Which voter of which proposal.
 #[derive(Debug, Args)]
-pub struct ExplainBallotArgs {
+pub struct ExplainVoterArgs {
     /// The proposal: its name or its id.
     #[arg(long)]
     pub proposal: String,

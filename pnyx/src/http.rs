@@ -8,7 +8,7 @@ use axum::{Json, Router, body::Bytes, http::HeaderValue, routing::get};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use pnyx_core::id::ProposalId;
 use pnyx_ingest::Cors;
-use pnyx_recount::{ArchiveError, Archives, RecountError};
+use pnyx_recount::{ArchiveError, Archives, EvidenceError, RecountError};
 use pnyx_tally::{
     Tally,
     api::{self, ApiState, ArchiveBytes, ArchiveProblem, RecountSource},
@@ -73,8 +73,12 @@ fn archive_problem(error: ArchiveError) -> ArchiveProblem {
         | ArchiveError::ShuttingDown
         | ArchiveError::ReaderStalled
         | ArchiveError::Read(_)
-        | ArchiveError::Recount(RecountError::Read(_) | RecountError::Interrupted) => ArchiveProblem::Unavailable,
+        | ArchiveError::Evidence(EvidenceError::Log(_) | EvidenceError::Stalled { .. })
+        | ArchiveError::Recount(RecountError::Read(_) | RecountError::Power(_) | RecountError::Interrupted) => {
+            ArchiveProblem::Unavailable
+        }
         ArchiveError::Differs { .. }
+        | ArchiveError::Evidence(EvidenceError::Contradiction { .. })
         | ArchiveError::Recount(RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. }) => {
             ArchiveProblem::Failed
         }

@@ -17,6 +17,7 @@ mod http;
 mod proposing;
 mod screen;
 mod serving;
+mod trying;
 mod wallet;
 
 use std::process::ExitCode;

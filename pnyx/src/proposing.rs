@@ -10,7 +10,9 @@ use pnyx_backbone::{
     log::{Log, Topic},
     proposals::Proposals,
 };
+use pnyx_chains::Chains;
 use pnyx_core::{
+    chain::SnapshotRule,
     decisions::{Decision, DecisionBook, Recorded},
     id::ProposalId,
     proposal::{Definition, Proposal, ProposalParts},
@@ -18,7 +20,7 @@ use pnyx_core::{
 };
 use pnyx_crds::{Resource, read_resources};
 
-use crate::cli::LayoutArgs;
+use crate::{cli::LayoutArgs, trying};
 
 /// Partitions of a new ballots topic unless told otherwise: enough that four verifiers share the work.
 const BALLOTS_PARTITIONS_DEFAULT: u32 = 4;
@@ -53,12 +55,14 @@ impl Layout {
 }
 
 /// A proposal of the files, which is in the log now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proposed {
     /// Its id.
     pub(crate) id: ProposalId,
     /// What became of the partitions that were asked for.
     pub(crate) growth: Growth,
+    /// What is to be said of its strategies.
+    pub(crate) strategies: Option<String>,
 }
 
 /// What became of the partitions of a ballots topic.
@@ -98,24 +102,31 @@ pub(crate) async fn propose(
     paths: &[PathBuf],
     layout: &Layout,
     log: &Log,
+    chains: &Chains,
     proposals: &Proposals,
     now: TimestampMs,
 ) -> anyhow::Result<Vec<Proposed>> {
     // Everything is read before anything is recorded: what the log has once it has for ever.
-    let mut resolved: Vec<(Resource, Proposal)> = Vec::new();
+    let mut resolved: Vec<(Resource, Proposal, Option<String>)> = Vec::new();
     for path in paths {
         for resource in read_resources(path)? {
             let proposal = resolve(&resource, layout, &proposals.book(), now)?;
             let id = proposal.id();
-            if resolved.iter().any(|(_, earlier)| earlier.id() == id) {
+            if resolved.iter().any(|(_, earlier, _)| earlier.id() == id) {
                 bail!("{}: this proposal is given twice: a duplicate of id {id}", resource.file().display());
             }
             refuse_past(&resource, &proposal, proposals, now)?;
-            resolved.push((resource, proposal));
+            let strategies = match proposals.book().get(id) {
+                Some(_) => None,
+                None => trying::strategies(&proposal, chains)
+                    .await
+                    .with_context(|| format!("{}: {}", resource.file().display(), proposal.parts().name))?,
+            };
+            resolved.push((resource, proposal, strategies));
         }
     }
     let mut proposed = Vec::with_capacity(resolved.len());
-    for (resource, proposal) in resolved {
+    for (resource, proposal, strategies) in resolved {
         let (id, closes_at) = (proposal.id(), proposal.window().closes_at());
         let known = proposals.book().get(id).cloned();
         if known.is_none() {
@@ -128,7 +139,7 @@ pub(crate) async fn propose(
             let may_grow = now.saturating_add_ms(GROW_BEFORE_CLOSE_MIN_MS) <= closes_at;
             grow(log, id, layout.ballots_partitions, may_grow).await?
         };
-        proposed.push(Proposed { id, growth });
+        proposed.push(Proposed { id, growth, strategies });
     }
     Ok(proposed)
 }
@@ -162,8 +173,12 @@ fn resolve(resource: &Resource, layout: &Layout, book: &DecisionBook, now: Times
     Ok(remembered.max_by_key(|known| known.window().opens_at()).cloned().unwrap_or(fresh))
 }
 
+/// Snapshots that follow the opening move with it.
 fn is_same_but_for_window(known: &ProposalParts, fresh: &ProposalParts) -> bool {
-    let moved = ProposalParts { window: fresh.window, ..known.clone() };
+    let at_opening = |window: Window| SnapshotRule::AtOrBefore(window.opens_at());
+    let moved_rule = |rule| if rule == at_opening(known.window) { at_opening(fresh.window) } else { rule };
+    let snapshots = known.snapshots.iter().map(|(chain, rule)| (*chain, moved_rule(*rule))).collect();
+    let moved = ProposalParts { window: fresh.window, snapshots, ..known.clone() };
     moved == *fresh
 }
 
@@ -234,7 +249,9 @@ mod tests {
             let args = LayoutArgs { open_for: Some(std::time::Duration::from_secs(600)), partitions: asked, lanes: 2 };
             let layout = Layout::new(&args, "test".to_owned()).unwrap();
             let now = opened_at.saturating_add_ms(minutes * 60_000);
-            let [Proposed { id, growth }] = propose(&paths, &layout, &log, &proposals, now).await.unwrap()[..] else {
+            let [Proposed { id, growth, strategies: None }] =
+                propose(&paths, &layout, &log, &Chains::none(), &proposals, now).await.unwrap()[..]
+            else {
                 panic!("the file has one proposal");
             };
             (log.partitions(&Topic::ballots(id)).await.unwrap(), growth)
@@ -259,8 +276,8 @@ mod tests {
         let args = LayoutArgs { open_for: Some(std::time::Duration::from_secs(600)), partitions: Some(2), lanes: 2 };
         let now = clock::now();
         let layout = Layout::new(&args, "test".to_owned()).unwrap();
-        let first = propose(&paths, &layout, &log, &proposals, now).await.unwrap();
-        let [Proposed { id, growth: Growth::None }] = first[..] else { panic!("{first:?}") };
+        let first = propose(&paths, &layout, &log, &Chains::none(), &proposals, now).await.unwrap();
+        let [Proposed { id, growth: Growth::None, strategies: None }] = first[..] else { panic!("{first:?}") };
 
         let cut = Cut { proposal: id, decided_at: now, partitions: Vec::new() };
         let definition = Arc::clone(&proposals.book().get(id).unwrap().definition);
@@ -268,14 +285,14 @@ mod tests {
         let rules = CountingRules::of(definition.proposal());
         let outcome = outcome(voting, rules, &Totals::empty(rules));
         let core = ResultCore { proposal: id, ballots: 0, outcome, ballots_root: Root::new([0; 32]) };
-        let provenance = Provenance { cut: cut.clone(), records: 0, rejected: BTreeMap::new() };
+        let provenance = Provenance { cut: cut.clone(), records: 0, rejected: BTreeMap::new(), chains: None };
         let result = PublishedResult::sign(core, provenance, &SigningKey::from_bytes([1; 32]).unwrap());
         for decision in [Decision::Cut(cut), Decision::Result(Box::new(result))] {
             assert_eq!(proposals.decide(decision).await.unwrap(), Recorded::Stands);
         }
         let more = LayoutArgs { partitions: Some(12), ..args };
         let layout = Layout::new(&more, "test".to_owned()).unwrap();
-        assert_eq!(propose(&paths, &layout, &log, &proposals, now).await.unwrap(), first);
+        assert_eq!(propose(&paths, &layout, &log, &Chains::none(), &proposals, now).await.unwrap(), first);
         assert_eq!(log.partitions(&Topic::ballots(id)).await.unwrap(), 2);
     }
 

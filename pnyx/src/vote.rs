@@ -49,8 +49,8 @@ pub(crate) async fn run(args: VoteArgs) -> anyhow::Result<ExitCode> {
     let id = text(&proposal, "id")?;
     let voter_path = format!("v1/proposals/{id}/voters/{voter}");
     let before = platform.get(&voter_path).await?;
-    let power = text(&before, "power")?;
-    if Power::parse(&power).is_ok_and(Power::is_zero) && !args.force {
+    let power = before.get("power").and_then(Value::as_str).map(str::to_owned);
+    if power.as_deref().is_some_and(|power| Power::parse(power).is_ok_and(Power::is_zero)) && !args.force {
         screen::error_line(&format!(
             "{voter} has no power in {}: {}\nnothing was signed; --force sends it all the same",
             args.proposal,
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: VoteArgs) -> anyhow::Result<ExitCode> {
     let receipt_file = save_receipt(&args, &digest, &answer)?;
     let cast = Cast { digest, answer, acknowledged: Instant::now(), receipt_file };
     if !args.json {
-        show_cast(&cast, &choice_text(definition, &choice), &power, &before)?;
+        show_cast(&cast, &choice_text(definition, &choice), power.as_deref(), &before)?;
     }
     if args.wait { wait(&args, &platform, &voter_path, &cast).await } else { finish(&args, &cast, None) }
 }
@@ -108,15 +108,17 @@ fn save_receipt(args: &VoteArgs, digest: &str, answer: &Value) -> anyhow::Result
     Ok(file)
 }
 
-fn show_cast(cast: &Cast, choice: &str, power: &str, voter: &Value) -> anyhow::Result<()> {
+fn show_cast(cast: &Cast, choice: &str, power: Option<&str>, voter: &Value) -> anyhow::Result<()> {
     let receipt = cast.answer.get("receipt").context("the receipt was there before")?;
     let number = |field: &str| receipt.get(field).and_then(Value::as_u64).unwrap_or_default();
-    screen::line(&format!(
-        "ballot   {}        {choice}, with power {} ({})",
-        screen::short(&cast.digest),
-        screen::grouped(power),
-        power_by_strategy(voter)
-    ));
+    let power = match power {
+        Some(power) => format!("with power {} ({})", screen::grouped(power), power_by_strategy(voter)),
+        None => format!(
+            "with a power that is not known yet: {}",
+            voter.get("powerMissing").and_then(Value::as_str).unwrap_or("the platform does not say why")
+        ),
+    };
+    screen::line(&format!("ballot   {}        {choice}, {power}", screen::short(&cast.digest)));
     screen::line(&format!(
         "receipt  ballots/{} @ {}   {}   saved as {}",
         number("partition"),

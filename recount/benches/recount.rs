@@ -25,6 +25,7 @@ use pnyx_recount::{
     Recounted,
     count::{Batches, Counter, HashedRecord, all_cores},
 };
+use pnyx_verification::ListedPower;
 use secp256k1::{
     Message,
     ecdsa::{RecoverableSignature, RecoveryId},
@@ -80,7 +81,10 @@ fn recount(definition: &Arc<Definition>, cut: &Cut, records: &[ArchivedRecord], 
     }
     batches.flush();
     assert_eq!(root.root(), cut.partitions[0].records_root, "the same records");
-    let recounted = Recounted::new(definition, cut.clone(), counter.finish());
+    let signed = counter.finish();
+    let powers = ListedPower::of(definition.proposal()).powers(&signed.signers());
+    let counted = signed.weigh(&powers);
+    let recounted = Recounted::new(definition, None, cut.clone(), counted);
     assert_eq!(recounted.core.ballots, RECORDS, "every ballot counts");
 }
 
@@ -116,6 +120,7 @@ fn definition() -> Definition {
         },
         window: Window::new(opens_at, opens_at.saturating_add_ms(3_600_000)).expect("an hour"),
         strategies: vec![Strategy::Ticket(Power::parse("1").expect("a power"))],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     })
     .expect("a good proposal");

@@ -10,10 +10,11 @@ use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use pnyx_backbone::{log::Log, proposals::Proposals, shutdown::Shutdown, telemetry};
 use pnyx_core::{
-    id::ProposalId,
+    id::{ProposalId, Voter},
+    power::VoterPower,
     proposal::Definition,
     result::PublishedResult,
-    wire::archive::{self, ArchiveLine, ArchivedBallot},
+    wire::archive::{self, ArchiveLine, ArchivedBallot, ArchivedPower},
 };
 use thiserror::Error;
 use tokio::{
@@ -23,7 +24,10 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{error, info, warn};
 
-use crate::recounting::{ReadError, RecordsBelow, RecountError, recount};
+use crate::{
+    evidence::{EvidenceError, published_powers},
+    recounting::{ReadError, RecordsBelow, RecountError, recount},
+};
 
 /// A chunk is sent once it has this many bytes: few wake-ups, and little memory for each reader.
 pub const CHUNK_BYTES_MIN: usize = 64 * 1024;
@@ -62,6 +66,9 @@ pub enum ArchiveError {
     /// The ballots could not be counted again.
     #[error("the standing ballots could not be derived from the log")]
     Recount(#[from] RecountError),
+    /// The powers could not be read from the verdicts.
+    #[error("the voters' powers could not be read from the log")]
+    Evidence(#[from] EvidenceError),
     /// The log gives another result than the published one.
     #[error(
         "the log no longer gives the published result of proposal {proposal}: run `pnyx recount` and have a person look"
@@ -87,13 +94,29 @@ pub enum ArchiveError {
 /// The bytes of an archive. A stream that fails ends without the end line, which every reader notices.
 pub type ArchiveStream = ReceiverStream<Result<Vec<u8>, ArchiveError>>;
 
+/// What is in an archive and not in the log: a recount gives it.
+#[derive(Debug)]
+pub(crate) struct Derived {
+    /// Standing ballots by voter.
+    pub(crate) ballots: Vec<ArchivedBallot>,
+    /// The power of each signer, by voter.
+    pub(crate) powers: Vec<(Voter, VoterPower)>,
+}
+
+impl Derived {
+    /// Entries, for the bound on what is remembered.
+    fn len(&self) -> usize {
+        self.ballots.len().max(self.powers.len())
+    }
+}
+
 /// Makes archives.
 #[derive(Debug)]
 pub struct Archives {
     log: Log,
     proposals: Proposals,
     threads: NonZeroUsize,
-    remembered: Mutex<VecDeque<(ProposalId, Arc<Vec<ArchivedBallot>>)>>,
+    remembered: Mutex<VecDeque<(ProposalId, Arc<Derived>)>>,
     recounting: Mutex<()>,
     places: Arc<Semaphore>,
     shutdown: Shutdown,
@@ -115,64 +138,66 @@ impl Archives {
         let definition = Arc::clone(&decisions.definition);
         // Taken before the recount, so that those who wait for it are bounded, too.
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ArchiveError::Busy)?;
-        let ballots = tokio::select! {
+        let derived = tokio::select! {
             () = self.shutdown.requested() => return Err(ArchiveError::ShuttingDown),
-            ballots = self.ballots(&definition, &result) => ballots?,
+            derived = self.derived(&definition, &result) => derived?,
         };
         // One more, which is kept for the error: a reader who takes nothing must not mistake the end for a good one.
         let (sender, receiver) = mpsc::channel(CHUNKS_QUEUED_MAX + 1);
         let for_error = sender.clone().try_reserve_owned().expect("a new channel is empty and open");
         let chunks = Chunks { sender, writer: ArchiveWriter::default() };
         let sending = Sending { log: self.log.clone(), chunks, for_error, shutdown: self.shutdown.clone() };
-        self.shutdown.spawn("archive", sending.run(place, definition, result, ballots));
+        self.shutdown.spawn("archive", sending.run(place, definition, result, derived));
         Ok(ReceiverStream::new(receiver))
     }
 
-    /// Keeps the ballots of a recount for the next archives.
-    pub(crate) async fn remember(&self, proposal: ProposalId, ballots: Vec<ArchivedBallot>) {
-        self.remember_shared(proposal, Arc::new(ballots)).await;
+    /// Keeps what a recount derived for the next archives.
+    pub(crate) async fn remember(&self, proposal: ProposalId, derived: Derived) {
+        self.remember_shared(proposal, Arc::new(derived)).await;
     }
 
-    async fn remember_shared(&self, proposal: ProposalId, ballots: Arc<Vec<ArchivedBallot>>) {
-        if ballots.len() > REMEMBERED_BALLOTS_MAX {
+    async fn remember_shared(&self, proposal: ProposalId, derived: Arc<Derived>) {
+        if derived.len() > REMEMBERED_BALLOTS_MAX {
             return;
         }
         let mut remembered = self.remembered.lock().await;
         remembered.retain(|(id, _)| *id != proposal);
-        remembered.push_back((proposal, ballots));
-        let count = |remembered: &VecDeque<(_, Arc<Vec<_>>)>| {
-            remembered.iter().map(|(_, ballots)| ballots.len()).sum::<usize>()
+        remembered.push_back((proposal, derived));
+        let count = |remembered: &VecDeque<(_, Arc<Derived>)>| {
+            remembered.iter().map(|(_, derived)| derived.len()).sum::<usize>()
         };
         while remembered.len() > REMEMBERED_PROPOSALS_MAX || count(&remembered) > REMEMBERED_BALLOTS_MAX {
             remembered.pop_front();
         }
     }
 
-    async fn recall(&self, proposal: ProposalId) -> Option<Arc<Vec<ArchivedBallot>>> {
+    async fn recall(&self, proposal: ProposalId) -> Option<Arc<Derived>> {
         let remembered = self.remembered.lock().await;
-        remembered.iter().find(|(id, _)| *id == proposal).map(|(_, ballots)| Arc::clone(ballots))
+        remembered.iter().find(|(id, _)| *id == proposal).map(|(_, derived)| Arc::clone(derived))
     }
 
-    async fn ballots(
+    async fn derived(
         &self,
         definition: &Arc<Definition>,
         result: &PublishedResult,
-    ) -> Result<Arc<Vec<ArchivedBallot>>, ArchiveError> {
+    ) -> Result<Arc<Derived>, ArchiveError> {
         let proposal = result.core.proposal;
-        if let Some(ballots) = self.recall(proposal).await {
-            return Ok(ballots);
+        if let Some(derived) = self.recall(proposal).await {
+            return Ok(derived);
         }
         let _alone = self.recounting.lock().await;
-        if let Some(ballots) = self.recall(proposal).await {
-            return Ok(ballots);
+        if let Some(derived) = self.recall(proposal).await {
+            return Ok(derived);
         }
-        let recounted = recount(&self.log, definition, &result.provenance.cut, self.threads, |_| {}).await?;
-        if recounted.core != result.core {
+        let PublishedResult { core, provenance, .. } = result;
+        let power = published_powers(&self.log, definition, provenance).await?;
+        let recounted = recount(&self.log, definition, &provenance.cut, &power, self.threads, |_| {}).await?;
+        if recounted.core != *core || recounted.provenance.chains != provenance.chains {
             return Err(ArchiveError::Differs { proposal });
         }
-        let ballots = Arc::new(recounted.ballots);
-        self.remember_shared(proposal, Arc::clone(&ballots)).await;
-        Ok(ballots)
+        let derived = Arc::new(Derived { ballots: recounted.ballots, powers: recounted.powers });
+        self.remember_shared(proposal, Arc::clone(&derived)).await;
+        Ok(derived)
     }
 }
 
@@ -184,11 +209,14 @@ pub struct ArchiveWriter {
 }
 
 impl ArchiveWriter {
-    /// Header, definition and cut.
+    /// Header, definition, cut and, where the proposal reads chains, pins.
     pub fn open(&mut self, definition: &Definition, result: &PublishedResult) {
         self.push(&ArchiveLine::Header { proposal: definition.proposal().id() });
         self.push(&ArchiveLine::Definition(Box::new(definition.clone())));
         self.push(&ArchiveLine::Cut(result.provenance.cut.clone()));
+        if let Some(chains) = &result.provenance.chains {
+            self.push(&ArchiveLine::Pins(chains.pins.clone()));
+        }
     }
 
     /// One line.
@@ -244,12 +272,12 @@ impl Sending {
         _place: OwnedSemaphorePermit,
         definition: Arc<Definition>,
         result: Arc<PublishedResult>,
-        ballots: Arc<Vec<ArchivedBallot>>,
+        derived: Arc<Derived>,
     ) {
         let Self { log, mut chunks, for_error, shutdown } = self;
         let sent = tokio::select! {
             () = shutdown.requested() => Err(Stopped::Failed(ArchiveError::ShuttingDown)),
-            sent = chunks.send_archive(&log, &definition, &result, &ballots) => sent,
+            sent = chunks.send_archive(&log, &definition, &result, &derived) => sent,
         };
         if let Err(Stopped::Failed(problem)) = sent {
             let proposal = result.core.proposal;
@@ -260,6 +288,7 @@ impl Sending {
                 ArchiveError::UnknownProposal { .. }
                 | ArchiveError::NotFinal { .. }
                 | ArchiveError::Recount(_)
+                | ArchiveError::Evidence(_)
                 | ArchiveError::Differs { .. }
                 | ArchiveError::Busy
                 | ArchiveError::Read(_) => error!(%proposal, error = text, "an archive was not sent to its end"),
@@ -281,11 +310,17 @@ impl Chunks {
         log: &Log,
         definition: &Definition,
         result: &PublishedResult,
-        ballots: &[ArchivedBallot],
+        derived: &Derived,
     ) -> Result<(), Stopped> {
         self.writer.open(definition, result);
         self.send_records(log, result).await?;
-        for ballot in ballots {
+        if result.provenance.chains.is_some() {
+            for (voter, power) in &derived.powers {
+                self.writer.push(&ArchiveLine::Power(ArchivedPower { voter: *voter, power: *power }));
+                self.send_if_full().await?;
+            }
+        }
+        for ballot in &derived.ballots {
             self.writer.push(&ArchiveLine::Ballot(ballot.clone()));
             self.send_if_full().await?;
         }

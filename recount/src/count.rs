@@ -1,8 +1,10 @@
 //! Counting records over all cores: each is verified again, and what counts is folded into standing ballots.
 //!
-//! Workers share nothing but the queue: each folds its records into standing ballots of its own, and these are merged
-//! at the end. Which ballot of a voter stands and which copy represents it are decided by what they carry, so neither
-//! the number of workers nor the order of records shows in what comes out.
+//! Two phases, because a voter's power is a function of the voter alone. First the workers check signatures: they share
+//! nothing but the queue, each folds its records into the signed ballot of each voter that would stand, and these are
+//! merged at the end ([`Signed`]). Which ballot that is and which copy represents it are decided by what they carry, so
+//! neither the number of workers nor the order of records shows in what comes out. Then the power of all signers is
+//! looked up at once, by whoever counts, and those without any are taken out with all their records ([`Signed::weigh`]).
 //!
 //! **Memory.** While counting, a voter costs one map entry (at most [`CANDIDATE_BYTES_MAX`] bytes) and the bytes of the
 //! smallest copy seen of the ballot that stands: an archive can only be read once, so a copy cannot be fetched again
@@ -20,13 +22,14 @@ use std::{
 };
 
 use pnyx_core::{
-    ballot::HashMemo,
+    ballot::{HashMemo, Refusal, SignedBallot},
     id::{Digest, Place, RecordHash, Voter},
+    power::VoterPower,
     proposal::Definition,
     rejection::Rejection,
     tally::StandingBallot,
     time::TimestampMs,
-    verdict::{CountingBallot, RejectedRecord, Ruling},
+    verdict::CountingBallot,
     wire::archive::ArchivedRecord,
 };
 use pnyx_verification::{BallotRecord, ProposalVerifier};
@@ -48,6 +51,15 @@ pub fn all_cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
+/// What the signatures came to: everything but power is decided.
+#[derive(Debug)]
+pub struct Signed {
+    records: u64,
+    rejected: BTreeMap<Rejection, u64>,
+    signers: BTreeMap<Voter, Candidate>,
+    watched: BTreeMap<Place, WatchedRecord>,
+}
+
 /// What counting came to.
 #[derive(Debug)]
 pub struct Counted {
@@ -59,6 +71,8 @@ pub struct Counted {
     pub standing: BTreeMap<Voter, CountedBallot>,
     /// The records at the places that were asked for, as far as there are any.
     pub watched: BTreeMap<Place, WatchedRecord>,
+    /// The power of each voter with a validly signed record, whether or not there is any, ascending by voter.
+    pub powers: Vec<(Voter, VoterPower)>,
 }
 
 /// A standing ballot and its representing record.
@@ -116,7 +130,6 @@ impl Counter {
         let (sender, receiver) = sync_channel(threads.get().saturating_mul(QUEUED_BATCHES_PER_THREAD));
         let receiver = Arc::new(Mutex::new(receiver));
         let watched = Arc::new(watched);
-        // A source of power of its own, made from the definition: the recount trusts no cache.
         let verifier = Arc::new(ProposalVerifier::new(Arc::clone(definition)));
         let workers = (0..threads.get())
             .map(|_| {
@@ -138,14 +151,14 @@ impl Counter {
     ///
     /// # Panics
     /// If a worker did.
-    pub fn finish(self) -> Counted {
+    pub fn finish(self) -> Signed {
         let Self { sender, workers } = self;
         drop(sender);
         workers
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .fold(Partial::default(), Partial::merge)
-            .into_counted()
+            .into_signed()
     }
 }
 
@@ -181,28 +194,35 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// The ballot of a voter that stands as far as a worker has seen.
+/// The signed ballot of a voter that stands as far as a worker has seen, if the voter has power.
 #[derive(Debug)]
 struct Candidate {
-    ballot: StandingBallot,
+    ballot: SignedBallot,
+    /// The lowest of the ballot's validly signed records.
+    place: Place,
+    /// Of those the one with the smallest bytes.
     record: RecordHash,
     bytes: Box<[u8]>,
+    /// All validly signed records of the voter, whichever ballot they hold.
+    records: u64,
 }
 
 impl Candidate {
     /// Of two ballots of one voter the later stands; of two copies of one ballot the smaller represents it.
     fn take_better(&mut self, other: Self) {
-        let order = |ballot: &StandingBallot| (ballot.signed_at_s, ballot.digest);
+        let records = self.records.saturating_add(other.records);
+        let order = |ballot: &SignedBallot| (ballot.signed_at_s(), ballot.digest());
         match order(&other.ballot).cmp(&order(&self.ballot)) {
             std::cmp::Ordering::Greater => *self = other,
             std::cmp::Ordering::Less => {}
             std::cmp::Ordering::Equal => {
-                self.ballot.place = self.ballot.place.min(other.ballot.place);
+                self.place = self.place.min(other.place);
                 if other.bytes < self.bytes {
                     (self.record, self.bytes) = (other.record, other.bytes);
                 }
             }
         }
+        self.records = records;
     }
 }
 
@@ -211,7 +231,7 @@ impl Candidate {
 struct Partial {
     records: u64,
     rejected: BTreeMap<Rejection, u64>,
-    standing: BTreeMap<Voter, Candidate>,
+    signers: BTreeMap<Voter, Candidate>,
     watched: BTreeMap<Place, WatchedRecord>,
 }
 
@@ -227,37 +247,37 @@ impl Partial {
             // The lock is held only while waiting, and a channel that another worker's panic left is whole.
             let batch = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(batch) = batch else { return self };
-            let records = batch.iter().map(|HashedRecord { archived, hash: _ }| BallotRecord {
-                place: archived.place,
-                appended_at: archived.appended_at,
-                bytes: &archived.record,
-            });
-            let verdicts = verifier.verify_batch(records, &mut memo).unwrap_or_else(|unavailable| match unavailable {});
-            for (record, verdict) in batch.into_iter().zip(verdicts) {
-                self.count(record, verdict.ruling, watched);
+            for record in batch {
+                let archived = &record.archived;
+                let bytes = &archived.record;
+                let judged = BallotRecord { place: archived.place, appended_at: archived.appended_at, bytes };
+                let signed = verifier.judge(judged, &mut memo).into_signed();
+                self.count(record, signed, watched);
             }
         }
     }
 
-    fn count(&mut self, HashedRecord { archived, hash }: HashedRecord, ruling: Ruling, watched: &BTreeSet<Place>) {
+    fn count(
+        &mut self,
+        HashedRecord { archived, hash }: HashedRecord,
+        signed: Result<SignedBallot, Refusal>,
+        watched: &BTreeSet<Place>,
+    ) {
         self.records = self.records.saturating_add(1);
         if watched.contains(&archived.place) {
-            self.watched.insert(archived.place, WatchedRecord::new(hash, archived.appended_at, &ruling));
+            self.watched.insert(archived.place, WatchedRecord::new(hash, archived.appended_at, &signed));
         }
-        match ruling {
-            Ruling::Counts(CountingBallot { voter, digest, signed_at_s, choice, power }) => {
-                let ballot = StandingBallot { digest, signed_at_s, choice, power, place: archived.place };
-                self.offer(voter, Candidate { ballot, record: hash, bytes: archived.record.into_boxed_slice() });
+        match signed {
+            Ok(ballot) => {
+                let (place, bytes) = (archived.place, archived.record.into_boxed_slice());
+                self.offer(ballot.voter(), Candidate { ballot, place, record: hash, bytes, records: 1 });
             }
-            Ruling::Rejected(RejectedRecord { rejection, .. }) => {
-                let count = self.rejected.entry(rejection).or_default();
-                *count = count.saturating_add(1);
-            }
+            Err(refusal) => add(&mut self.rejected, refusal.rejection, 1),
         }
     }
 
     fn offer(&mut self, voter: Voter, candidate: Candidate) {
-        match self.standing.entry(voter) {
+        match self.signers.entry(voter) {
             Entry::Vacant(entry) => {
                 entry.insert(candidate);
             }
@@ -267,14 +287,13 @@ impl Partial {
 
     fn merge(mut self, other: Self) -> Self {
         self.records = self.records.saturating_add(other.records);
-        for (rejection, count) in other.rejected {
-            let sum = self.rejected.entry(rejection).or_default();
-            *sum = sum.saturating_add(count);
+        for (rejection, records) in other.rejected {
+            add(&mut self.rejected, rejection, records);
         }
-        if self.standing.is_empty() {
-            self.standing = other.standing;
+        if self.signers.is_empty() {
+            self.signers = other.signers;
         } else {
-            for (voter, candidate) in other.standing {
+            for (voter, candidate) in other.signers {
                 self.offer(voter, candidate);
             }
         }
@@ -282,21 +301,59 @@ impl Partial {
         self
     }
 
-    fn into_counted(self) -> Counted {
-        let Self { records, rejected, standing, watched } = self;
-        let standing = standing
-            .into_iter()
-            .map(|(voter, Candidate { ballot, record, bytes: _ })| (voter, CountedBallot { ballot, record }))
-            .collect();
-        Counted { records, rejected, standing, watched }
+    fn into_signed(self) -> Signed {
+        let Self { records, rejected, signers, watched } = self;
+        Signed { records, rejected, signers, watched }
     }
 }
 
+impl Signed {
+    /// Whose power [`Self::weigh`] needs: each voter with a validly signed record once, ascending.
+    pub fn signers(&self) -> Vec<Voter> {
+        self.signers.keys().copied().collect()
+    }
+
+    /// What counts, when each of the [`Self::signers`] has the power at the same position.
+    ///
+    /// # Panics
+    /// If there are not as many powers as signers.
+    pub fn weigh(self, powers: &[VoterPower]) -> Counted {
+        let Self { records, mut rejected, signers, mut watched } = self;
+        assert_eq!(signers.len(), powers.len(), "there is a power for each signer");
+        let mut standing = BTreeMap::new();
+        let mut without_power = BTreeMap::new();
+        let mut all_powers = Vec::with_capacity(powers.len());
+        for ((voter, candidate), power) in signers.into_iter().zip(powers) {
+            all_powers.push((voter, *power));
+            match candidate.ballot.with_power(*power) {
+                Ok(CountingBallot { voter: _, digest, signed_at_s, choice, power }) => {
+                    let ballot = StandingBallot { digest, signed_at_s, choice, power, place: candidate.place };
+                    standing.insert(voter, CountedBallot { ballot, record: candidate.record });
+                }
+                Err(refusal) => {
+                    add(&mut rejected, refusal.rejection, candidate.records);
+                    without_power.insert(voter, refusal.rejection);
+                }
+            }
+        }
+        for record in watched.values_mut().filter(|record| record.rejection.is_none()) {
+            record.rejection = record.voter.and_then(|voter| without_power.get(&voter).copied());
+        }
+        Counted { records, rejected, standing, watched, powers: all_powers }
+    }
+}
+
+fn add(rejected: &mut BTreeMap<Rejection, u64>, rejection: Rejection, records: u64) {
+    let sum = rejected.entry(rejection).or_default();
+    *sum = sum.saturating_add(records);
+}
+
 impl WatchedRecord {
-    fn new(record: RecordHash, appended_at: TimestampMs, ruling: &Ruling) -> Self {
-        let (digest, voter, rejection) = match ruling {
-            Ruling::Counts(ballot) => (Some(ballot.digest), Some(ballot.voter), None),
-            Ruling::Rejected(rejected) => (rejected.digest, rejected.claimed_voter, Some(rejected.rejection)),
+    /// As far as the signature decides.
+    fn new(record: RecordHash, appended_at: TimestampMs, signed: &Result<SignedBallot, Refusal>) -> Self {
+        let (digest, voter, rejection) = match signed {
+            Ok(ballot) => (Some(ballot.digest()), Some(ballot.voter()), None),
+            Err(refusal) => (refusal.digest, refusal.claimed_voter, Some(refusal.rejection)),
         };
         Self { record, appended_at, digest, voter, rejection }
     }

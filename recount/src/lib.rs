@@ -9,8 +9,10 @@ pub mod metrics;
 
 mod closing;
 mod cut;
+mod evidence;
 mod late;
 mod live;
+mod pinning;
 
 pub mod archive;
 pub mod audit;
@@ -22,5 +24,6 @@ pub use archive::{ArchiveError, Archives};
 pub use audit::{AuditFailure, AuditOptions, AuditReport, audit};
 pub use closing::{CloseError, Closing, PhaseChange, close_one, run};
 pub use config::Config;
+pub use evidence::{EvidenceError, recorded_powers};
 pub use metrics::RecountMetrics;
 pub use recounting::{Progress, ReadError, RecountError, Recounted, recount};

@@ -20,6 +20,8 @@ pub struct RecountMetrics {
     records: Counter,
     disputes: Counter,
     late_records: Counter,
+    /// Proposals that wait for their pins.
+    pub(crate) unpinned: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,6 +53,7 @@ impl RecountMetrics {
             records: Counter::default(),
             disputes: Counter::default(),
             late_records: Counter::default(),
+            unpinned: Gauge::default(),
         };
         for phase in Phase::ALL {
             this.phase(phase).set(0);
@@ -72,6 +75,11 @@ impl RecountMetrics {
                 "recount_late_records",
                 "Ballot records beyond a cut whose append time lies in the window: incidents",
                 this.late_records.clone(),
+            );
+            registry.register(
+                "recount_unpinned_proposals",
+                "Proposals whose ballots wait because the blocks of their snapshot are not decided yet",
+                this.unpinned.clone(),
             );
         });
         this

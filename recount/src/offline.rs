@@ -4,10 +4,12 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use pnyx_backbone::{clock, log::Log, proposals::Proposals};
 use pnyx_core::{id::ProposalId, result::PublishedResult};
+use pnyx_verification::PowerSource;
 use thiserror::Error;
 
 use crate::{
     cut::read_cut,
+    evidence::{EvidenceError, recorded_powers},
     recounting::{Progress, ReadError, RecountError, Recounted, recount},
 };
 
@@ -23,6 +25,15 @@ pub enum CompareError {
     /// The records could not be read.
     #[error("the records could not be read back")]
     Read(#[from] ReadError),
+    /// Nobody has decided yet at which blocks power is read.
+    #[error("the snapshot of proposal {proposal} is not pinned yet, so its ballots have no power")]
+    NotPinned {
+        /// The proposal.
+        proposal: ProposalId,
+    },
+    /// The verdicts do not say how much power the voters have.
+    #[error("the voters' powers could not be read from the log")]
+    Evidence(#[from] EvidenceError),
     /// The recount came to nothing.
     #[error("the recount came to nothing")]
     Recount(#[from] RecountError),
@@ -65,7 +76,13 @@ pub async fn compare(
         Some(cut) => (cut.as_ref().clone(), true),
         None => (read_cut(log, proposal, clock::now()).await?, false),
     };
-    let recounted = recount(log, &decisions.definition, &cut, threads, progress).await?;
+    // Power as the verdicts have it: nothing but the log is open here.
+    let power = match &decisions.pins {
+        Some(pins) => recorded_powers(log, proposal, Arc::clone(pins)).await?,
+        None if decisions.waits_for_pins() => return Err(CompareError::NotPinned { proposal }),
+        None => PowerSource::listed(decisions.definition.proposal()),
+    };
+    let recounted = recount(log, &decisions.definition, &cut, &power, threads, progress).await?;
     let parts = decisions.definition.proposal().parts();
     Ok(Comparison {
         title: parts.title.clone(),

@@ -7,14 +7,17 @@ use pnyx_backbone::{
     log::{Log, LogError, LogRecord, PartitionReader, Topic},
 };
 use pnyx_core::{
+    chain::Pins,
     counting::{CountingRules, Totals},
-    id::{Place, ProposalId, Root},
-    merkle::{RootBuilder, ballot_leaf, record_leaf},
+    id::{Place, ProposalId, Root, Voter},
+    merkle::{RootBuilder, ballot_leaf, power_leaf, record_leaf},
     outcome::outcome,
+    power::VoterPower,
     proposal::Definition,
-    result::{Cut, Provenance, ResultCore},
+    result::{ChainEvidence, Cut, Provenance, ResultCore},
     wire::archive::{ArchivedBallot, ArchivedRecord},
 };
+use pnyx_verification::{PowerSource, PowerUnavailable};
 use thiserror::Error;
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +35,8 @@ pub struct Recounted {
     pub provenance: Provenance,
     /// Standing ballots by voter, as the archive lists them.
     pub ballots: Vec<ArchivedBallot>,
+    /// The power of each voter with a validly signed record, ascending by voter.
+    pub powers: Vec<(Voter, VoterPower)>,
 }
 
 /// How far a recount is.
@@ -98,12 +103,16 @@ pub enum RecountError {
         /// The root of what the log holds.
         log_root: Root,
     },
+    /// A chain gave no answer: it delays the recount and never decides it.
+    #[error("the voters' power could not be looked up")]
+    Power(#[from] PowerUnavailable),
     /// The recount was given up because the process ends.
     #[error("the recount was interrupted")]
     Interrupted,
 }
 
-/// Counts a proposal's records below `cut` again on `threads` cores. `progress` is called after every batch.
+/// Counts a proposal's records below `cut` again on `threads` cores. `progress` is called after every batch. The power of
+/// all signers is asked of `power` at once, after the last record.
 ///
 /// The result does not depend on `threads`, on how records are spread over partitions, or on their order. Memory is
 /// that of [`Counter`], and one [`ArchivedBallot`] for each voter at the end. Dropping the future stops the work.
@@ -111,6 +120,7 @@ pub async fn recount(
     log: &Log,
     definition: &Arc<Definition>,
     cut: &Cut,
+    power: &PowerSource,
     threads: NonZeroUsize,
     progress: impl Fn(Progress) + Send + 'static,
 ) -> Result<Recounted, RecountError> {
@@ -123,7 +133,8 @@ pub async fn recount(
     }
     let stop = CancellationToken::new();
     let _stop_when_dropped = stop.clone().drop_guard();
-    let reading = Reading { log: log.clone(), definition: Arc::clone(definition), cut: cut.clone(), stop };
+    let (definition, cut, power) = (Arc::clone(definition), cut.clone(), power.clone());
+    let reading = Reading { log: log.clone(), definition, cut, power, stop };
     let handle = Handle::current();
     let counting = blocking(move || reading.count(&handle, threads, &progress));
     counting.await.unwrap_or_else(|RuntimeEnded| Err(RecountError::Interrupted))
@@ -134,6 +145,7 @@ struct Reading {
     log: Log,
     definition: Arc<Definition>,
     cut: Cut,
+    power: PowerSource,
     stop: CancellationToken,
 }
 
@@ -171,16 +183,20 @@ impl Reading {
                 return Err(RecountError::RecordsRoot { partition, cut_root, log_root });
             }
         }
-        Ok(Recounted::new(&self.definition, self.cut, counter.finish()))
+        let signed = counter.finish();
+        let signers = signed.signers();
+        let powers = handle.block_on(self.stop.run_until_cancelled(self.power.powers(&signers)));
+        let counted = signed.weigh(&powers.ok_or(RecountError::Interrupted)??);
+        Ok(Recounted::new(&self.definition, self.power.pins(), self.cut, counted))
     }
 }
 
 impl Recounted {
-    /// Everything that follows from what was counted below `cut`.
-    pub fn new(definition: &Definition, cut: Cut, counted: Counted) -> Self {
+    /// Everything that follows from what was counted below `cut` with powers read at `pins`.
+    pub fn new(definition: &Definition, pins: Option<&Pins>, cut: Cut, counted: Counted) -> Self {
         let proposal = definition.proposal();
         let rules = CountingRules::of(proposal);
-        let Counted { records, rejected, standing, watched: _ } = counted;
+        let Counted { records, rejected, standing, watched: _, powers } = counted;
         let mut totals = Totals::empty(rules);
         let mut root = RootBuilder::default();
         let mut ballots = Vec::with_capacity(standing.len());
@@ -202,8 +218,18 @@ impl Recounted {
             outcome: outcome(&proposal.parts().voting, rules, &totals),
             ballots_root: root.root(),
         };
-        Self { totals, core, provenance: Provenance { cut, records, rejected }, ballots }
+        let chains = pins.map(|pins| ChainEvidence { pins: pins.clone(), powers_root: powers_root(&powers) });
+        Self { totals, core, provenance: Provenance { cut, records, rejected, chains }, ballots, powers }
     }
+}
+
+/// The root over powers that ascend by voter.
+pub(crate) fn powers_root(powers: &[(Voter, VoterPower)]) -> Root {
+    let mut root = RootBuilder::default();
+    for (voter, power) in powers {
+        root.push(&power_leaf(*voter, *power));
+    }
+    root.root()
 }
 
 /// The records of one partition below the cut, in order, in bounded batches.

@@ -22,6 +22,7 @@ use pnyx_backbone::{
     telemetry::Metrics,
 };
 use pnyx_bench_support::{cpu_time, cpu_time_of, load_average, median, single_choice};
+use pnyx_chains::Chains;
 use pnyx_core::{
     choice::Choice,
     decisions::Decision,
@@ -136,7 +137,15 @@ async fn count(bootstrap: &str, redis: &RedisServer, prefix: &str, is_preloaded:
     proposals.decide(Decision::Definition(Box::new(definition))).await?;
     let run = || {
         let config = pnyx_tally::Config::default();
-        pnyx_tally::run(config, log.clone(), store.clone(), proposals.clone(), &shutdown, &Metrics::new())
+        pnyx_tally::run(
+            config,
+            log.clone(),
+            store.clone(),
+            Chains::none(),
+            proposals.clone(),
+            &shutdown,
+            &Metrics::new(),
+        )
     };
     let tally = if is_preloaded {
         appender(bootstrap, prefix).await?;

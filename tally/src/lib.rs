@@ -5,9 +5,11 @@
 
 pub mod api;
 mod backoff;
+mod chain_watch;
 mod ends;
 mod lanes;
 mod metrics;
+mod powers;
 mod recent;
 
 use std::sync::Arc;
@@ -21,10 +23,13 @@ use pnyx_backbone::{
     store::{Store, StoreError},
     telemetry::Metrics,
 };
+use pnyx_chains::Chains;
 use pnyx_core::id::ProposalId;
 
+use chain_watch::ChainWatch;
 use ends::Ends;
 use metrics::TallyMetrics;
+use powers::Powers;
 
 /// Most readers of event streams in one process unless configured otherwise: each costs a socket and a few kilobytes,
 /// so that many stay well below usual limits of open files and 100 MB.
@@ -52,6 +57,8 @@ pub struct Tally {
     /// Proposals whose lanes nobody here owns, because something is wrong with what belongs to them.
     disabled: DisabledProposals,
     ends: Ends,
+    powers: Powers,
+    chain_watch: ChainWatch,
 }
 
 impl Default for Config {
@@ -61,19 +68,21 @@ impl Default for Config {
 }
 
 /// Joins the group of tallies and owns the lanes that it is assigned, of every proposal in the book now and later, until
-/// the shutdown. Proposals are registered in the store whoever owns their lanes, so that this process can read them. What
-/// is wrong with one proposal's topic or lanes disables that proposal; only what concerns the whole log ends the tasks.
+/// the shutdown. Proposals are registered in the store whoever owns their lanes, so that this process can read them. Chains
+/// are asked for readers alone, who want to know a voter's power, or why ballots wait. What is wrong with one proposal's topic or lanes disables that proposal; only what concerns the whole log ends the tasks.
 pub fn run(
     config: Config,
     log: Log,
     store: Store,
+    chains: Chains,
     proposals: Proposals,
     shutdown: &Shutdown,
     metrics: &Metrics,
 ) -> Tally {
-    let tally = Tally::new(config, log, store, proposals, shutdown, metrics);
+    let tally = Tally::new(config, log, store, chains, proposals, shutdown, metrics);
     shutdown.spawn("tally registration", lanes::register(tally.clone()));
     shutdown.spawn("tally", lanes::follow(tally.clone()));
+    shutdown.spawn("chain watch", tally.clone().watch_chains());
     tally
 }
 
@@ -82,6 +91,7 @@ impl Tally {
         config: Config,
         log: Log,
         store: Store,
+        chains: Chains,
         proposals: Proposals,
         shutdown: &Shutdown,
         metrics: &Metrics,
@@ -90,7 +100,16 @@ impl Tally {
         metrics.register(|registry| disabled.register(registry, "tally_disabled_proposals"));
         let metrics = metrics.register(TallyMetrics::register);
         let ends = Ends::new(log.clone(), shutdown.clone());
-        Self { config, log, store, proposals, shutdown: shutdown.clone(), metrics, disabled, ends }
+        let chain_watch = ChainWatch::new(chains.clone(), metrics.clone());
+        let powers = Powers::new(chains);
+        Self { config, log, store, proposals, shutdown: shutdown.clone(), metrics, disabled, ends, powers, chain_watch }
+    }
+
+    async fn watch_chains(self) {
+        tokio::select! {
+            () = self.shutdown.requested() => {}
+            () = self.chain_watch.run(self.log.clone(), self.ends.clone(), self.proposals.clone()) => {}
+        }
     }
 
     /// Whether every lane is in the store up to `ends` (by lane) and, once the proposal's cut is known, holds nothing

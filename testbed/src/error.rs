@@ -134,6 +134,14 @@ pub enum TestbedError {
         /// What it answered.
         answer: String,
     },
+    /// The EVM node answered with an error, or a transaction failed.
+    #[error("the EVM node answered `{method}` with: {answer}")]
+    Evm {
+        /// Name of the JSON-RPC method.
+        method: String,
+        /// What it answered.
+        answer: String,
+    },
     /// A certificate could not be made.
     #[error("failed to make a certificate")]
     Certificate(#[from] rcgen::Error),

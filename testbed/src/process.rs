@@ -14,12 +14,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::{TestbedError, cache};
 
 /// How often a waiting call looks again: short beside every start that is measured, and cheap.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How long a process may take to stand still: its threads hear of the signal one after the other.
+const STANDSTILL_LIMIT: Duration = Duration::from_secs(10);
 
 /// A process of a test. Dropping it ends the process with SIGKILL; so does the end of the test's process, however it ends.
 ///
@@ -101,12 +104,16 @@ impl Process {
         self.signal(Signal::TERM, "end")
     }
 
-    /// Stops it where it stands, with its connections open.
+    /// Stops it where it stands, with its connections open, and returns when none of its threads runs.
     ///
     /// # Errors
     /// It does not run.
     pub fn sigstop(&mut self) -> Result<(), TestbedError> {
-        self.signal(Signal::STOP, "stop")
+        self.signal(Signal::STOP, "stop")?;
+        let id = WaitId::Pid(self.pid());
+        // Not consumed, so that a second stop finds it, too.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        self.wait_until(STANDSTILL_LIMIT, || waitid(id.clone(), options).is_ok_and(|status| status.is_some()))
     }
 
     /// Lets a stopped process go on.
@@ -154,13 +161,16 @@ impl Process {
         Ok(())
     }
 
+    fn pid(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("process ids are positive")
+    }
+
     fn signal(&mut self, signal: Signal, action: &'static str) -> Result<(), TestbedError> {
         if self.status()?.is_some() {
             return Err(TestbedError::NotRunning { action, what: self.name.clone() });
         }
         // A process that has not been waited for keeps its id, so that no other can be hit.
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("process ids are positive");
-        kill_process(id, signal).map_err(|source| TestbedError::Signal { what: self.name.clone(), source })
+        kill_process(self.pid(), signal).map_err(|source| TestbedError::Signal { what: self.name.clone(), source })
     }
 }
 

@@ -24,7 +24,7 @@ use pnyx_core::{
         vote_types::{ChoiceType, VoteTypes},
     },
 };
-use pnyx_verification::{BallotRecord, ProposalVerifier};
+use pnyx_verification::{BallotRecord, ListedPower, ProposalVerifier};
 use secp256k1::{
     Message,
     ecdsa::{RecoverableSignature, RecoveryId},
@@ -92,8 +92,11 @@ fn compare_pipeline(out: &mut impl Write, verifier: &ProposalVerifier, ballots: 
         }
     };
     let mut memo = HashMemo::default();
+    let listed = ListedPower::of(verifier.definition().proposal());
     let mut pipeline = |turn: &[Ballot]| {
-        for verdict in verifier.verify_batch(turn.iter().map(record), &mut memo).expect("listed power is there") {
+        for record in turn.iter().map(record) {
+            let judged = verifier.judge(record, &mut memo);
+            let verdict = judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)));
             black_box(wire::verdict::encode(&verdict));
         }
     };

@@ -5,7 +5,9 @@
 //! record except hashes of repeated texts, which never change a verdict.
 
 mod power;
+mod source;
 mod verifier;
 
-pub use power::{ListedPower, PowerSource, PowerUnavailable, power_by_strategy};
-pub use verifier::{BallotRecord, JudgedRecord, ProposalVerifier};
+pub use power::{ListedPower, listed_by};
+pub use source::{Caching, PinnedPower, PowerSource, PowerUnavailable, RecordedPower, SourceError};
+pub use verifier::{BallotRecord, JudgedRecord, ProposalVerifier, signers, weigh};

@@ -4,24 +4,11 @@ use std::collections::BTreeMap;
 
 use pnyx_core::{
     id::Voter,
-    power::Power,
+    power::{Power, VoterPower},
     proposal::{Proposal, Strategy},
 };
-use thiserror::Error;
 
-/// The source of power of one proposal.
-#[derive(Debug, Clone)]
-pub enum PowerSource {
-    /// The proposal itself says who has how much.
-    Listed(ListedPower),
-}
-
-/// Why a source has no answer at present. It delays verdicts and never decides one. Listed power is always there, so
-/// there is nothing to say yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum PowerUnavailable {}
-
-/// Power that follows from a proposal's strategies alone, summed once.
+/// Power that follows from a proposal's lists and tickets alone, summed once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedPower {
     /// What everybody has who is not named: the sum of the tickets.
@@ -30,27 +17,16 @@ pub struct ListedPower {
     listed: BTreeMap<Voter, Power>,
 }
 
-impl PowerSource {
-    /// The source for a proposal's strategies.
-    pub fn of(proposal: &Proposal) -> Self {
-        Self::Listed(ListedPower::of(proposal))
-    }
-
-    /// The power of each voter, in the same order. Voters may repeat.
-    pub fn powers(&self, voters: &[Voter]) -> Result<Vec<Power>, PowerUnavailable> {
-        match self {
-            Self::Listed(listed) => Ok(voters.iter().map(|voter| listed.power(*voter)).collect()),
-        }
-    }
-}
-
 impl ListedPower {
-    /// Sums the strategies of a proposal.
+    /// Sums the lists and tickets of a proposal. What its strategies read from chains is not in it.
     pub fn of(proposal: &Proposal) -> Self {
         let strategies = &proposal.parts().strategies;
         let unlisted = strategies.iter().fold(Power::ZERO, |sum, strategy| match strategy {
             Strategy::Ticket(power) => add(sum, *power),
-            Strategy::Whitelist(_) | Strategy::WhitelistWeighted(_) => sum,
+            Strategy::Whitelist(_)
+            | Strategy::WhitelistWeighted(_)
+            | Strategy::OnChain(_)
+            | Strategy::Multichain(_) => sum,
         });
         let mut listed = BTreeMap::new();
         let mut give = |voter: &Voter, power| {
@@ -61,7 +37,7 @@ impl ListedPower {
             match strategy {
                 Strategy::Whitelist(voters) => voters.iter().for_each(|voter| give(voter, Power::ONE)),
                 Strategy::WhitelistWeighted(powers) => powers.iter().for_each(|(voter, power)| give(voter, *power)),
-                Strategy::Ticket(_) => {}
+                Strategy::Ticket(_) | Strategy::OnChain(_) | Strategy::Multichain(_) => {}
             }
         }
         Self { unlisted, listed }
@@ -71,20 +47,24 @@ impl ListedPower {
     pub fn power(&self, voter: Voter) -> Power {
         self.listed.get(&voter).copied().unwrap_or(self.unlisted)
     }
+
+    /// The power of each voter, in the same order.
+    pub fn powers(&self, voters: &[Voter]) -> Vec<VoterPower> {
+        voters.iter().map(|voter| VoterPower::Known(self.power(*voter))).collect()
+    }
 }
 
-/// What each strategy of a proposal gives one voter, in the order of the definition, for people who ask why. The voter's
-/// power is the sum.
-pub fn power_by_strategy(proposal: &Proposal, voter: Voter) -> Vec<(&Strategy, Power)> {
-    let given = |strategy: &Strategy| match strategy {
-        Strategy::Whitelist(voters) if voters.contains(&voter) => Power::ONE,
-        Strategy::Whitelist(_) => Power::ZERO,
-        Strategy::WhitelistWeighted(powers) => powers.get(&voter).copied().unwrap_or(Power::ZERO),
-        Strategy::Ticket(power) => *power,
-    };
-    proposal.parts().strategies.iter().map(|strategy| (strategy, given(strategy))).collect()
+/// What a list or ticket gives one voter; `None` for a strategy that only a chain can answer.
+pub fn listed_by(strategy: &Strategy, voter: Voter) -> Option<Power> {
+    match strategy {
+        Strategy::Whitelist(voters) if voters.contains(&voter) => Some(Power::ONE),
+        Strategy::Whitelist(_) => Some(Power::ZERO),
+        Strategy::WhitelistWeighted(powers) => Some(powers.get(&voter).copied().unwrap_or(Power::ZERO)),
+        Strategy::Ticket(power) => Some(*power),
+        Strategy::OnChain(_) | Strategy::Multichain(_) => None,
+    }
 }
 
 fn add(sum: Power, power: Power) -> Power {
-    sum.checked_add(power).expect("a proposal is refused when its strategies could add up to more than a power")
+    sum.checked_add(power).expect("a proposal is refused when its lists could add up to more than a power")
 }

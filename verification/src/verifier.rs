@@ -1,18 +1,20 @@
 //! The verifier of one proposal's records, in two stages: signatures (CPU only), then power.
+//!
+//! The stages are apart because what follows them differs: a shard waits for the power of a batch, the recount asks once
+//! for all voters. Both end in [`JudgedRecord::weigh`], so a record gets the same verdict everywhere.
 
 use std::sync::Arc;
 
 use pnyx_core::{
     ballot::{Envelope, HashMemo, Refusal, SignedBallot},
-    id::{Place, RecordHash},
+    id::{Place, RecordHash, Voter},
+    power::VoterPower,
     proposal::Definition,
     rejection::Rejection,
     time::TimestampMs,
     verdict::{RejectedRecord, Ruling, Verdict},
     wire,
 };
-
-use crate::power::{PowerSource, PowerUnavailable};
 
 /// A record as it lies in the ballots topic.
 #[derive(Debug, Clone, Copy)]
@@ -27,24 +29,19 @@ pub struct BallotRecord<'a> {
 
 /// A record after the first stage: a ballot that its voter signed, or why there is none.
 #[derive(Debug)]
-pub struct JudgedRecord<'a> {
-    record: BallotRecord<'a>,
-    signed: Result<SignedBallot, Refusal>,
-}
+pub struct JudgedRecord(Result<SignedBallot, Refusal>);
 
 /// Judges the records of one proposal. Shared between threads; each brings a [`HashMemo`] of its own, which stays fast
 /// when it is kept from batch to batch.
 #[derive(Debug, Clone)]
 pub struct ProposalVerifier {
     definition: Arc<Definition>,
-    power: PowerSource,
 }
 
 impl ProposalVerifier {
-    /// A verifier with the source of power that the proposal's strategies ask for.
-    pub fn new(definition: Arc<Definition>) -> Self {
-        let power = PowerSource::of(definition.proposal());
-        Self { definition, power }
+    /// A verifier of this proposal's records.
+    pub const fn new(definition: Arc<Definition>) -> Self {
+        Self { definition }
     }
 
     /// What is voted on.
@@ -52,52 +49,9 @@ impl ProposalVerifier {
         &self.definition
     }
 
-    /// Where power comes from.
-    pub const fn power_source(&self) -> &PowerSource {
-        &self.power
-    }
-
-    /// The verdict on one record.
-    pub fn verify(&self, record: BallotRecord<'_>, memo: &mut HashMemo) -> Result<Verdict, PowerUnavailable> {
-        let mut verdicts = self.verify_batch([record], memo)?;
-        Ok(verdicts.pop().expect("each record gets a verdict"))
-    }
-
-    /// The verdicts on records, in their order.
-    pub fn verify_batch<'a>(
-        &self,
-        records: impl IntoIterator<Item = BallotRecord<'a>>,
-        memo: &mut HashMemo,
-    ) -> Result<Vec<Verdict>, PowerUnavailable> {
-        let judged = records.into_iter().map(|record| self.judge_signature(record, memo)).collect();
-        self.weigh(judged)
-    }
-
     /// The first stage: every check that needs nothing but the record and the definition.
-    pub fn judge_signature<'a>(&self, record: BallotRecord<'a>, memo: &mut HashMemo) -> JudgedRecord<'a> {
-        JudgedRecord { record, signed: self.prove(record, memo) }
-    }
-
-    /// The second stage: looks up the power of all signed ballots at once.
-    pub fn weigh(&self, judged: Vec<JudgedRecord<'_>>) -> Result<Vec<Verdict>, PowerUnavailable> {
-        let voters: Vec<_> = judged.iter().filter_map(|one| Some(one.signed.as_ref().ok()?.voter())).collect();
-        let mut powers = self.power.powers(&voters)?.into_iter();
-        let verdict = |JudgedRecord { record, signed }: JudgedRecord<'_>| {
-            let ballot = signed.and_then(|ballot| {
-                let no_power = Refusal {
-                    rejection: Rejection::NoPower,
-                    digest: Some(ballot.digest()),
-                    claimed_voter: Some(ballot.voter()),
-                };
-                ballot.with_power(powers.next().expect("a source answers for each voter")).ok_or(no_power)
-            });
-            Verdict {
-                place: record.place,
-                appended_at: record.appended_at,
-                ruling: ballot.map_or_else(|refusal| rejected(record.bytes, refusal), Ruling::Counts),
-            }
-        };
-        Ok(judged.into_iter().map(verdict).collect())
+    pub fn judge(&self, record: BallotRecord<'_>, memo: &mut HashMemo) -> JudgedRecord {
+        JudgedRecord(self.prove(record, memo))
     }
 
     fn prove(&self, record: BallotRecord<'_>, memo: &mut HashMemo) -> Result<SignedBallot, Refusal> {
@@ -110,6 +64,53 @@ impl ProposalVerifier {
         let ballot = Envelope::parse(body, memo)?.for_proposal(proposal)?;
         ballot.check_time(record.appended_at, proposal)?;
         ballot.verify_signature()
+    }
+}
+
+/// Whose power [`weigh`] needs: the signers, in the order of the records. Voters may repeat.
+pub fn signers(judged: &[JudgedRecord]) -> Vec<Voter> {
+    judged.iter().filter_map(JudgedRecord::signer).collect()
+}
+
+/// The second stage for a batch: `records` as they were judged, and a power for each of its [`signers`], in that order.
+///
+/// # Panics
+/// If there are fewer records or powers.
+pub fn weigh<'a>(
+    records: impl IntoIterator<Item = BallotRecord<'a>>,
+    judged: Vec<JudgedRecord>,
+    powers: &[VoterPower],
+) -> Vec<Verdict> {
+    let (mut records, mut powers) = (records.into_iter(), powers.iter());
+    let verdict = |judged: JudgedRecord| {
+        let record = records.next().expect("these are the records that were judged");
+        judged.weigh(record, |_| *powers.next().expect("there is a power for each signer"))
+    };
+    judged.into_iter().map(verdict).collect()
+}
+
+impl JudgedRecord {
+    /// The voter whose signature was proven, if one was.
+    pub fn signer(&self) -> Option<Voter> {
+        self.0.as_ref().ok().map(SignedBallot::voter)
+    }
+
+    /// The ballot that was signed, or why there is none.
+    pub fn into_signed(self) -> Result<SignedBallot, Refusal> {
+        self.0
+    }
+
+    /// The verdict on `record`, the one that was judged. Only a proven signer's power is asked for.
+    pub fn weigh(self, record: BallotRecord<'_>, power: impl FnOnce(Voter) -> VoterPower) -> Verdict {
+        let counting = self.0.and_then(|ballot| {
+            let power = power(ballot.voter());
+            ballot.with_power(power)
+        });
+        Verdict {
+            place: record.place,
+            appended_at: record.appended_at,
+            ruling: counting.map_or_else(|refusal| rejected(record.bytes, refusal), Ruling::Counts),
+        }
     }
 }
 

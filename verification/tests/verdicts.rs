@@ -10,7 +10,7 @@ use pnyx_core::{
     ballot::{HashMemo, compose},
     choice::Choice,
     id::{Lane, Place, RecordHash, Voter},
-    power::Power,
+    power::{Power, VoterPower},
     proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
     rejection::Rejection,
     signing::SigningKey,
@@ -18,7 +18,7 @@ use pnyx_core::{
     verdict::{CountingBallot, Ruling, Verdict},
     wire,
 };
-use pnyx_verification::{BallotRecord, ListedPower, PowerSource, ProposalVerifier, power_by_strategy};
+use pnyx_verification::{BallotRecord, ListedPower, ProposalVerifier, listed_by, signers, weigh};
 use proptest::prelude::*;
 
 const SPACE: &str = "dao.example.eth";
@@ -59,6 +59,7 @@ fn proposal(strategies: Vec<Strategy>) -> Proposal {
         },
         window: Window::new(OPENS_AT, CLOSES_AT).unwrap(),
         strategies,
+        snapshots: BTreeMap::new(),
         clock_skew_s: 300,
     })
     .unwrap()
@@ -79,7 +80,9 @@ fn record(verifier: &ProposalVerifier, number: u8, signed_at_s: u64) -> Vec<u8> 
 
 fn verdict(verifier: &ProposalVerifier, bytes: &[u8], appended_at: TimestampMs) -> Verdict {
     let record = BallotRecord { place: PLACE, appended_at, bytes };
-    verifier.verify(record, &mut HashMemo::default()).unwrap()
+    let listed = ListedPower::of(verifier.definition().proposal());
+    let judged = verifier.judge(record, &mut HashMemo::default());
+    judged.weigh(record, |voter| VoterPower::Known(listed.power(voter)))
 }
 
 #[track_caller]
@@ -160,13 +163,14 @@ fn power_is_the_sum_over_the_strategies() {
         Strategy::Ticket(power("3")),
     ];
     let proposal = proposal(strategies);
-    let source = PowerSource::of(&proposal);
+    let listed = ListedPower::of(&proposal);
     let voters = [voter(3), voter(1), voter(2), voter(4), voter(1)];
-    let powers: Vec<_> = source.powers(&voters).unwrap().iter().map(ToString::to_string).collect();
+    let powers = voters.map(|voter| listed.power(voter).to_string());
     assert_eq!(powers, ["3.250000000000000001", "4.25", "1254.75", "3.25", "4.25"]);
-    for (voter, power) in voters.into_iter().zip(source.powers(&voters).unwrap()) {
-        let by_strategy = power_by_strategy(&proposal, voter).into_iter();
-        assert_eq!(by_strategy.fold(Power::ZERO, |sum, (_, given)| sum.checked_add(given).unwrap()), power);
+    for voter in voters {
+        let given = proposal.parts().strategies.iter().map(|strategy| listed_by(strategy, voter).unwrap());
+        let sum = given.fold(Power::ZERO, |sum, given| sum.checked_add(given).unwrap());
+        assert_eq!(sum, listed.power(voter));
     }
 }
 
@@ -210,7 +214,11 @@ proptest! {
         }).collect();
         let mut memo = HashMemo::default();
         let batch = records.iter().map(|bytes| BallotRecord { place: PLACE, appended_at: APPENDED_AT, bytes });
-        let together = verifier.verify_batch(batch, &mut memo).unwrap();
+        let judged: Vec<_> = batch.clone().map(|record| verifier.judge(record, &mut memo)).collect();
+        let listed = ListedPower::of(verifier.definition().proposal());
+        let powers: Vec<_> =
+            signers(&judged).into_iter().map(|voter| VoterPower::Known(listed.power(voter))).collect();
+        let together = weigh(batch, judged, &powers);
         let alone: Vec<_> = records.iter().map(|bytes| verdict(&verifier, bytes, APPENDED_AT)).collect();
         prop_assert_eq!(together, alone);
     }

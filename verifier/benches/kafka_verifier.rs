@@ -30,7 +30,7 @@ use pnyx_core::{
     wire,
 };
 use pnyx_testbed::{KafkaCluster, KafkaOptions};
-use pnyx_verification::{BallotRecord, ProposalVerifier};
+use pnyx_verification::{BallotRecord, ListedPower, ProposalVerifier};
 use pnyx_verifier::VerifierConfig;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::runtime::Runtime;
@@ -113,6 +113,7 @@ fn tell(out: &mut impl io::Write, name: &str, turns: &[Took]) -> io::Result<[f64
 
 fn verify_in_memory(definition: &Arc<Definition>, records: &[Vec<u8>]) -> Took {
     let verifier = ProposalVerifier::new(Arc::clone(definition));
+    let listed = ListedPower::of(definition.proposal());
     let appended_at = clock::now();
     let mut memo = HashMemo::default();
     let (cpu, started) = (cpu_time(), Instant::now());
@@ -122,7 +123,9 @@ fn verify_in_memory(definition: &Arc<Definition>, records: &[Vec<u8>]) -> Took {
             appended_at,
             bytes,
         });
-        for verdict in verifier.verify_batch(batch, &mut memo).expect("listed power is there") {
+        for record in batch {
+            let judged = verifier.judge(record, &mut memo);
+            let verdict = judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)));
             black_box(wire::verdict::encode(&verdict));
         }
     }
@@ -160,7 +163,9 @@ async fn verify_on_kafka(
     let (config, metrics) = (VerifierConfig::default(), Metrics::new());
     let verifier = {
         let (log, proposals, shutdown) = (log.clone(), proposals.clone(), shutdown.clone());
-        tokio::spawn(async move { pnyx_verifier::run(config, log, proposals, shutdown, &metrics).await })
+        tokio::spawn(async move {
+            pnyx_verifier::run(config, log, pnyx_chains::Chains::none(), proposals, shutdown, &metrics).await
+        })
     };
     while log.committed(&ballots, VERIFIER_GROUP).await?.iter().sum::<u64>() < u64::from(BALLOTS) {
         if started.elapsed() > TURN_LIMIT {

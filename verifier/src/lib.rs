@@ -28,7 +28,12 @@ use pnyx_backbone::{
     shutdown::Shutdown,
     telemetry::{self, Metrics},
 };
-use pnyx_core::{decisions::DecisionBook, id::ProposalId};
+use pnyx_chains::Chains;
+use pnyx_core::{
+    decisions::{DecisionBook, ProposalDecisions},
+    id::ProposalId,
+};
+use pnyx_verification::{Caching, PowerSource, SourceError};
 use thiserror::Error;
 use tokio::{
     sync::{Semaphore, watch},
@@ -68,6 +73,7 @@ pub enum VerifierError {
 pub async fn run(
     config: VerifierConfig,
     log: Log,
+    chains: Chains,
     proposals: Proposals,
     shutdown: Shutdown,
     metrics: &Metrics,
@@ -79,13 +85,14 @@ pub async fn run(
     let verifying = Verifying {
         config,
         log,
+        chains,
         disabled,
         looks: Arc::new(Semaphore::new(LOOKS_MAX)),
         // Signature checks take whole cores: as many at once as there are, however many shards wait for one.
         cores: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
         metrics,
     };
-    let verifier = Verifier { verifying, live: BTreeMap::new(), shards: JoinSet::new() };
+    let verifier = Verifier { verifying, live: BTreeMap::new(), shards: JoinSet::new(), waiting: BTreeMap::new() };
     // Beside the shards, because a log that is out of reach keeps the question waiting.
     tokio::select! {
         ended = verifier.follow(proposals, shutdown) => ended,
@@ -123,6 +130,7 @@ fn live(book: &DecisionBook) -> impl Iterator<Item = ProposalId> {
 struct Verifying {
     config: VerifierConfig,
     log: Log,
+    chains: Chains,
     disabled: DisabledProposals,
     looks: Arc<Semaphore>,
     cores: Arc<Semaphore>,
@@ -134,6 +142,8 @@ struct Verifier {
     /// Stops the shards of a proposal.
     live: BTreeMap<ProposalId, CancellationToken>,
     shards: JoinSet<(ProposalId, Result<(), ShardError>)>,
+    /// Proposals that nobody can weigh yet, and why.
+    waiting: BTreeMap<ProposalId, SourceError>,
 }
 
 impl Verifier {
@@ -186,15 +196,36 @@ impl Verifier {
                 self.verifying.disabled.forget(id);
                 continue;
             };
-            if !self.live.contains_key(&id) {
+            if !self.live.contains_key(&id)
+                && let Some(power) = self.source(decisions)
+            {
                 let stop = CancellationToken::new();
-                let shards = Shards::new(&self.verifying, decisions, &stop);
+                let shards = Shards::new(&self.verifying, decisions, power, &stop);
                 self.shards.spawn(async move { (id, shards.run().await) });
                 info!(proposal = %id, shards = self.verifying.config.shards, "shards started");
                 self.live.insert(id, stop);
             }
         }
+        self.verifying.metrics.power.unpinned.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
         self.verifying.metrics.proposals.set(i64::try_from(self.live.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Where the proposal's power comes from; `None` for as long as nobody can say, and its ballots wait in the log.
+    fn source(&mut self, decisions: &ProposalDecisions) -> Option<PowerSource> {
+        let proposal = decisions.definition.proposal();
+        let source = PowerSource::of(proposal, decisions.pins.as_ref(), &self.verifying.chains, Caching::Shared);
+        match source {
+            Ok(source) => {
+                self.waiting.remove(&proposal.id());
+                Some(source)
+            }
+            Err(reason) => {
+                if self.waiting.insert(proposal.id(), reason) != Some(reason) {
+                    warn!(proposal = %proposal.id(), %reason, "ballots wait in the log");
+                }
+                None
+            }
+        }
     }
 
     /// What is wrong with one proposal disables that one; anything else ends the verifier.

@@ -36,9 +36,39 @@ pub(crate) struct VerifierMetrics {
     verdict_age_seconds: Histogram,
     pub(crate) waits: Counter,
     pub(crate) proposals: Gauge,
+    pub(crate) power: PowerMetrics,
     lag_records: Gauge,
     oldest_age_seconds: Gauge<f64, AtomicU64>,
     lag_measured_at: Gauge,
+}
+
+/// What waits for chains.
+#[derive(Debug, Clone)]
+pub(crate) struct PowerMetrics {
+    /// Proposals whose snapshot is not decided yet.
+    pub(crate) unpinned: Gauge,
+    waiting: Gauge,
+    failures: Counter,
+}
+
+/// Ballots that wait for their power.
+pub(crate) struct PowerWaiting {
+    gauge: Gauge,
+    failures: Counter,
+    ballots: i64,
+}
+
+impl PowerWaiting {
+    /// A chain did not answer.
+    pub(crate) fn failed(&self) {
+        self.failures.inc();
+    }
+}
+
+impl Drop for PowerWaiting {
+    fn drop(&mut self) {
+        self.gauge.dec_by(self.ballots);
+    }
 }
 
 impl VerifierMetrics {
@@ -49,6 +79,7 @@ impl VerifierMetrics {
             verdict_age_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
             waits: Counter::default(),
             proposals: Gauge::default(),
+            power: PowerMetrics::register(registry),
             lag_records: Gauge::default(),
             oldest_age_seconds: Gauge::default(),
             lag_measured_at: Gauge::default(),
@@ -63,6 +94,7 @@ impl VerifierMetrics {
             verdict_age_seconds,
             waits,
             proposals,
+            power: _,
             lag_records,
             oldest_age_seconds,
             lag_measured_at,
@@ -120,6 +152,36 @@ impl VerifierMetrics {
         self.lag_records.set(i64::try_from(lag.records).unwrap_or(i64::MAX));
         self.oldest_age_seconds.set(seconds(lag.oldest_age_ms));
         self.lag_measured_at.set(i64::try_from(clock::now().0 / 1_000).unwrap_or(i64::MAX));
+    }
+}
+
+impl PowerMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self { unpinned: Gauge::default(), waiting: Gauge::default(), failures: Counter::default() };
+        let Self { unpinned, waiting, failures } = &metrics;
+        registry.register(
+            "verifier_unpinned_proposals",
+            "Proposals whose ballots wait in the log because their chains' blocks are not decided or not configured here",
+            unpinned.clone(),
+        );
+        registry.register(
+            "verifier_power_waiting_ballots",
+            "Ballots in hand whose signature is good and whose power a chain has yet to say",
+            waiting.clone(),
+        );
+        registry.register(
+            "verifier_power_failures",
+            "Times a batch waited because a chain did not answer",
+            failures.clone(),
+        );
+        metrics
+    }
+
+    /// So many ballots wait for their power until what is returned is dropped.
+    pub(crate) fn wait(&self, ballots: usize) -> PowerWaiting {
+        let ballots = i64::try_from(ballots).unwrap_or(i64::MAX);
+        self.waiting.inc_by(ballots);
+        PowerWaiting { gauge: self.waiting.clone(), failures: self.failures.clone(), ballots }
     }
 }
 

@@ -1,12 +1,15 @@
 //! The shards of one proposal: one member of the consumer group on its ballots, whose batches are worked on several at
 //! once, those of one partition one after the other.
 
+mod failing;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pnyx_backbone::{
+    blocking::{RuntimeEnded, blocking},
     clock,
-    disabled::{DisabledProposals, Fault},
-    log::{AppendError, GroupBatch, GroupConsumer, Log, LogError, Topic, VERIFIER_GROUP},
+    disabled::DisabledProposals,
+    log::{GroupBatch, GroupConsumer, Log, LogError, Topic, VERIFIER_GROUP},
     telemetry,
     traces::{self, Step},
 };
@@ -14,11 +17,11 @@ use pnyx_core::{
     ballot::HashMemo,
     decisions::ProposalDecisions,
     id::{Lane, Place, ProposalId},
+    power::VoterPower,
     verdict::Verdict,
     wire,
 };
-use pnyx_verification::{BallotRecord, PowerUnavailable, ProposalVerifier};
-use thiserror::Error;
+use pnyx_verification::{BallotRecord, JudgedRecord, PowerSource, ProposalVerifier, signers, weigh};
 use tokio::{
     sync::Semaphore,
     task::{JoinError, JoinSet},
@@ -27,100 +30,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+pub use self::failing::ShardError;
+use self::failing::{Pause, Remedy, Tried};
 use crate::{Verifying, metrics::VerifierMetrics};
-
-/// First pause after the log did not do what it was asked: a few writes of a log whose queue is full.
-const PAUSE_MIN: Duration = Duration::from_millis(20);
-
-/// Longest pause: with it a log that is out of reach costs nothing, and one that is back is used at once.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// How often shards look whether their topics are still there: nothing else tells a member of a group that reads nothing.
 const TOPICS_CHECK_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Why shards could not go on.
-#[derive(Debug, Error)]
-pub enum ShardError {
-    /// A topic could not be made or joined.
-    #[error("the topics cannot be used")]
-    Topics(#[source] LogError),
-    /// The number of lanes is fixed for ever, but the topic has another.
-    #[error("the verdicts have {partitions} partitions, the definition says {lanes} lanes")]
-    Lanes {
-        /// Partitions of the verdicts topic.
-        partitions: u32,
-        /// Lanes of the definition.
-        lanes: u16,
-    },
-    /// Records could not be read.
-    #[error("ballots could not be read")]
-    Read(#[source] LogError),
-    /// Verdicts could not be written.
-    #[error("verdicts could not be written")]
-    Append(#[source] AppendError),
-    /// Progress could not be noted.
-    #[error("progress could not be committed")]
-    Commit(#[source] LogError),
-}
-
-/// What follows on a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Remedy {
-    /// Trying again, for as long as it takes.
-    TryAgain,
-    /// Nothing: a person has to look.
-    GiveUp,
-}
-
-/// What became of a try.
-#[derive(Debug)]
-enum Tried<T> {
-    /// It worked.
-    Done(T),
-    /// It did not, and it is time for another.
-    Again,
-    /// It did not, and the shard was stopped meanwhile.
-    Stopped,
-}
-
-/// The pause before the next try; longer with each.
-#[derive(Debug)]
-struct Pause(Duration);
-
-impl ShardError {
-    /// What is wrong with the proposal's topics; `None` if it is about the whole log.
-    pub(crate) const fn fault(&self) -> Option<Fault> {
-        match self {
-            Self::Topics(error) | Self::Read(error) | Self::Commit(error) => error.fault(),
-            Self::Lanes { .. } => Some(Fault::Partitions),
-            Self::Append(error) => error.fault(),
-        }
-    }
-
-    /// A log that is out of reach delays; only what no waiting can mend ends the shards.
-    fn remedy(&self, log: &Log) -> Remedy {
-        let is_closed = match self {
-            Self::Topics(error) | Self::Read(error) | Self::Commit(error) => matches!(error, LogError::Closed),
-            Self::Append(error) => matches!(error, AppendError::Closed),
-            Self::Lanes { .. } => false,
-        };
-        if is_closed || self.fault().is_some() || !log.is_writable() { Remedy::GiveUp } else { Remedy::TryAgain }
-    }
-}
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(PAUSE_MIN)
-    }
-}
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = pause.saturating_mul(2).min(PAUSE_MAX);
-        pause
-    }
-}
 
 /// The shards of a proposal; clones share them.
 #[derive(Debug, Clone)]
@@ -129,6 +44,7 @@ pub(crate) struct Shards {
     batch_records_max: usize,
     log: Log,
     verifier: Arc<ProposalVerifier>,
+    power: PowerSource,
     ballots: Topic,
     verdicts: Topic,
     /// Records were counted, so both topics were there.
@@ -165,13 +81,19 @@ struct Judged {
 }
 
 impl Shards {
-    pub(crate) fn new(verifying: &Verifying, decisions: &ProposalDecisions, stop: &CancellationToken) -> Self {
+    pub(crate) fn new(
+        verifying: &Verifying,
+        decisions: &ProposalDecisions,
+        power: PowerSource,
+        stop: &CancellationToken,
+    ) -> Self {
         let id = decisions.definition.proposal().id();
         Self {
             count: verifying.config.shards.get(),
             batch_records_max: verifying.config.batch_records_max.get(),
             log: verifying.log.clone(),
             verifier: Arc::new(ProposalVerifier::new(Arc::clone(&decisions.definition))),
+            power,
             ballots: Topic::ballots(id),
             verdicts: Topic::verdicts(id),
             has_cut: decisions.cut.is_some(),
@@ -233,7 +155,11 @@ impl Shards {
         let started = Instant::now();
         let partition = batch.partition;
         let next_offset = batch.records.last().map_or(0, |record| record.offset + 1);
-        let (verdicts, memo) = self.verify(batch, memo).await;
+        let (batch, judged, memo) = self.check_signatures(batch, memo).await;
+        let Some(powers) = self.powers(&judged).await else {
+            return Ok(Judged { partition, next_offset, verdicts: Vec::new(), memo, started, is_durable: false });
+        };
+        let verdicts = weigh(records(&batch), judged, &powers);
         let is_durable = self.append(&verdicts).await?;
         Ok(Judged { partition, next_offset, verdicts, memo, started, is_durable })
     }
@@ -365,31 +291,58 @@ impl Shards {
     }
 
     /// Checks signatures on a thread where blocking is allowed, so that they never hold up what waits for the log.
-    async fn verify(&self, batch: GroupBatch, mut memo: HashMemo) -> (Vec<Verdict>, HashMemo) {
+    async fn check_signatures(
+        &self,
+        batch: GroupBatch,
+        mut memo: HashMemo,
+    ) -> (GroupBatch, Vec<JudgedRecord>, HashMemo) {
         let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
         let verifier = Arc::clone(&self.verifier);
-        let work = tokio::task::spawn_blocking(move || {
-            let records = batch.records.iter().map(|record| BallotRecord {
-                place: Place { partition: batch.partition, offset: record.offset },
-                appended_at: record.appended_at,
-                bytes: &record.value,
-            });
-            let verdicts = match verifier.verify_batch(records, &mut memo) {
-                Ok(verdicts) => verdicts,
-                Err(unavailable) => never(unavailable),
-            };
+        let work = blocking(move || {
+            let judged = records(&batch).map(|record| verifier.judge(record, &mut memo)).collect();
             drop(core);
-            (verdicts, memo)
+            (batch, judged, memo)
         });
         match work.await {
             Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is going down and drops this task at its next wait.
-                Err(_) => std::future::pending().await,
-            },
+            // This task is dropped at its next wait.
+            Err(RuntimeEnded) => std::future::pending().await,
         }
     }
+
+    /// The power of all signers of a batch, however long a chain needs; `None` if the shards were stopped before. Meanwhile
+    /// nothing is kept in memory but this batch: what follows waits in the log, and other proposals have shards of their own.
+    async fn powers(&self, judged: &[JudgedRecord]) -> Option<Vec<VoterPower>> {
+        let signers = signers(judged);
+        let mut pause = Pause::default();
+        let waiting = self.metrics.power.wait(signers.len());
+        loop {
+            let powers = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                powers = self.power.powers(&signers) => powers,
+            };
+            let error = match powers {
+                Ok(powers) => return Some(powers),
+                Err(error) => error,
+            };
+            waiting.failed();
+            let pause = pause.next();
+            let (proposal, error) = (self.proposal(), telemetry::chain(&error));
+            warn!(%proposal, error, pause_ms = pause.as_millis(), "a shard waits for a chain");
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+fn records(batch: &GroupBatch) -> impl Iterator<Item = BallotRecord<'_>> {
+    batch.records.iter().map(|record| BallotRecord {
+        place: Place { partition: batch.partition, offset: record.offset },
+        appended_at: record.appended_at,
+        bytes: &record.value,
+    })
 }
 
 impl Work<'_> {
@@ -467,9 +420,4 @@ fn trace(verdicts: &[Verdict], elapsed: Duration) {
             traces::note(digest, verdict.place, Step::Verified { ruling }, elapsed);
         }
     }
-}
-
-/// Power that the definition lists is always there.
-fn never(unavailable: PowerUnavailable) -> ! {
-    match unavailable {}
 }

@@ -17,6 +17,7 @@ use pnyx_backbone::{
     shutdown::Shutdown,
     telemetry::Metrics,
 };
+use pnyx_chains::Chains;
 use pnyx_core::{
     ballot::compose,
     decisions::{Decision, Recorded},
@@ -86,7 +87,10 @@ impl Bed {
         let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
         let (log, proposals) = (self.log.clone(), self.proposals.clone());
         let (stop, registry) = (shutdown.clone(), metrics.clone());
-        let task = tokio::spawn(async move { pnyx_verifier::run(config, log, proposals, stop, &registry).await });
+        let task =
+            tokio::spawn(
+                async move { pnyx_verifier::run(config, log, Chains::none(), proposals, stop, &registry).await },
+            );
         Running { shutdown, metrics, task }
     }
 
@@ -178,6 +182,7 @@ fn proposal(name: &str) -> Proposal {
         },
         window: Window::new(TimestampMs(now.0 - 1_000), now.saturating_add_ms(3_600_000)).unwrap(),
         strategies: vec![Strategy::Whitelist((1..=VOTERS).map(|number| key(number).address()).collect())],
+        snapshots: BTreeMap::new(),
         clock_skew_s: 300,
     })
     .unwrap()

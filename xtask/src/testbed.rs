@@ -1,4 +1,4 @@
-//! `cargo xtask testbed`: Kafka and Redis for people, the same as tests use, until `down` ends them.
+//! `cargo xtask testbed`: Kafka, Redis and an EVM node for people, the same as tests use, until `down` ends them.
 
 use std::{
     env,
@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
-use pnyx_testbed::{KAFKA_VARIABLE, KafkaCluster, KafkaOptions, REDIS_VARIABLE, RedisOptions, RedisServer, cache};
+use pnyx_testbed::{
+    KAFKA_VARIABLE, KafkaCluster, KafkaOptions, REDIS_VARIABLE, RedisOptions, RedisServer, TestbedError, cache,
+    evm::{DEPLOYER, Evm, EvmOptions},
+};
 
 use crate::process;
 
@@ -22,6 +25,10 @@ const UP_LIMIT: Duration = Duration::from_secs(600);
 
 /// How long servers may take to end: brokers are killed, so only their data has to be removed.
 const DOWN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Time between two blocks of the EVM node: a snapshot is final after three, and the 500 states that the node keeps are
+/// those of a quarter of an hour.
+const BLOCK_TIME_S: u64 = 2;
 
 /// How often a waiting task looks again; a person notices no shorter time.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -48,7 +55,7 @@ pub struct Up {
     json: bool,
 }
 
-/// Which servers; without a choice one Kafka broker and one Redis.
+/// Which servers; without a choice one Kafka broker, one Redis and one EVM node.
 #[derive(Debug, Clone, Args)]
 pub struct Servers {
     /// Starts Kafka with this many brokers.
@@ -57,6 +64,9 @@ pub struct Servers {
     /// Starts Redis.
     #[arg(long)]
     redis: bool,
+    /// Starts an EVM node.
+    #[arg(long)]
+    evm: bool,
 }
 
 /// Files by which `up`, `down` and the process in the background know of each other.
@@ -136,10 +146,14 @@ impl Files {
         let options = brokers.map(|brokers| if brokers == 3 { KafkaOptions::three() } else { KafkaOptions::one() });
         let kafka = options.map(KafkaCluster::start).transpose()?;
         let redis = servers.has_redis().then(|| RedisServer::start(RedisOptions::new())).transpose()?;
+        let evm = servers.has_evm().then(demo_chain).transpose()?;
         let state = serde_json::json!({
             "kafka": kafka.as_ref().map(KafkaCluster::bootstrap),
             "kafka_brokers": kafka.as_ref().map(KafkaCluster::node_count),
             "redis": redis.as_ref().map(RedisServer::address),
+            "evm": evm.as_ref().map(Evm::url),
+            "evm_chain_id": evm.as_ref().map(Evm::chain_id),
+            "evm_deployer": evm.as_ref().map(|_| DEPLOYER.to_string()),
         });
         let aside = self.state.with_extension("part");
         fs::write(&aside, format!("{state}\n"))?;
@@ -154,17 +168,38 @@ impl Files {
 impl Servers {
     fn brokers(&self) -> Option<u32> {
         let chosen = self.kafka.as_ref().map(|count| if count == "3" { 3 } else { 1 });
-        chosen.or_else(|| (!self.redis).then_some(1))
+        chosen.or_else(|| self.is_empty().then_some(1))
     }
 
     fn has_redis(&self) -> bool {
-        self.redis || self.kafka.is_none()
+        self.redis || self.is_empty()
+    }
+
+    fn has_evm(&self) -> bool {
+        self.evm || self.is_empty()
+    }
+
+    /// Whether nothing was chosen, which stands for all.
+    fn is_empty(&self) -> bool {
+        let Self { kafka, redis, evm } = self;
+        kafka.is_none() && !redis && !evm
     }
 
     fn arguments(&self) -> Vec<String> {
         let kafka = self.brokers().map(|brokers| format!("--kafka={brokers}"));
-        kafka.into_iter().chain(self.has_redis().then(|| "--redis".to_owned())).collect()
+        let others = [("--redis", self.has_redis()), ("--evm", self.has_evm())];
+        let others = others.into_iter().filter(|(_, is_chosen)| *is_chosen).map(|(flag, _)| flag.to_owned());
+        kafka.into_iter().chain(others).collect()
     }
+}
+
+/// A chain that goes on by itself and has the token of `examples/chains`.
+fn demo_chain() -> Result<Evm, TestbedError> {
+    let evm = Evm::start(EvmOptions::new().block_time_s(BLOCK_TIME_S))?;
+    evm.deploy_demo_token()?;
+    // Strategies are tried at the last final block, which is two behind.
+    evm.mine(3)?;
+    Ok(evm)
 }
 
 /// Prints where the servers are.
@@ -186,6 +221,14 @@ fn print(state: &Path, is_json: bool) -> anyhow::Result<()> {
         process::say("export PNYX_ALLOW_UNSAFE_DURABILITY=true")?;
     }
     redis.map_or(Ok(()), |redis| process::say(&format!("export PNYX_REDIS={redis}")))?;
+    if let (Some(url), Some(deployer)) = (state["evm"].as_str(), state["evm_deployer"].as_str()) {
+        let chain_id = &state["evm_chain_id"];
+        process::say(&format!(
+            "# The EVM node, chain {chain_id}; it signs for every account, and {deployer} is rich:"
+        ))?;
+        process::say(&format!("# pnyx dev examples/chains --open-for 10m --chain {chain_id}=$ETH_RPC_URL"))?;
+        process::say(&format!("export ETH_RPC_URL={url}"))?;
+    }
     Ok(())
 }
 

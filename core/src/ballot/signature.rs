@@ -5,10 +5,11 @@ use secp256k1::{
     ecdsa::{RecoverableSignature, RecoveryId},
 };
 
+use super::Refusal;
 use crate::{
     choice::Choice,
     id::{Digest, Voter},
-    power::Power,
+    power::VoterPower,
     rejection::Rejection,
     signing::{HALF_GROUP_ORDER, address_of},
     verdict::CountingBallot,
@@ -37,10 +38,22 @@ impl SignedBallot {
         self.digest
     }
 
-    /// Gives the ballot its power; `None` where there is none.
-    pub fn with_power(self, power: Power) -> Option<CountingBallot> {
+    /// The voter's own claim of when, in seconds since the epoch.
+    pub const fn signed_at_s(&self) -> u64 {
+        self.signed_at_s
+    }
+
+    /// Gives the ballot its power; refuses it where there is none.
+    pub fn with_power(self, power: VoterPower) -> Result<CountingBallot, Refusal> {
         let Self { voter, digest, signed_at_s, choice } = self;
-        (!power.is_zero()).then_some(CountingBallot { voter, digest, signed_at_s, choice, power })
+        let rejection = match power {
+            VoterPower::Known(power) if !power.is_zero() => {
+                return Ok(CountingBallot { voter, digest, signed_at_s, choice, power });
+            }
+            VoterPower::Known(_) => Rejection::NoPower,
+            VoterPower::Unavailable => Rejection::PowerUnavailable,
+        };
+        Err(Refusal { rejection, digest: Some(digest), claimed_voter: Some(voter) })
     }
 }
 

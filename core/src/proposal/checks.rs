@@ -1,13 +1,17 @@
 //! What must hold before parts are a proposal. Every problem is told at once, by its path in the resource.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Abstentions, BODY_BYTES_MAX, CHOICES_MAX, CLOCK_SKEW_S_MAX, DISCUSSION_BYTES_MAX, LISTED_VOTERS_MAX,
-    NAME_BYTES_MAX, ProposalError, ProposalParts, Quorum, RANKED_CHOICES_MAX, STRATEGIES_MAX, Strategy,
-    TITLE_BYTES_MAX, Voting, VotingSystem,
+    Abstentions, BODY_BYTES_MAX, CHAIN_READS_MAX, CHOICES_MAX, CLOCK_SKEW_S_MAX, ChainStrategy, DISCUSSION_BYTES_MAX,
+    LISTED_VOTERS_MAX, MULTICHAIN_STRATEGIES_MAX, NAME_BYTES_MAX, ProposalError, ProposalParts, Quorum,
+    RANKED_CHOICES_MAX, STRATEGIES_MAX, Strategy, TITLE_BYTES_MAX, Voting, VotingSystem,
 };
-use crate::power::{Power, UNITS_PER_ONE};
+use crate::{
+    chain::{ChainId, SnapshotRule},
+    power::Power,
+    time::Window,
+};
 
 /// All problems of the parts, in the order of the resource's fields; none for a sound proposal.
 pub(super) fn check(parts: &ProposalParts) -> Vec<ProposalError> {
@@ -23,8 +27,9 @@ pub(super) fn check(parts: &ProposalParts) -> Vec<ProposalError> {
         author,
         choices,
         voting,
-        window: _,
+        window,
         strategies,
+        snapshots,
         clock_skew_s,
     } = parts;
     problems.check_line("platform", platform, NAME_BYTES_MAX, Presence::Required);
@@ -47,6 +52,7 @@ pub(super) fn check(parts: &ProposalParts) -> Vec<ProposalError> {
         );
     }
     problems.check_strategies(strategies);
+    problems.check_snapshots(snapshots, strategies, *window);
     problems.found
 }
 
@@ -166,6 +172,14 @@ impl Problems {
                 ),
             );
         }
+        let reads_count =
+            strategies.iter().map(|strategy| strategy.chain_strategies().len()).fold(0, usize::saturating_add);
+        if reads_count > CHAIN_READS_MAX {
+            self.add(
+                path,
+                format!("must read chains at most {CHAIN_READS_MAX} times for a voter; there are {reads_count} reads"),
+            );
+        }
         let mut highest_sum = Some(Power::ZERO);
         for (index, strategy) in strategies.iter().enumerate() {
             let highest = self.check_strategy(&format!("{path}[{index}]"), strategy);
@@ -176,12 +190,12 @@ impl Problems {
         }
     }
 
-    /// The highest power that one voter can have by this strategy.
+    /// The highest power that one voter can have by this strategy; none for a chain's answer, which is known too late.
     fn check_strategy(&mut self, path: &str, strategy: &Strategy) -> Power {
         match strategy {
             Strategy::Whitelist(voters) => {
                 self.check_not_empty(&format!("{path}.whitelist.addresses"), voters.len());
-                Power::from_units(alloy_primitives::U256::from(UNITS_PER_ONE)).expect("10^18 is below 2^192")
+                Power::ONE
             }
             Strategy::WhitelistWeighted(powers) => {
                 let path = format!("{path}.whitelistWeighted.addresses");
@@ -196,6 +210,49 @@ impl Problems {
                     self.add(format!("{path}.ticket.value"), "must be above 0, or nobody has power by it");
                 }
                 *power
+            }
+            Strategy::OnChain(_) => Power::ZERO,
+            Strategy::Multichain(members) => {
+                self.check_members(&format!("{path}.multichain.strategies"), members);
+                Power::ZERO
+            }
+        }
+    }
+
+    fn check_members(&mut self, path: &str, members: &[ChainStrategy]) {
+        if members.is_empty() {
+            self.add(path, "must have at least one strategy; leave multichain out if it gives nobody power");
+        }
+        if members.len() > MULTICHAIN_STRATEGIES_MAX {
+            self.add(
+                path,
+                format!("must be at most {MULTICHAIN_STRATEGIES_MAX} strategies; there are {}", members.len()),
+            );
+        }
+    }
+
+    /// Exactly one rule for each chain that is read, and none that asks for what no voter can know before the close.
+    fn check_snapshots(
+        &mut self,
+        snapshots: &BTreeMap<ChainId, SnapshotRule>,
+        strategies: &[Strategy],
+        window: Window,
+    ) {
+        let path = "spec.power.snapshot";
+        let read: BTreeSet<ChainId> =
+            strategies.iter().flat_map(Strategy::chain_strategies).map(|strategy| strategy.network).collect();
+        for chain in read.iter().filter(|chain| !snapshots.contains_key(chain)) {
+            self.add(path, format!("must say at which block chain {chain} is read"));
+        }
+        for (chain, rule) in snapshots {
+            if !read.contains(chain) {
+                self.add(path, format!("no strategy reads chain {chain}; remove its snapshot"));
+            }
+            match rule {
+                SnapshotRule::AtOrBefore(time) if *time > window.closes_at() => {
+                    self.add(path, format!("atOrBefore of chain {chain} must not be after closesAt"));
+                }
+                SnapshotRule::AtOrBefore(_) | SnapshotRule::Block(_) => {}
             }
         }
     }

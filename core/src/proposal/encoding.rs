@@ -13,11 +13,18 @@
 //! | quorum | 1 byte: 0 none, 1 participation, 2 rejection; unless 0 followed by its power |
 //! | approval threshold | 1 byte: 0 none, 1 some, followed by its millionths (4 bytes) |
 //! | abstentions | 1 byte: 1 quorum, 2 quorum and threshold, 3 neither |
-//! | strategies | list; each 1 byte: 1 whitelist, 2 whitelist-weighted, 3 ticket; then what follows here |
+//! | strategies | list; each 1 byte: 1 whitelist, 2 whitelist-weighted, 3 ticket, 4 erc20-balance-of, 5 erc20-votes, 6 erc721, 7 erc1155-balance-of, 8 eth-balance, 9 contract-call, 10 multichain; then what follows here |
 //! | … whitelist | list of addresses, ascending |
 //! | … whitelist-weighted | list of address and power, ascending by address |
 //! | … ticket | power |
-//! | snapshot rule | 1 byte: 0 none (power needs no chain); others are reserved for chains |
+//! | … erc20-balance-of, erc20-votes | chain id (8 bytes), address, decimals (1 byte) |
+//! | … erc721 | chain id, address |
+//! | … erc1155-balance-of | chain id, address, token id (32 bytes), decimals |
+//! | … eth-balance | chain id |
+//! | … contract-call | chain id, address, method (text), decimals |
+//! | … multichain | list of strategies of the tags 4 to 9 |
+//! | snapshot rules | 1 byte: 0 none (power needs no chain), 1 followed by the list of rules, ascending by chain id |
+//! | … rule | chain id (8 bytes); 1 byte: 1 block, followed by its number (8 bytes), 2 at or before, followed by milliseconds since the Unix epoch (8 bytes) |
 //! | signers' chain | 1 byte: 0 none (key signatures only); others are reserved for chains |
 //! | window | opens at, closes at: milliseconds since the Unix epoch, 8 bytes each |
 //! | clock skew | seconds, 8 bytes |
@@ -26,8 +33,9 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Abstentions, ProposalParts, Quorum, Strategy, Voting, VotingSystem};
+use super::{Abstentions, ChainRead, ChainStrategy, Decimals, ProposalParts, Quorum, Strategy, Voting, VotingSystem};
 use crate::{
+    chain::{ChainId, ContractAddress, SnapshotRule},
     id::{ProposalId, Voter},
     power::Power,
 };
@@ -35,8 +43,11 @@ use crate::{
 /// What the encoding begins with.
 const PREFIX: &[u8; 17] = b"pnyx.proposal.v1\0";
 
-/// Tag of an absent option, and of the parts that chains will fill.
+/// Tag of an absent option, and of the signers' chain.
 const NONE: u8 = 0;
+
+/// Tag of a present option.
+const SOME: u8 = 1;
 
 /// SHA-256 of the canonical encoding.
 pub(super) fn proposal_id(parts: &ProposalParts) -> ProposalId {
@@ -61,6 +72,7 @@ pub fn canonical_encoding(parts: &ProposalParts) -> Vec<u8> {
         voting,
         window,
         strategies,
+        snapshots,
         clock_skew_s,
     } = parts;
     let mut encoder = Encoder { bytes: PREFIX.to_vec() };
@@ -76,7 +88,15 @@ pub fn canonical_encoding(parts: &ProposalParts) -> Vec<u8> {
     for strategy in strategies {
         encoder.strategy(strategy);
     }
-    encoder.tag(NONE);
+    if snapshots.is_empty() {
+        encoder.tag(NONE);
+    } else {
+        encoder.tag(SOME);
+        encoder.length(snapshots.len());
+        for (chain, rule) in snapshots {
+            encoder.snapshot(*chain, *rule);
+        }
+    }
     encoder.tag(NONE);
     encoder.fixed(&window.opens_at().0.to_be_bytes());
     encoder.fixed(&window.closes_at().0.to_be_bytes());
@@ -139,7 +159,7 @@ impl Encoder {
         match approval_threshold {
             None => self.tag(NONE),
             Some(fraction) => {
-                self.tag(1);
+                self.tag(SOME);
                 self.fixed(&fraction.millionths().to_be_bytes());
             }
         }
@@ -171,6 +191,77 @@ impl Encoder {
                 self.tag(3);
                 self.power(*power);
             }
+            Strategy::OnChain(strategy) => self.chain_strategy(strategy),
+            Strategy::Multichain(strategies) => {
+                self.tag(10);
+                self.length(strategies.len());
+                for strategy in strategies {
+                    self.chain_strategy(strategy);
+                }
+            }
         }
+    }
+
+    fn chain_strategy(&mut self, strategy: &ChainStrategy) {
+        let ChainStrategy { network, read } = strategy;
+        match read {
+            ChainRead::Erc20BalanceOf { address, decimals } => {
+                self.tag(4);
+                self.contract(*network, *address);
+                self.decimals(*decimals);
+            }
+            ChainRead::Erc20Votes { address, decimals } => {
+                self.tag(5);
+                self.contract(*network, *address);
+                self.decimals(*decimals);
+            }
+            ChainRead::Erc721 { address } => {
+                self.tag(6);
+                self.contract(*network, *address);
+            }
+            ChainRead::Erc1155BalanceOf { address, token_id, decimals } => {
+                self.tag(7);
+                self.contract(*network, *address);
+                self.fixed(&token_id.0.to_be_bytes::<32>());
+                self.decimals(*decimals);
+            }
+            ChainRead::EthBalance => {
+                self.tag(8);
+                self.chain(*network);
+            }
+            ChainRead::ContractCall { address, method, decimals } => {
+                self.tag(9);
+                self.contract(*network, *address);
+                self.text(method.as_str());
+                self.decimals(*decimals);
+            }
+        }
+    }
+
+    fn snapshot(&mut self, chain: ChainId, rule: SnapshotRule) {
+        self.chain(chain);
+        match rule {
+            SnapshotRule::Block(number) => {
+                self.tag(1);
+                self.fixed(&number.0.to_be_bytes());
+            }
+            SnapshotRule::AtOrBefore(time) => {
+                self.tag(2);
+                self.fixed(&time.0.to_be_bytes());
+            }
+        }
+    }
+
+    fn chain(&mut self, chain: ChainId) {
+        self.fixed(&chain.get().to_be_bytes());
+    }
+
+    fn contract(&mut self, chain: ChainId, address: ContractAddress) {
+        self.chain(chain);
+        self.fixed(address.as_bytes());
+    }
+
+    fn decimals(&mut self, decimals: Decimals) {
+        self.tag(decimals.get());
     }
 }

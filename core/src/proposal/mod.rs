@@ -1,19 +1,29 @@
 //! A proposal: everything that binds a voter, checked once, and the id that is its hash.
 
+mod chain_strategy;
 mod checks;
 mod definition;
 mod encoding;
 mod strategy;
 mod voting;
 
+pub use chain_strategy::{
+    ChainRead, ChainStrategy, Decimals, DecimalsError, MethodName, MethodNameError, TokenId, TokenIdError,
+};
 pub use definition::{Definition, DefinitionError};
 pub use encoding::canonical_encoding;
 pub use strategy::Strategy;
 pub use voting::{Abstentions, Fraction, Quorum, Voting, VotingSystem};
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
-use crate::{id::ProposalId, time::Window};
+use crate::{
+    chain::{ChainId, SnapshotRule},
+    id::ProposalId,
+    time::Window,
+};
 
 /// Most choices of a proposal.
 pub const CHOICES_MAX: usize = 64;
@@ -29,6 +39,11 @@ pub const BODY_BYTES_MAX: usize = 40_000;
 pub const DISCUSSION_BYTES_MAX: usize = 1_000;
 /// Most strategies of a proposal: as Snapshot allows.
 pub const STRATEGIES_MAX: usize = 8;
+/// Most strategies within one multichain strategy: as many as outside of it.
+pub const MULTICHAIN_STRATEGIES_MAX: usize = 8;
+/// Most reads of chains that a proposal's strategies make for one voter, those within multichain strategies counted:
+/// every voter costs all of them, in the vote and in each recount.
+pub const CHAIN_READS_MAX: usize = 16;
 /// Most addresses that all lists of a proposal name together: at up to 107 bytes an entry the definition's record stays
 /// below 1 MiB, the log's largest, with every text at its longest; and a Kubernetes object holds them.
 pub const LISTED_VOTERS_MAX: usize = 8_000;
@@ -64,6 +79,8 @@ pub struct ProposalParts {
     pub window: Window,
     /// How a voter's power is found: the sum over these.
     pub strategies: Vec<Strategy>,
+    /// At which block each chain that the strategies name is read; no other chain has a rule.
+    pub snapshots: BTreeMap<ChainId, SnapshotRule>,
     /// How far a ballot's signed time may lie after its append time, in seconds.
     pub clock_skew_s: u64,
 }
@@ -117,6 +134,11 @@ impl Proposal {
     /// The window.
     pub const fn window(&self) -> Window {
         self.parts.window
+    }
+
+    /// The chains that are read, ascending; none where the proposal itself says who has how much.
+    pub fn chains(&self) -> impl ExactSizeIterator<Item = ChainId> + '_ {
+        self.parts.snapshots.keys().copied()
     }
 
     /// How many choices there are, 1 to [`CHOICES_MAX`].

@@ -4,7 +4,9 @@
 //! {"v":1,"kind":"archive","proposal":"0x…"}
 //! {"v":1,"kind":"definition",…}     the decision record
 //! {"v":1,"kind":"cut",…}            the decision record
+//! {"v":1,"kind":"pins",…}           the decision record, only if the proposal reads chains
 //! {"v":1,"kind":"record","partition":0,"offset":0,"appendedAtMs":…,"record":"<base64>"}   by partition, then offset
+//! {"v":1,"kind":"power","voter":"0x…","power":"…"}   only then: all whose signature was proven, by voter; null: unavailable
 //! {"v":1,"kind":"ballot","voter":"0x…","digest":"0x…","choice":…,"power":"…","record":"0x…"}   standing, by voter
 //! {"v":1,"kind":"result",…}         the decision record
 //! {"v":1,"kind":"end","lines":…}
@@ -19,10 +21,11 @@ use super::{
     json::{Format, OrderedMap, VERSION, to_json},
 };
 use crate::{
+    chain::Pins,
     choice::{ApprovalSet, Choice, ChoiceNumber, Ranking, Weights},
     decisions::Decision,
     id::{Digest, Place, ProposalId, RecordHash, Voter},
-    power::{Power, format_units, parse_units},
+    power::{Power, VoterPower, format_units, parse_units},
     proposal::{CHOICES_MAX, Definition},
     result::{Cut, PublishedResult},
     time::TimestampMs,
@@ -32,6 +35,7 @@ const FORMAT: Format = Format("archive line");
 
 const KIND_HEADER: &str = "archive";
 const KIND_RECORD: &str = "record";
+const KIND_POWER: &str = "power";
 const KIND_BALLOT: &str = "ballot";
 const KIND_END: &str = "end";
 
@@ -50,8 +54,12 @@ pub enum ArchiveLine {
     Definition(Box<Definition>),
     /// Where counting ended.
     Cut(Cut),
+    /// At which blocks power was read.
+    Pins(Pins),
     /// A record below the cut, good or bad.
     Record(ArchivedRecord),
+    /// What the chains said of a voter who signed a record below the cut.
+    Power(ArchivedPower),
     /// A standing ballot.
     Ballot(ArchivedBallot),
     /// What came out.
@@ -72,6 +80,15 @@ pub struct ArchivedRecord {
     pub appended_at: TimestampMs,
     /// Its bytes, version byte included.
     pub record: Vec<u8>,
+}
+
+/// A voter's power as the chains gave it: evidence, to be read again at the pins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchivedPower {
+    /// Who signed.
+    pub voter: Voter,
+    /// The sum over all strategies.
+    pub power: VoterPower,
 }
 
 /// A standing ballot.
@@ -99,6 +116,7 @@ pub fn encode(line: &ArchiveLine) -> String {
         }
         ArchiveLine::Definition(definition) => decision(Decision::Definition(definition.clone())),
         ArchiveLine::Cut(cut) => decision(Decision::Cut(cut.clone())),
+        ArchiveLine::Pins(pins) => decision(Decision::Pins(pins.clone())),
         ArchiveLine::Record(ArchivedRecord { place, appended_at, record }) => to_json(&RecordDto {
             v: VERSION,
             kind: KIND_RECORD.to_owned(),
@@ -106,6 +124,15 @@ pub fn encode(line: &ArchiveLine) -> String {
             offset: place.offset,
             appended_at_ms: appended_at.0,
             record: BASE64_STANDARD.encode(record),
+        }),
+        ArchiveLine::Power(ArchivedPower { voter, power }) => to_json(&PowerDto {
+            v: VERSION,
+            kind: KIND_POWER.to_owned(),
+            voter: voter.to_string(),
+            power: match power {
+                VoterPower::Known(power) => Some(power.to_string()),
+                VoterPower::Unavailable => None,
+            },
         }),
         ArchiveLine::Ballot(ArchivedBallot { voter, digest, choice, power, record }) => to_json(&BallotDto {
             v: VERSION,
@@ -130,6 +157,7 @@ pub fn decode(line: &str) -> Result<ArchiveLine, WireError> {
             ArchiveLine::Header { proposal: FORMAT.field("proposal", proposal.parse())? }
         }
         Some(KIND_RECORD) => ArchiveLine::Record(FORMAT.parse::<RecordDto>(bytes)?.into_record()?),
+        Some(KIND_POWER) => ArchiveLine::Power(FORMAT.parse::<PowerDto>(bytes)?.into_power()?),
         Some(KIND_BALLOT) => ArchiveLine::Ballot(FORMAT.parse::<BallotDto>(bytes)?.into_ballot()?),
         Some(KIND_END) => {
             let EndDto { v: _, kind: _, lines } = FORMAT.parse(bytes)?;
@@ -140,6 +168,7 @@ pub fn decode(line: &str) -> Result<ArchiveLine, WireError> {
             return match decision::decode(bytes)? {
                 Decision::Definition(definition) => Ok(ArchiveLine::Definition(definition)),
                 Decision::Cut(cut) => Ok(ArchiveLine::Cut(cut)),
+                Decision::Pins(pins) => Ok(ArchiveLine::Pins(pins)),
                 Decision::Result(result) => Ok(ArchiveLine::Result(result)),
                 Decision::PlatformKey(_) | Decision::Log(_) | Decision::Dispute(_) => {
                     Err(FORMAT.malformed("kind: an archive has no such line"))
@@ -168,6 +197,15 @@ struct RecordDto {
     offset: u64,
     appended_at_ms: u64,
     record: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PowerDto {
+    v: u8,
+    kind: String,
+    voter: String,
+    power: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -205,6 +243,16 @@ impl RecordDto {
             place: Place { partition: self.partition, offset: self.offset },
             appended_at: TimestampMs(self.appended_at_ms),
             record: FORMAT.field("record", BASE64_STANDARD.decode(self.record))?,
+        })
+    }
+}
+
+impl PowerDto {
+    fn into_power(self) -> Result<ArchivedPower, WireError> {
+        let power = self.power.map(|text| FORMAT.power("power", &text)).transpose()?;
+        Ok(ArchivedPower {
+            voter: FORMAT.voter("voter", &self.voter)?,
+            power: power.map_or(VoterPower::Unavailable, VoterPower::Known),
         })
     }
 }

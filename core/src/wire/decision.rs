@@ -1,4 +1,4 @@
-//! Decision records, the values of `pnyx.proposals`: JSON objects `{"v":1,"kind":"log|key|definition|cut|dispute|result",…}`.
+//! Decision records, the values of `pnyx.proposals`: JSON objects `{"v":1,"kind":"log|key|definition|pins|cut|dispute|result",…}`.
 
 use alloy_primitives::hex;
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,7 @@ use super::{
     WireError,
     definition::DefinitionDto,
     json::{Format, VERSION, to_json},
+    pins::PinsDto,
     result::{self, CutDto},
 };
 use crate::{
@@ -20,6 +21,7 @@ const FORMAT: Format = Format("decision record");
 const KIND_LOG: &str = "log";
 const KIND_KEY: &str = "key";
 const KIND_DEFINITION: &str = "definition";
+const KIND_PINS: &str = "pins";
 const KIND_CUT: &str = "cut";
 const KIND_DISPUTE: &str = "dispute";
 
@@ -37,6 +39,9 @@ pub fn encode(decision: &Decision) -> Vec<u8> {
             kind: KIND_DEFINITION.to_owned(),
             definition: DefinitionDto::of(definition),
         }),
+        Decision::Pins(pins) => {
+            to_json(&PinsRecordDto { v: VERSION, kind: KIND_PINS.to_owned(), pins: PinsDto::of(pins) })
+        }
         Decision::Cut(cut) => to_json(&CutRecordDto { v: VERSION, kind: KIND_CUT.to_owned(), cut: CutDto::of(cut) }),
         Decision::Dispute(dispute) => to_json(&DisputeRecordDto {
             v: VERSION,
@@ -63,6 +68,10 @@ pub fn decode(bytes: &[u8]) -> Result<Decision, WireError> {
         Some(KIND_DEFINITION) => {
             let DefinitionRecordDto { v: _, kind: _, definition } = FORMAT.parse(bytes)?;
             Decision::Definition(Box::new(definition.into_definition(FORMAT)?))
+        }
+        Some(KIND_PINS) => {
+            let PinsRecordDto { v: _, kind: _, pins } = FORMAT.parse(bytes)?;
+            Decision::Pins(pins.into_pins(FORMAT)?)
         }
         Some(KIND_CUT) => {
             let CutRecordDto { v: _, kind: _, cut } = FORMAT.parse(bytes)?;
@@ -99,6 +108,14 @@ struct DefinitionRecordDto {
     v: u8,
     kind: String,
     definition: DefinitionDto,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinsRecordDto {
+    v: u8,
+    kind: String,
+    pins: PinsDto,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,13 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     WireError,
-    json::{Format, OrderedMap, to_json},
+    json::{Format, to_json},
+    strategies::{SnapshotDto, StrategyDto, read_snapshots},
 };
 use crate::{
-    id::Voter,
     proposal::{
-        Abstentions, Definition, Fraction, Proposal, ProposalError, ProposalParts, Quorum, Strategy, Voting,
-        VotingSystem,
+        Abstentions, Definition, Fraction, Proposal, ProposalError, ProposalParts, Quorum, Voting, VotingSystem,
     },
     time::{TimestampMs, Window},
 };
@@ -37,6 +36,8 @@ pub(super) struct DefinitionDto {
     window: WindowDto,
     clock_skew_seconds: u64,
     strategies: Vec<StrategyDto>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    snapshots: Vec<SnapshotDto>,
     lanes: u16,
     ballots_partitions: u32,
 }
@@ -72,26 +73,6 @@ struct WindowDto {
     closes_at_ms: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "name", content = "params", rename_all = "kebab-case", deny_unknown_fields)]
-enum StrategyDto {
-    Whitelist(AddressesDto<Vec<String>>),
-    WhitelistWeighted(AddressesDto<OrderedMap<String>>),
-    Ticket(TicketDto),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AddressesDto<T> {
-    addresses: T,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TicketDto {
-    value: String,
-}
-
 impl DefinitionDto {
     pub(super) fn of(definition: &Definition) -> Self {
         let proposal = definition.proposal();
@@ -108,6 +89,7 @@ impl DefinitionDto {
             voting,
             window,
             strategies,
+            snapshots,
             clock_skew_s,
         } = proposal.parts().clone();
         Self {
@@ -125,6 +107,7 @@ impl DefinitionDto {
             window: WindowDto { opens_at_ms: window.opens_at().0, closes_at_ms: window.closes_at().0 },
             clock_skew_seconds: clock_skew_s,
             strategies: strategies.iter().map(StrategyDto::of).collect(),
+            snapshots: snapshots.into_iter().map(SnapshotDto::of).collect(),
             lanes: definition.lanes(),
             ballots_partitions: definition.ballots_partitions(),
         }
@@ -148,6 +131,7 @@ impl DefinitionDto {
             voting: self.voting.into_voting(format)?,
             window: format.field("window.closesAtMs", window)?,
             strategies: strategies.collect::<Result<_, _>>()?,
+            snapshots: read_snapshots(self.snapshots, format)?,
             clock_skew_s: self.clock_skew_seconds,
         })
         .map_err(|problems| format.malformed(list(&problems)))?;
@@ -200,38 +184,6 @@ impl VotingDto {
                 AbstentionsDto::Neither => Abstentions::Neither,
             },
         })
-    }
-}
-
-impl StrategyDto {
-    fn of(strategy: &Strategy) -> Self {
-        match strategy {
-            Strategy::Whitelist(voters) => {
-                Self::Whitelist(AddressesDto { addresses: voters.iter().map(Voter::to_string).collect() })
-            }
-            Strategy::WhitelistWeighted(powers) => {
-                let entries = powers.iter().map(|(voter, power)| (voter.to_string(), power.to_string()));
-                Self::WhitelistWeighted(AddressesDto { addresses: OrderedMap(entries.collect()) })
-            }
-            Strategy::Ticket(power) => Self::Ticket(TicketDto { value: power.to_string() }),
-        }
-    }
-
-    fn into_strategy(self, format: Format) -> Result<Strategy, WireError> {
-        const ADDRESSES: &str = "strategies.params.addresses";
-        match self {
-            Self::Whitelist(AddressesDto { addresses }) => {
-                let voters = addresses.iter().map(|text| format.voter(ADDRESSES, text));
-                Ok(Strategy::Whitelist(voters.collect::<Result<_, _>>()?))
-            }
-            Self::WhitelistWeighted(AddressesDto { addresses: OrderedMap(entries) }) => {
-                let powers = entries
-                    .iter()
-                    .map(|(voter, weight)| Ok((format.voter(ADDRESSES, voter)?, format.power(ADDRESSES, weight)?)));
-                Ok(Strategy::WhitelistWeighted(powers.collect::<Result<_, WireError>>()?))
-            }
-            Self::Ticket(TicketDto { value }) => Ok(Strategy::Ticket(format.power("strategies.params.value", &value)?)),
-        }
     }
 }
 

@@ -15,6 +15,8 @@ pub mod verdict;
 pub mod vote_types;
 
 mod json;
+mod pins;
+mod strategies;
 
 use thiserror::Error;
 

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     WireError,
     json::{Format, OrderedMap, VERSION, to_json},
+    pins::PinsDto,
 };
 use crate::{
     choice::ChoiceNumber,
@@ -15,7 +16,7 @@ use crate::{
     power::format_units,
     proposal::CHOICES_MAX,
     rejection::Rejection,
-    result::{Cut, CutPartition, Provenance, PublishedResult, ResultCore},
+    result::{ChainEvidence, Cut, CutPartition, Provenance, PublishedResult, ResultCore},
     time::TimestampMs,
 };
 
@@ -71,6 +72,10 @@ pub fn decode(json: &str) -> Result<PublishedResult, WireError> {
     if result.core.proposal != result.provenance.cut.proposal {
         return Err(FORMAT.malformed("core and cut are of different proposals"));
     }
+    let pins = result.provenance.chains.as_ref().map(|chains| &chains.pins);
+    if pins.is_some_and(|pins| pins.proposal() != result.core.proposal) {
+        return Err(FORMAT.malformed("core and pins are of different proposals"));
+    }
     FORMAT.require_canonical(json.as_bytes(), encode(&result).as_bytes())?;
     Ok(result)
 }
@@ -118,6 +123,15 @@ struct ProvenanceDto {
     cut: CutDto,
     records: u64,
     rejected: OrderedMap<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chains: Option<ChainEvidenceDto>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ChainEvidenceDto {
+    pins: PinsDto,
+    powers_root: String,
 }
 
 /// A cut, as in a result's provenance.
@@ -202,13 +216,17 @@ impl OutcomeDecisionDto {
 
 impl ProvenanceDto {
     fn of(provenance: &Provenance) -> Self {
-        let Provenance { cut, records, rejected } = provenance;
+        let Provenance { cut, records, rejected, chains } = provenance;
         let occurred = rejected.iter().filter(|(_, count)| **count > 0);
         Self {
             v: VERSION,
             cut: CutDto::of(cut),
             records: *records,
             rejected: OrderedMap(occurred.map(|(rejection, count)| (rejection.name().to_owned(), *count)).collect()),
+            chains: chains.as_ref().map(|ChainEvidence { pins, powers_root }| ChainEvidenceDto {
+                pins: PinsDto::of(pins),
+                powers_root: powers_root.to_string(),
+            }),
         }
     }
 
@@ -222,6 +240,16 @@ impl ProvenanceDto {
             cut: self.cut.into_cut(FORMAT)?,
             records: self.records,
             rejected: entries.collect::<Result<_, _>>()?,
+            chains: self.chains.map(ChainEvidenceDto::into_evidence).transpose()?,
+        })
+    }
+}
+
+impl ChainEvidenceDto {
+    fn into_evidence(self) -> Result<ChainEvidence, WireError> {
+        Ok(ChainEvidence {
+            pins: self.pins.into_pins(FORMAT)?,
+            powers_root: FORMAT.field("provenance.chains.powersRoot", self.powers_root.parse())?,
         })
     }
 }

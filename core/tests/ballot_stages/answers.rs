@@ -31,6 +31,7 @@ fn refusals_speak_snapshots_words() {
         {"error":"client_error","error_description":"signature validation failed"}
         {"error":"client_error","error_description":"signature validation failed"}
         {"error":"client_error","error_description":"no voting power"}
+        {"error":"client_error","error_description":"failed to check voting power"}
         {"error":"server_error","error_description":"try again","detail":"the log is not reachable"}"#]]
     .assert_eq(&text);
 }

@@ -2,8 +2,8 @@
 
 use alloy_primitives::hex;
 use pnyx_core::{
-    ballot::{BODY_BYTES_MAX, Envelope, HashMemo, SIGNATURE_BYTES_MAX},
-    power::Power,
+    ballot::{BODY_BYTES_MAX, Envelope, HashMemo, Refusal, SIGNATURE_BYTES_MAX},
+    power::{Power, VoterPower},
     proposal::{Proposal, VotingSystem},
     rejection::Rejection,
     signing::SigningKey,
@@ -110,8 +110,8 @@ fn records(rejection: Rejection, p: &Proposal) -> Vec<Record> {
             let ballot = unsigned(p, "1");
             now(ballot.body_with(&SigningKey::from_bytes([8; 32]).unwrap().sign_digest(*ballot.digest().as_bytes())))
         }],
-        // Told by the one who knows powers: `a_ballot_without_power_is_none`.
-        Rejection::NoPower => Vec::new(),
+        // Told by the one who knows powers: `a_ballot_without_power_is_refused`.
+        Rejection::NoPower | Rejection::PowerUnavailable => Vec::new(),
     }
 }
 
@@ -261,7 +261,7 @@ fn every_rejection_has_a_case() {
     let proposal = good();
     for rejection in Rejection::ALL {
         let records = records(rejection, &proposal);
-        assert!(!records.is_empty() || rejection == Rejection::NoPower, "{rejection:?} has no case");
+        assert!(!records.is_empty() || rejection >= Rejection::NoPower, "{rejection:?} has no case");
         for Record { body, appended_at } in records {
             let found = judge(&body, &proposal, appended_at).map(|ballot| ballot.digest());
             let head: String = String::from_utf8_lossy(&body).chars().take(1_500).collect();
@@ -271,11 +271,16 @@ fn every_rejection_has_a_case() {
 }
 
 #[test]
-fn a_ballot_without_power_is_none() {
+fn a_ballot_without_power_is_refused() {
     let proposal = good();
     let judged = || judge(&signed_body(&proposal, "2"), &proposal, APPENDED_AT).unwrap();
-    assert_eq!(judged().with_power(Power::ZERO), None);
-    let counting = judged().with_power(Power::max()).unwrap();
+    for (power, rejection) in
+        [(VoterPower::Known(Power::ZERO), Rejection::NoPower), (VoterPower::Unavailable, Rejection::PowerUnavailable)]
+    {
+        let refusal = Refusal { rejection, digest: Some(judged().digest()), claimed_voter: Some(key().address()) };
+        assert_eq!(judged().with_power(power), Err(refusal));
+    }
+    let counting = judged().with_power(VoterPower::Known(Power::max())).unwrap();
     assert_eq!((counting.voter, counting.choice.to_string()), (key().address(), "2".to_owned()));
 }
 

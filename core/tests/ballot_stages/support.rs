@@ -36,6 +36,7 @@ pub(crate) fn parts(system: VotingSystem, choice_count: usize) -> ProposalParts 
         voting: Voting { system, quorum: None, approval_threshold: None, abstentions: Abstentions::Quorum },
         window: Window::new(TimestampMs(OPENS_AT_MS), TimestampMs(CLOSES_AT_MS)).unwrap(),
         strategies: vec![Strategy::Whitelist(BTreeSet::from([key().address()]))],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     }
 }

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use expect_test::expect_file;
+use alloy_primitives::U256;
+use expect_test::{ExpectFile, expect_file};
 use pnyx_core::{
-    proposal::{Abstentions, Fraction, Proposal, ProposalParts, Quorum, VotingSystem, canonical_encoding},
+    chain::{BlockNumber, ContractAddress, SnapshotRule},
+    proposal::{
+        Abstentions, ChainRead, ChainStrategy, Decimals, Fraction, MethodName, Proposal, ProposalParts, Quorum,
+        Strategy, TokenId, VotingSystem, canonical_encoding,
+    },
     time::{TimestampMs, Window},
 };
 
-use super::support::{basic, power, whitelist, whitelist_weighted};
+use super::support::{basic, chain, erc20, on_chains, power, whitelist, whitelist_weighted};
 
 fn samples() -> Vec<ProposalParts> {
     let mut lists = basic();
@@ -33,15 +38,45 @@ fn samples() -> Vec<ProposalParts> {
     vec![basic(), lists, ranked, rejection]
 }
 
+/// Every way to read a chain.
+fn reads() -> [ChainRead; 6] {
+    let address = ContractAddress::new([0xc0; 20]);
+    let decimals = |number| Decimals::new(number).unwrap();
+    [
+        ChainRead::Erc20BalanceOf { address, decimals: decimals(6) },
+        ChainRead::Erc20Votes { address, decimals: decimals(18) },
+        ChainRead::Erc721 { address },
+        ChainRead::Erc1155BalanceOf { address, token_id: TokenId(U256::from(7)), decimals: decimals(0) },
+        ChainRead::EthBalance,
+        ChainRead::ContractCall { address, method: MethodName::new("stakedOf").unwrap(), decimals: decimals(24) },
+    ]
+}
+
+fn chain_samples() -> Vec<ProposalParts> {
+    let mut multichain = on_chains();
+    multichain.name = "all-reads".to_owned();
+    let members = reads()
+        .into_iter()
+        .zip([1, 10].into_iter().cycle())
+        .map(|(read, number)| ChainStrategy { network: chain(number), read });
+    multichain.strategies = vec![Strategy::Multichain(members.collect())];
+    vec![on_chains(), multichain]
+}
+
 #[test]
 fn encodings_and_ids_stay() {
-    let lines = samples().into_iter().map(|parts| {
+    check(samples(), &expect_file!["../golden/proposal-v1.txt"]);
+    check(chain_samples(), &expect_file!["../golden/proposal-chains-v1.txt"]);
+}
+
+fn check(samples: Vec<ProposalParts>, golden: &ExpectFile) {
+    let lines = samples.into_iter().map(|parts| {
         let encoding = alloy_primitives::hex::encode(canonical_encoding(&parts));
         let name = parts.name.clone();
         let proposal = Proposal::new(parts).unwrap();
         format!("{name} {}\n{} {encoding}\n", proposal.system().name(), proposal.id())
     });
-    expect_file!["../golden/proposal-v1.txt"].assert_eq(&lines.collect::<String>());
+    golden.assert_eq(&lines.collect::<String>());
 }
 
 #[test]
@@ -80,6 +115,46 @@ fn every_field_binds() {
         })
         .collect();
     assert_eq!(ids.len(), changes.len());
+}
+
+#[test]
+fn every_read_of_a_chain_binds() {
+    let one = |read| {
+        let mut parts = on_chains();
+        parts.strategies = vec![Strategy::OnChain(ChainStrategy { network: chain(1), read })];
+        parts.snapshots.remove(&chain(10));
+        parts
+    };
+    let other = ContractAddress::new([0xc1; 20]);
+    let (address, decimals) = (ContractAddress::new([0xc0; 20]), Decimals::NONE);
+    let method = |name| MethodName::new(name).unwrap();
+    let varied = [
+        ChainRead::Erc20BalanceOf { address: other, decimals: Decimals::new(6).unwrap() },
+        ChainRead::Erc20BalanceOf { address, decimals },
+        ChainRead::Erc20Votes { address, decimals },
+        ChainRead::Erc721 { address: other },
+        ChainRead::Erc1155BalanceOf { address, token_id: TokenId(U256::from(8)), decimals },
+        ChainRead::ContractCall { address, method: method("stakedOf"), decimals },
+        ChainRead::ContractCall { address, method: method("stakedof"), decimals },
+    ];
+    let mut all: Vec<ProposalParts> = reads().into_iter().chain(varied).map(one).collect();
+    all.push(on_chains());
+    let changes: [fn(&mut ProposalParts); 6] = [
+        |parts| parts.strategies[1] = Strategy::Multichain(vec![erc20(1), erc20(10)]),
+        |parts| parts.strategies[1] = Strategy::OnChain(erc20(10)),
+        |parts| *parts.snapshots.get_mut(&chain(1)).unwrap() = SnapshotRule::AtOrBefore(TimestampMs(1)),
+        |parts| *parts.snapshots.get_mut(&chain(1)).unwrap() = SnapshotRule::Block(BlockNumber(1)),
+        |parts| *parts.snapshots.get_mut(&chain(1)).unwrap() = SnapshotRule::Block(BlockNumber(2)),
+        |parts| *parts.snapshots.get_mut(&chain(10)).unwrap() = SnapshotRule::AtOrBefore(TimestampMs(130_000_000)),
+    ];
+    for change in changes {
+        let mut parts = on_chains();
+        change(&mut parts);
+        all.push(parts);
+    }
+    let count = all.len();
+    let ids: BTreeSet<_> = all.into_iter().map(|parts| Proposal::new(parts).unwrap().id()).collect();
+    assert_eq!(ids.len(), count);
 }
 
 #[test]

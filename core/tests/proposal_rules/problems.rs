@@ -2,15 +2,16 @@
 
 use expect_test::{Expect, expect};
 use pnyx_core::{
+    chain::{BlockNumber, SnapshotRule},
     id::Voter,
     power::Power,
     proposal::{
-        Abstentions, BODY_BYTES_MAX, CLOCK_SKEW_S_MAX, LISTED_VOTERS_MAX, NAME_BYTES_MAX, Proposal, ProposalParts,
-        Quorum, Strategy, TITLE_BYTES_MAX, VotingSystem,
+        Abstentions, BODY_BYTES_MAX, CHAIN_READS_MAX, CLOCK_SKEW_S_MAX, LISTED_VOTERS_MAX, MULTICHAIN_STRATEGIES_MAX,
+        NAME_BYTES_MAX, Proposal, ProposalParts, Quorum, Strategy, TITLE_BYTES_MAX, VotingSystem,
     },
 };
 
-use super::support::{basic, power, whitelist, whitelist_weighted};
+use super::support::{basic, chain, erc20, on_chains, power, whitelist, whitelist_weighted};
 
 fn check(change: impl FnOnce(&mut ProposalParts), expected: &Expect) {
     let mut parts = basic();
@@ -223,5 +224,50 @@ fn strategies() {
     check(
         |parts| parts.strategies = vec![listed(LISTED_VOTERS_MAX - 2), whitelist(&[1, 2]), whitelist(&[1])],
         &expect!["spec.power.strategies: must list at most 8000 addresses in all lists together; there are 8001"],
+    );
+}
+
+#[test]
+fn chains() {
+    let none = expect![[""]];
+    let check = |change: fn(&mut ProposalParts), expected: &Expect| {
+        check(
+            |parts| {
+                *parts = on_chains();
+                change(parts);
+            },
+            expected,
+        );
+    };
+    check(|_| (), &none);
+    check(
+        |parts| {
+            parts.strategies = vec![Strategy::Multichain(vec![erc20(1); MULTICHAIN_STRATEGIES_MAX]); 2];
+            parts.snapshots.remove(&chain(10));
+        },
+        &none,
+    );
+    check(|parts| *parts.snapshots.get_mut(&chain(1)).unwrap() = SnapshotRule::Block(BlockNumber(u64::MAX)), &none);
+    check(
+        |parts| *parts.snapshots.get_mut(&chain(1)).unwrap() = SnapshotRule::AtOrBefore(parts.window.closes_at()),
+        &none,
+    );
+    check(
+        |parts| {
+            parts.strategies.push(Strategy::Multichain(Vec::new()));
+            parts.strategies.push(Strategy::Multichain(vec![erc20(1); MULTICHAIN_STRATEGIES_MAX + 1]));
+            parts.strategies.push(Strategy::Multichain(vec![erc20(1); CHAIN_READS_MAX]));
+            parts.snapshots.clear();
+            parts.snapshots.insert(chain(5), SnapshotRule::AtOrBefore(parts.window.closes_at().saturating_add_ms(1)));
+        },
+        &expect![[r#"
+            spec.power.strategies: must read chains at most 16 times for a voter; there are 28 reads
+            spec.power.strategies[3].multichain.strategies: must have at least one strategy; leave multichain out if it gives nobody power
+            spec.power.strategies[4].multichain.strategies: must be at most 8 strategies; there are 9
+            spec.power.strategies[5].multichain.strategies: must be at most 8 strategies; there are 16
+            spec.power.snapshot: must say at which block chain 1 is read
+            spec.power.snapshot: must say at which block chain 10 is read
+            spec.power.snapshot: no strategy reads chain 5; remove its snapshot
+            spec.power.snapshot: atOrBefore of chain 5 must not be after closesAt"#]],
     );
 }

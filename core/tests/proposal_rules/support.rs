@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pnyx_core::{
+    chain::{BlockNumber, ChainId, ContractAddress, SnapshotRule},
     id::Voter,
     power::Power,
-    proposal::{Abstentions, ProposalParts, Strategy, Voting, VotingSystem},
+    proposal::{Abstentions, ChainRead, ChainStrategy, Decimals, ProposalParts, Strategy, Voting, VotingSystem},
     time::{TimestampMs, Window},
 };
 
@@ -32,6 +33,7 @@ pub(crate) fn basic() -> ProposalParts {
         },
         window: Window::new(TimestampMs(1_764_590_400_000), TimestampMs(1_765_195_200_000)).unwrap(),
         strategies: vec![Strategy::Ticket(power("1"))],
+        snapshots: BTreeMap::new(),
         clock_skew_s: 300,
     }
 }
@@ -43,4 +45,29 @@ pub(crate) fn whitelist(heads: &[u8]) -> Strategy {
 pub(crate) fn whitelist_weighted(powers: &[(u8, &str)]) -> Strategy {
     let powers = powers.iter().map(|(head, text)| (Voter::new([*head; 20]), power(text)));
     Strategy::WhitelistWeighted(powers.collect::<BTreeMap<_, _>>())
+}
+
+pub(crate) fn chain(number: u64) -> ChainId {
+    ChainId::new(number).unwrap()
+}
+
+pub(crate) fn erc20(chain_number: u64) -> ChainStrategy {
+    let address = ContractAddress::new([0xc0; 20]);
+    ChainStrategy {
+        network: chain(chain_number),
+        read: ChainRead::Erc20BalanceOf { address, decimals: Decimals::new(6).unwrap() },
+    }
+}
+
+/// A sound proposal that reads the chains 1 and 10.
+pub(crate) fn on_chains() -> ProposalParts {
+    let mut parts = basic();
+    parts.name = "on-chains".to_owned();
+    parts.strategies =
+        vec![Strategy::OnChain(erc20(1)), Strategy::Multichain(vec![erc20(10), erc20(1)]), whitelist(&[1])];
+    parts.snapshots = BTreeMap::from([
+        (chain(1), SnapshotRule::AtOrBefore(parts.window.opens_at())),
+        (chain(10), SnapshotRule::Block(BlockNumber(130_000_000))),
+    ]);
+    parts
 }

@@ -11,7 +11,7 @@ use pnyx_core::{
     wire::{archive, decision, receipt, record, result, verdict},
 };
 
-use crate::samples;
+use crate::{chain_samples, samples};
 
 /// The values are written as the lines of the golden file, and its lines are read as the values.
 fn check<T: PartialEq + Debug>(
@@ -79,6 +79,31 @@ fn archive_lines() {
     check(expect_file!["../golden/archive-v1.jsonl"], &samples::archive(), archive::encode, |line| {
         archive::decode(line).unwrap()
     });
+}
+
+#[test]
+fn chains() {
+    check(
+        expect_file!["../golden/decision-chains-v1.jsonl"],
+        &chain_samples::decisions(),
+        |decision| String::from_utf8(decision::encode(decision)).unwrap(),
+        |line| decision::decode(line.as_bytes()).unwrap(),
+    );
+    check(
+        expect_file!["../golden/verdict-chains-v1.hex"],
+        &[chain_samples::verdict()],
+        |verdict| hex::encode(verdict::encode(verdict)),
+        |line| verdict::decode(&hex::decode(line).unwrap()).unwrap(),
+    );
+    check(expect_file!["../golden/archive-chains-v1.jsonl"], &chain_samples::archive(), archive::encode, |line| {
+        archive::decode(line).unwrap()
+    });
+    let leaves = chain_samples::powers().map(|(voter, power)| merkle::power_leaf(voter, power));
+    let (root, _) = merkle::paths(&leaves);
+    assert_eq!(root, chain_samples::evidence().powers_root);
+    let leaves = leaves.iter().map(|leaf| format!("power leaf {}", hex::encode(leaf)));
+    let text = leaves.chain([format!("powers root {root}")]);
+    expect_file!["../golden/hashed-chains-v1.txt"].assert_eq(&lines(text));
 }
 
 /// What is hashed or signed but never read back.

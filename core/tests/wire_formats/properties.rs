@@ -2,25 +2,26 @@
 
 use alloy_primitives::U256;
 use pnyx_core::{
+    chain::{BlockHash, BlockNumber, ChainId, Pin, Pins},
     choice::{ApprovalSet, Choice, Ranking, Weights},
     counting::Scores,
     id::{Digest, Place, RecordHash, Root, Voter},
     merkle::InclusionPath,
     outcome::{Outcome, OutcomeDecision},
-    power::{Power, PowerError, format_units, parse_units},
+    power::{Power, PowerError, VoterPower, format_units, parse_units},
     receipt::{Receipt, SignedReceipt},
     rejection::Rejection,
-    result::{Cut, CutPartition, Provenance, PublishedResult, ResultCore},
+    result::{ChainEvidence, Cut, CutPartition, Provenance, PublishedResult, ResultCore},
     time::TimestampMs,
     verdict::{CountingBallot, RejectedRecord, Ruling, Verdict},
     wire::{
-        archive::{self, ArchiveLine, ArchivedBallot, ArchivedRecord},
+        archive::{self, ArchiveLine, ArchivedBallot, ArchivedPower, ArchivedRecord},
         decision, receipt, record, result, verdict,
     },
 };
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
 
-use crate::samples;
+use crate::{chain_samples, samples};
 
 fn hash<T: std::fmt::Debug>(new: fn([u8; 32]) -> T) -> impl Strategy<Value = T> {
     any::<[u8; 32]>().prop_map(new)
@@ -89,6 +90,28 @@ fn cut() -> impl Strategy<Value = Cut> {
     })
 }
 
+fn pins() -> impl Strategy<Value = Pins> {
+    let block = (any::<u64>(), hash(BlockHash::new), any::<u64>());
+    prop::collection::btree_map(1..=u64::MAX, block, 1..5).prop_map(|blocks| {
+        let pin = |(chain, (number, hash, timestamp_s))| Pin {
+            chain: ChainId::new(chain).unwrap(),
+            number: BlockNumber(number),
+            hash,
+            timestamp_s,
+        };
+        Pins::new(samples::proposal_id(), blocks.into_iter().map(pin)).unwrap()
+    })
+}
+
+fn evidence() -> impl Strategy<Value = ChainEvidence> {
+    (pins(), hash(Root::new)).prop_map(|(pins, powers_root)| ChainEvidence { pins, powers_root })
+}
+
+fn voter_power() -> impl Strategy<Value = VoterPower> {
+    let zero = Just(VoterPower::Known(Power::ZERO));
+    prop_oneof![power().prop_map(VoterPower::Known), zero, Just(VoterPower::Unavailable)]
+}
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     let decision = select(vec![
         OutcomeDecision::NoBallots,
@@ -117,8 +140,8 @@ fn published() -> impl Strategy<Value = PublishedResult> {
         ballots_root,
     });
     let rejected = prop::collection::btree_map(select(Rejection::ALL.to_vec()), 1..u64::MAX, 0..16);
-    let provenance =
-        (cut(), any::<u64>(), rejected).prop_map(|(cut, records, rejected)| Provenance { cut, records, rejected });
+    let provenance = (cut(), any::<u64>(), rejected, option::of(evidence()))
+        .prop_map(|(cut, records, rejected, chains)| Provenance { cut, records, rejected, chains });
     (core, provenance).prop_map(|(core, provenance)| PublishedResult::sign(core, provenance, &samples::platform_key()))
 }
 
@@ -134,9 +157,12 @@ fn line() -> impl Strategy<Value = ArchiveLine> {
         archived.boxed(),
         ballot.boxed(),
         cut().prop_map(ArchiveLine::Cut).boxed(),
+        pins().prop_map(ArchiveLine::Pins).boxed(),
+        (voter(), voter_power()).prop_map(|(voter, power)| ArchiveLine::Power(ArchivedPower { voter, power })).boxed(),
         published().prop_map(|result| ArchiveLine::Result(Box::new(result))).boxed(),
         any::<u64>().prop_map(|lines| ArchiveLine::End { lines }).boxed(),
         select(samples::archive()).boxed(),
+        select(chain_samples::archive()).boxed(),
     ])
 }
 
@@ -240,8 +266,11 @@ proptest! {
     }
 
     #[test]
-    fn a_decision_has_one_encoding(which in 0_usize..6, edits in edits()) {
-        let bytes = edited(decision::encode(&samples::decisions()[which]), &edits);
+    fn a_decision_has_one_encoding(
+        decision in select([samples::decisions().to_vec(), chain_samples::decisions().to_vec()].concat()),
+        edits in edits(),
+    ) {
+        let bytes = edited(decision::encode(&decision), &edits);
         if let Ok(read) = decision::decode(&bytes) {
             prop_assert_eq!(decision::encode(&read), bytes);
         }

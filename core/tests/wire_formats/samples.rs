@@ -67,6 +67,7 @@ pub(crate) fn definition() -> Definition {
             Strategy::WhitelistWeighted(BTreeMap::from([(voter(0xbb), power("1250.5")), (voter(0xaa), power("3"))])),
             Strategy::Ticket(power("0.000000000000000001")),
         ],
+        snapshots: BTreeMap::new(),
         clock_skew_s: 300,
     });
     Definition::new(proposal.unwrap(), 4, 2).unwrap()
@@ -142,7 +143,7 @@ pub(crate) fn core() -> ResultCore {
 }
 
 pub(crate) fn provenance() -> Provenance {
-    Provenance { cut: cut(), records: 3, rejected: BTreeMap::from([(Rejection::MalformedEnvelope, 1)]) }
+    Provenance { cut: cut(), records: 3, rejected: BTreeMap::from([(Rejection::MalformedEnvelope, 1)]), chains: None }
 }
 
 pub(crate) fn result() -> PublishedResult {

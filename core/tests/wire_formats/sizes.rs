@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
 use pnyx_core::{
+    chain::{BlockHash, BlockNumber, ChainId, ContractAddress, Pin, Pins, SnapshotRule},
     decisions::Decision,
     id::{Root, Voter},
     outcome::OutcomeDecision,
     power::Power,
     proposal::{
-        Abstentions, BODY_BYTES_MAX, CHOICES_MAX, CLOCK_SKEW_S_MAX, DISCUSSION_BYTES_MAX, Definition, DefinitionError,
-        Fraction, LISTED_VOTERS_MAX, NAME_BYTES_MAX, Proposal, ProposalParts, Quorum, STRATEGIES_MAX, Strategy,
-        TITLE_BYTES_MAX, Voting, VotingSystem,
+        Abstentions, BODY_BYTES_MAX, CHAIN_READS_MAX, CHOICES_MAX, CLOCK_SKEW_S_MAX, ChainRead, ChainStrategy,
+        DISCUSSION_BYTES_MAX, Decimals, Definition, DefinitionError, Fraction, LISTED_VOTERS_MAX,
+        MULTICHAIN_STRATEGIES_MAX, MethodName, NAME_BYTES_MAX, Proposal, ProposalParts, Quorum, STRATEGIES_MAX,
+        Strategy, TITLE_BYTES_MAX, Voting, VotingSystem,
     },
     rejection::Rejection,
-    result::{Cut, CutPartition, DISPUTE_DIFFERENCES_MAX, Dispute, Provenance, PublishedResult, ResultCore},
+    result::{
+        ChainEvidence, Cut, CutPartition, DISPUTE_DIFFERENCES_MAX, Dispute, Provenance, PublishedResult, ResultCore,
+    },
     time::{TimestampMs, Window},
     wire::decision,
 };
@@ -44,6 +48,31 @@ fn longest_power() -> Power {
     power
 }
 
+fn chain(number: usize) -> ChainId {
+    ChainId::new(u64::MAX - u64::try_from(number).unwrap()).unwrap()
+}
+
+/// As many reads as a proposal may have, each of a chain of its own.
+fn longest_reads() -> Vec<ChainStrategy> {
+    let read = ChainRead::ContractCall {
+        address: ContractAddress::new([0xff; 20]),
+        method: MethodName::new("m".repeat(MethodName::BYTES_MAX)).unwrap(),
+        decimals: Decimals::new(Decimals::MAX).unwrap(),
+    };
+    (0..CHAIN_READS_MAX).map(|number| ChainStrategy { network: chain(number), read: read.clone() }).collect()
+}
+
+fn largest_evidence() -> ChainEvidence {
+    let pin = |number| Pin {
+        chain: chain(number),
+        number: BlockNumber(u64::MAX),
+        hash: BlockHash::new([0xff; 32]),
+        timestamp_s: u64::MAX,
+    };
+    let pins = Pins::new(samples::proposal_id(), (0..CHAIN_READS_MAX).map(pin)).unwrap();
+    ChainEvidence { pins, powers_root: Root::new([0xff; 32]) }
+}
+
 fn largest_proposal() -> ProposalParts {
     let listed = (0..LISTED_VOTERS_MAX).map(|number| {
         let mut address = [0xff; 20];
@@ -52,7 +81,10 @@ fn largest_proposal() -> ProposalParts {
     });
     let mut strategies = vec![Strategy::WhitelistWeighted(listed.collect())];
     strategies.extend([(); 5].map(|()| Strategy::Ticket(longest_power())));
-    strategies.resize(STRATEGIES_MAX, Strategy::Ticket(Power::parse("0.000000000000000001").unwrap()));
+    let reads = longest_reads();
+    strategies.extend(reads.chunks(MULTICHAIN_STRATEGIES_MAX).map(|members| Strategy::Multichain(members.to_vec())));
+    assert_eq!(strategies.len(), STRATEGIES_MAX);
+    let snapshot = SnapshotRule::AtOrBefore(TimestampMs(u64::MAX));
     ProposalParts {
         platform: escaped(NAME_BYTES_MAX),
         namespace: escaped(NAME_BYTES_MAX),
@@ -71,6 +103,7 @@ fn largest_proposal() -> ProposalParts {
         },
         window: Window::new(TimestampMs(u64::MAX - 1), TimestampMs(u64::MAX)).unwrap(),
         strategies,
+        snapshots: (0..CHAIN_READS_MAX).map(|number| (chain(number), snapshot)).collect(),
         clock_skew_s: CLOCK_SKEW_S_MAX,
     }
 }
@@ -89,7 +122,7 @@ fn largest_result() -> PublishedResult {
     let rejected: BTreeMap<_, _> = Rejection::ALL.into_iter().map(|rejection| (rejection, u64::MAX)).collect();
     PublishedResult::sign(
         core,
-        Provenance { cut: largest_cut(), records: u64::MAX, rejected },
+        Provenance { cut: largest_cut(), records: u64::MAX, rejected, chains: Some(largest_evidence()) },
         &samples::platform_key(),
     )
 }
@@ -114,8 +147,9 @@ fn no_text_takes_characters_that_json_writes_with_six_bytes() {
 }
 
 #[test]
-fn every_cut_and_result_fit_far_below_a_record() {
-    for decision in [Decision::Cut(largest_cut()), Decision::Result(Box::new(largest_result()))] {
+fn every_cut_result_and_pin_fit_far_below_a_record() {
+    let pins = Decision::Pins(largest_evidence().pins);
+    for decision in [Decision::Cut(largest_cut()), Decision::Result(Box::new(largest_result())), pins] {
         let bytes = decision::encode(&decision).len();
         assert!(bytes < RECORD_BYTES_MAX / 8, "{bytes} bytes");
     }

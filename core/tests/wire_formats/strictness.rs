@@ -49,7 +49,7 @@ fn definitions_must_have_their_id_and_hold_together() {
     check(
         decision_with(1, r#""lanes":4"#, r#""lanes":4,"extra":1"#),
         expect![
-            "decision record is malformed: unknown field `extra`, expected one of `proposal`, `platform`, `namespace`, `name`, `space`, `title`, `body`, `discussion`, `author`, `choices`, `voting`, `window`, `clockSkewSeconds`, `strategies`, `lanes`, `ballotsPartitions` at line 1 column 1011"
+            "decision record is malformed: unknown field `extra`, expected one of `proposal`, `platform`, `namespace`, `name`, `space`, `title`, `body`, `discussion`, `author`, `choices`, `voting`, `window`, `clockSkewSeconds`, `strategies`, `snapshots`, `lanes`, `ballotsPartitions` at line 1 column 1011"
         ],
     );
     check(

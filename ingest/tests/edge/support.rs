@@ -152,6 +152,7 @@ fn proposal(name: &str, opens_at: TimestampMs, closes_at: TimestampMs) -> Propos
         },
         window: Window::new(opens_at, closes_at).unwrap(),
         strategies: vec![Strategy::Ticket(Power::ONE)],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     })
     .unwrap()

@@ -1,6 +1,7 @@
 //! What the processes of a platform take: every flag has an environment variable and a field of the configuration file.
 
 use std::{
+    fmt,
     net::SocketAddr,
     num::{NonZeroU16, NonZeroU32, NonZeroUsize},
     path::PathBuf,
@@ -70,6 +71,9 @@ pub struct VerifierArgs {
     /// The log.
     #[command(flatten)]
     pub kafka: KafkaArgs,
+    /// The chains.
+    #[command(flatten)]
+    pub chains: ChainsArgs,
     /// The traces.
     #[command(flatten)]
     pub otlp: OtlpArgs,
@@ -94,6 +98,9 @@ pub struct TallyArgs {
     /// The store.
     #[command(flatten)]
     pub redis: RedisArgs,
+    /// The chains.
+    #[command(flatten)]
+    pub chains: ChainsArgs,
     /// The traces.
     #[command(flatten)]
     pub otlp: OtlpArgs,
@@ -125,6 +132,9 @@ pub struct ProposeArgs {
     /// The log.
     #[command(flatten)]
     pub kafka: KafkaArgs,
+    /// The chains: strategies that read them are tried.
+    #[command(flatten)]
+    pub chains: ChainsArgs,
 }
 
 /// Where traces go.
@@ -141,6 +151,42 @@ pub struct OtlpArgs {
     /// File with what the collector must be shown, a header in each line, such as `authorization: Bearer …`.
     #[arg(long, env = "PNYX_OTLP_HEADERS_FILE", value_name = "FILE")]
     pub otlp_headers_file: Option<PathBuf>,
+}
+
+/// How chains are read.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Chains (EVM)")]
+pub struct ChainsArgs {
+    /// An endpoint that answers JSON-RPC for a chain, such as 1=https://node.example; repeat for more chains, and for several
+    /// endpoints of one. A URL with a key in it comes from a file, 1=file:PATH, or from a variable, 1=env:NAME. Names and
+    /// limits of endpoints can be given in the file of --config only.
+    #[arg(long = "chain", env = "PNYX_CHAINS", hide_env_values = true, value_name = "ID=URL", value_delimiter = ',')]
+    pub chains: Option<Vec<ChainText>>,
+    /// How many endpoints of each of these chains must give the same answer [default: 1].
+    #[arg(long, env = "PNYX_CHAIN_AGREEMENT", value_name = "NUMBER")]
+    pub chain_agreement: Option<NonZeroUsize>,
+}
+
+/// What stands behind `--chain`: it may hold a key, so it is never shown, not even where it is wrong.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChainText(String);
+
+impl ChainText {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ChainText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for ChainText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChainText")
+    }
 }
 
 /// Where the configuration file is.
@@ -368,4 +414,7 @@ pub struct RecountArgs {
     /// The store.
     #[command(flatten)]
     pub redis: RedisArgs,
+    /// The chains.
+    #[command(flatten)]
+    pub chains: ChainsArgs,
 }

@@ -42,11 +42,11 @@ impl Console {
     /// A line a proposal.
     pub(super) fn proposals(&self, args: &DevArgs, proposals: &Proposals, proposed: &[Proposed]) {
         let book = proposals.book();
-        for Proposed { id, growth } in proposed {
+        for Proposed { id, growth, strategies } in proposed {
             if let Some(decisions) = book.get(*id) {
                 screen::line(&self.proposal_line(decisions, clock::now()));
             }
-            if let Some(words) = growth.words() {
+            for words in growth.words().iter().chain(strategies) {
                 screen::line(&format!("           {words}"));
             }
         }

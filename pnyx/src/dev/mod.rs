@@ -36,7 +36,8 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let url = listener.url();
     let platform = Platform::start(&args, &health, &metrics, &shutdown).await?;
     let layout = Layout::new(&args.layout, args.domain.clone())?;
-    let proposed = propose(&args.paths, &layout, &platform.log, &platform.proposals, clock::now()).await?;
+    let proposed =
+        propose(&args.paths, &layout, &platform.log, &platform.chains, &platform.proposals, clock::now()).await?;
     let console = Console::new(url.clone());
     console.banner(&args);
     console.proposals(&args, &platform.proposals, &proposed);

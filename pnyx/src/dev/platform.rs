@@ -11,6 +11,7 @@ use pnyx_backbone::{
     store::{MemoryStore, Store},
     telemetry::Metrics,
 };
+use pnyx_chains::Chains;
 use pnyx_ingest::{Ingest, IngestConfig, PlatformKey};
 use pnyx_recount::{Archives, Closing, PhaseChange, Progress, RecountMetrics, count::all_cores};
 use pnyx_verifier::VerifierConfig;
@@ -19,6 +20,7 @@ use tokio::sync::{broadcast, watch};
 use crate::{
     cli::DevArgs,
     http,
+    process::chains,
     serving::{Listener, watch_log},
 };
 
@@ -33,6 +35,8 @@ pub(super) struct Platform {
     pub(super) phases: broadcast::Receiver<PhaseChange>,
     /// The embedded log.
     pub(super) log: Log,
+    /// The chains that the command line names.
+    pub(super) chains: Chains,
     router: Router,
 }
 
@@ -48,6 +52,7 @@ impl Platform {
         log.register_metrics(metrics);
         let key = PlatformKey::load_or_create(&args.data)?;
         let signing_key = key.signing_key().clone();
+        let chains = chains::start(&chains::config_of_flags(&args.chains)?, metrics)?;
         let store = Store::Memory(MemoryStore::new());
         let proposals = Proposals::start(log.clone(), shutdown).await?;
         proposals.register_metrics(metrics);
@@ -57,11 +62,12 @@ impl Platform {
         // Whatever is acknowledged must lie below the cut, however short the grace was chosen.
         config.append_wait_max = config.append_wait_max.min(args.grace / 2);
         let ingest = Ingest::start(config, log.clone(), &proposals, key, shutdown, metrics).await?;
-        start_verifier(args, &log, &proposals, shutdown, metrics);
+        start_verifier(args, &log, &chains, &proposals, shutdown, metrics);
         let tally = pnyx_tally::run(
             pnyx_tally::Config::default(),
             log.clone(),
             store.clone(),
+            chains.clone(),
             proposals.clone(),
             shutdown,
             metrics,
@@ -71,6 +77,7 @@ impl Platform {
         let closing = Closing {
             log: log.clone(),
             store,
+            chains: chains.clone(),
             proposals: proposals.clone(),
             key: signing_key,
             archives: Some(Arc::clone(&archives)),
@@ -84,7 +91,7 @@ impl Platform {
         watch_log(&log, health, shutdown);
         let api = pnyx_ingest::router(ingest).merge(http::read_api(tally, archives));
         let router = http::whole(api, &cors);
-        Ok(Self { proposals, phases: for_console, log, router })
+        Ok(Self { proposals, chains, phases: for_console, log, router })
     }
 
     /// Answers requests until shutdown, and then finishes those in flight.
@@ -98,11 +105,19 @@ impl Platform {
     }
 }
 
-fn start_verifier(args: &DevArgs, log: &Log, proposals: &Proposals, shutdown: &Shutdown, metrics: &Metrics) {
+fn start_verifier(
+    args: &DevArgs,
+    log: &Log,
+    chains: &Chains,
+    proposals: &Proposals,
+    shutdown: &Shutdown,
+    metrics: &Metrics,
+) {
     let mut config = VerifierConfig::default();
     if let Some(shards) = args.shards {
         config.shards = NonZeroUsize::from(shards);
     }
-    let (log, proposals, stop, metrics) = (log.clone(), proposals.clone(), shutdown.clone(), metrics.clone());
-    shutdown.spawn("verifier", async move { pnyx_verifier::run(config, log, proposals, stop, &metrics).await });
+    let (log, chains, proposals) = (log.clone(), chains.clone(), proposals.clone());
+    let (stop, metrics) = (shutdown.clone(), metrics.clone());
+    shutdown.spawn("verifier", async move { pnyx_verifier::run(config, log, chains, proposals, stop, &metrics).await });
 }

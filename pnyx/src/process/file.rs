@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     fs::File,
     io::Read as _,
     net::SocketAddr,
@@ -18,10 +19,12 @@ use pnyx_backbone::{
     store::{HostPort, KeyPrefix},
     traces::{Endpoint, SampleRatio},
 };
+use pnyx_core::chain::ChainId;
 use pnyx_ingest::Network;
 use serde::{Deserialize, Deserializer, de};
 
 use super::words;
+use crate::cli::parse_duration;
 
 /// Most bytes of a file that are read: a hundred times the example.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -43,6 +46,41 @@ pub(crate) struct ConfigFile {
     pub(crate) kafka: KafkaSection,
     pub(crate) redis: RedisSection,
     pub(crate) otlp: OtlpSection,
+    pub(crate) chains: Option<Vec<ChainSection>>,
+}
+
+/// A chain and who answers for it.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ChainSection {
+    #[serde(deserialize_with = "required")]
+    pub(crate) id: ChainId,
+    pub(crate) agreement: Option<NonZeroUsize>,
+    pub(crate) endpoints: Vec<EndpointSection>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct EndpointSection {
+    pub(crate) name: String,
+    pub(crate) url: Option<UrlText>,
+    pub(crate) url_file: Option<PathBuf>,
+    pub(crate) url_environment: Option<String>,
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    pub(crate) requests_per_second: Option<NonZeroU32>,
+    #[serde(default, deserialize_with = "duration")]
+    pub(crate) request_timeout: Option<Duration>,
+}
+
+/// A URL that may hold a key: never shown.
+#[derive(PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct UrlText(pub(crate) String);
+
+impl fmt::Debug for UrlText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UrlText")
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -157,7 +195,7 @@ impl ConfigFile {
     }
 
     fn resolve_paths(&mut self, directory: &Path) {
-        let Self { kafka, redis, otlp, signing_key_file, .. } = self;
+        let Self { kafka, redis, otlp, chains, signing_key_file, .. } = self;
         let mut paths = vec![signing_key_file, &mut redis.password_file, &mut otlp.headers_file];
         paths.extend(redis.sentinel.as_mut().map(|sentinel| &mut sentinel.password_file));
         paths.extend(kafka.sasl.as_mut().map(|sasl| &mut sasl.password_file));
@@ -165,6 +203,9 @@ impl ConfigFile {
         {
             paths.extend([ca_file, certificate_file, key_file]);
         }
+        paths.extend(
+            chains.iter_mut().flatten().flat_map(|chain| &mut chain.endpoints).map(|endpoint| &mut endpoint.url_file),
+        );
         for path in paths.into_iter().flatten() {
             *path = directory.join(&*path);
         }
@@ -185,6 +226,15 @@ fn group_protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<G
 
 fn sasl_mechanism<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SaslMechanism>, D::Error> {
     parsed(deserializer, words::parse_sasl_mechanism)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    parsed(deserializer, parse_duration)
+}
+
+fn required<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(de::Error::custom)
 }
 
 /// A number; its own text is read, so that no binary fraction comes in between.
@@ -241,7 +291,7 @@ mod tests {
         check(
             "kafkaa: {}",
             expect![
-                "kafkaa: unknown field `kafkaa`, expected one of `domain`, `listen`, `signingKeyFile`, `grace`, `drainLimit`, `shards`, `corsOrigins`, `ingest`, `kafka`, `redis`, `otlp`"
+                "kafkaa: unknown field `kafkaa`, expected one of `domain`, `listen`, `signingKeyFile`, `grace`, `drainLimit`, `shards`, `corsOrigins`, `ingest`, `kafka`, `redis`, `otlp`, `chains`"
             ],
         );
         check(

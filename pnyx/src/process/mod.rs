@@ -13,6 +13,7 @@ pub mod recount;
 pub mod tally;
 pub mod verifier;
 
+pub(crate) mod chains;
 pub(crate) mod traces;
 pub(crate) mod words;
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const COMPONENTS: [&str; 5] = ["backbone", "ingest", "verifier", "tally", "recount"];
+const COMPONENTS: [&str; 6] = ["backbone", "chains", "ingest", "verifier", "tally", "recount"];
 
 /// The names that are registered in a source, with their units.
 fn names(source: &str) -> Vec<String> {
@@ -14,17 +14,25 @@ fn names(source: &str) -> Vec<String> {
     let prefix = prefix.map_or_else(String::new, |(prefix, _)| format!("{prefix}_"));
     // The last is a gauge that several components register, each under a name of its own.
     let calls = [
-        ("registry.register(", ""),
-        ("registry.register_with_unit(", "_seconds"),
-        ("disabled.register(registry, ", ""),
+        ("registry.register(", false),
+        ("registry.register_with_unit(", true),
+        ("disabled.register(registry, ", false),
     ];
-    for (call, suffix) in calls {
+    for (call, has_unit) in calls {
         for rest in source.split(call).skip(1) {
             let name = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
+            let suffix = if has_unit { unit_suffix(rest) } else { String::new() };
             names.extend(name.map(|(name, _)| format!("pnyx_{prefix}{name}{suffix}")));
         }
     }
     names
+}
+
+/// What the next unit in a source is at the end of a name: `_seconds`, `_bytes`.
+fn unit_suffix(source: &str) -> String {
+    let unit = source.split_once("Unit::").map_or("", |(_, rest)| rest);
+    let word: String = unit.chars().take_while(char::is_ascii_alphabetic).collect();
+    format!("_{}", word.to_lowercase())
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

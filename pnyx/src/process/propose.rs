@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use pnyx_backbone::{
     clock::{self, time_text},
     shutdown::Shutdown,
+    telemetry::Metrics,
 };
 use pnyx_core::{id::ProposalId, proposal::Proposal, time::WindowPosition};
 
-use super::{banner, kafka_words, open_log, settings};
+use super::{banner, chains, kafka_words, open_log, settings};
 use crate::{
     cli::process::ProposeArgs,
     proposing::{Layout, Proposed, propose},
@@ -22,15 +23,16 @@ pub(crate) async fn run(args: ProposeArgs) -> anyhow::Result<ExitCode> {
     let kafka = settings::kafka(&args.kafka, &file, "pnyx-propose")?;
     let layout = Layout::new(&args.layout, settings::domain(args.domain.as_deref(), &file)?)?;
     banner("propose", &[format!("platform {:?}", layout.domain), kafka_words(&kafka)]);
+    let chains = chains::start(&chains::config(&args.chains, file.chains.as_deref())?, &Metrics::new())?;
     let shutdown = Shutdown::new();
     let (log, proposals) = open_log(kafka, &shutdown).await?;
-    let proposed = propose(&args.paths, &layout, &log, &proposals, clock::now()).await;
+    let proposed = propose(&args.paths, &layout, &log, &chains, &proposals, clock::now()).await;
     if let Ok(proposed) = &proposed {
-        for Proposed { id, growth } in proposed {
+        for Proposed { id, growth, strategies } in proposed {
             let book = proposals.book();
             let decisions = book.get(*id).context("a proposal that was just written is in the book")?;
             screen::line(&line(*id, decisions.definition.proposal()));
-            if let Some(words) = growth.words() {
+            for words in growth.words().iter().chain(strategies) {
                 screen::line(&format!("           {words}"));
             }
         }

@@ -13,13 +13,14 @@ use pnyx_backbone::{
     store::Store,
     telemetry::Metrics,
 };
+use pnyx_chains::Chains;
 use pnyx_core::{id::ProposalId, lifecycle::Phase, power::format_units, signing::SigningKey, wire};
 use pnyx_ingest::PlatformKey;
 use pnyx_recount::{CloseError, Closing, Config, PhaseChange, Progress, RecountMetrics, count::all_cores, offline};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
-use super::{Process, Started, banner, kafka_words, open_log, open_store, redis_words, settings};
+use super::{Process, Started, banner, chains, kafka_words, open_log, open_store, redis_words, settings};
 use crate::{EXIT_FOUND_WRONG, cli::process::RecountArgs, screen};
 
 /// Where it listens unless told otherwise.
@@ -46,8 +47,12 @@ async fn serve(args: &RecountArgs) -> anyhow::Result<ExitCode> {
     let kafka = settings::kafka(&args.kafka, &file, "pnyx-recount")?;
     let redis = settings::redis(&args.redis, &file)?;
     let key = PlatformKey::load(&settings::signing_key_file(&args.key, &file)?)?;
+    let chains_config = chains::config(&args.chains, file.chains.as_deref())?;
     let process = Process::begin("recount", settings::serving(&args.serve, &file, PORT)).await?;
-    banner("recount", &[kafka_words(&kafka), redis_words(&redis.address), format!("key {}", key.address())]);
+    let key_words = format!("key {}", key.address());
+    let words = [kafka_words(&kafka), redis_words(&redis.address), chains::words(&chains_config), key_words];
+    banner("recount", &words);
+    let chains = chains::start(&chains_config, &process.metrics)?;
     let starting = async {
         let (log, proposals) = process.open_log(kafka).await?;
         Ok((log, proposals, process.open_store(redis).await?))
@@ -57,7 +62,7 @@ async fn serve(args: &RecountArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let config = Config { grace_after_close: settings::grace(&args.grace, &file), ..Config::default() };
-    let closing = closing(&log, store, proposals.clone(), key.signing_key(), &process.metrics);
+    let closing = closing(&log, store, chains, proposals.clone(), key.signing_key(), &process.metrics);
     let phases = closing.phases.subscribe();
     let (running, stop) = (pnyx_recount::run(config, closing, process.shutdown.clone()), process.shutdown.clone());
     process.shutdown.spawn("recount", running);
@@ -77,13 +82,15 @@ async fn close_one(args: &RecountArgs, proposal: &str) -> anyhow::Result<ExitCod
     let kafka = settings::kafka(&args.kafka, &file, "pnyx-recount")?;
     let redis = settings::redis(&args.redis, &file)?;
     let key = PlatformKey::load(&settings::signing_key_file(&args.key, &file)?)?;
+    let metrics = Metrics::new();
+    let chains = chains::start(&chains::config(&args.chains, file.chains.as_deref())?, &metrics)?;
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals(Duration::ZERO).context("listening for signals")?;
     let (log, proposals) = open_log(kafka, &shutdown).await?;
     let store = Store::Redis(open_store(redis).await?);
     let id = find(&proposals, proposal, "the log")?;
     let config = Config { grace_after_close: settings::grace(&args.grace, &file), ..Config::default() };
-    let closing = closing(&log, store, proposals.clone(), key.signing_key(), &Metrics::new());
+    let closing = closing(&log, store, chains, proposals.clone(), key.signing_key(), &metrics);
     let printing = print_phases(closing.phases.subscribe(), proposals.clone(), screen::error_line);
     let bar = tokio::spawn(show_progress(closing.progress.subscribe()));
     let printing = tokio::spawn(printing);
@@ -140,10 +147,18 @@ async fn count_again(args: &RecountArgs, proposal: &str) -> anyhow::Result<ExitC
     Ok(if compared.agrees() == Some(false) { ExitCode::from(EXIT_FOUND_WRONG) } else { ExitCode::SUCCESS })
 }
 
-fn closing(log: &Log, store: Store, proposals: Proposals, key: &SigningKey, metrics: &Metrics) -> Closing {
+fn closing(
+    log: &Log,
+    store: Store,
+    chains: Chains,
+    proposals: Proposals,
+    key: &SigningKey,
+    metrics: &Metrics,
+) -> Closing {
     Closing {
         log: log.clone(),
         store,
+        chains,
         proposals,
         key: key.clone(),
         // Archives are the tally's to serve.

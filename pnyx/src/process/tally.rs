@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use pnyx_recount::{Archives, count::all_cores};
 
-use super::{Process, Started, banner, kafka_words, redis_words, settings, traces};
+use super::{Process, Started, banner, chains, kafka_words, redis_words, settings, traces};
 use crate::{cli::process::TallyArgs, http, screen};
 
 /// Where it listens unless told otherwise.
@@ -17,9 +17,11 @@ pub(crate) async fn run(args: TallyArgs) -> anyhow::Result<ExitCode> {
     let redis = settings::redis(&args.redis, &file)?;
     let cors = http::cors(&settings::cors_origins(&args.cors, &file))?;
     let otlp = traces::config(&args.otlp, &file.otlp)?;
+    let chains_config = chains::config(&args.chains, file.chains.as_deref())?;
     let process = Process::begin("tally", settings::serving(&args.serve, &file, PORT)).await?;
     process.trace(otlp).await?;
-    banner("tally", &[kafka_words(&kafka), redis_words(&redis.address)]);
+    banner("tally", &[kafka_words(&kafka), redis_words(&redis.address), chains::words(&chains_config)]);
+    let chains = chains::start(&chains_config, &process.metrics)?;
     let starting = async {
         let (log, proposals) = process.open_log(kafka).await?;
         Ok((log, proposals, process.open_store(redis).await?))
@@ -30,7 +32,8 @@ pub(crate) async fn run(args: TallyArgs) -> anyhow::Result<ExitCode> {
     };
     let Process { shutdown, metrics, .. } = &process;
     let archives = Arc::new(Archives::new(log.clone(), proposals.clone(), all_cores(), shutdown.clone()));
-    let tally = pnyx_tally::run(pnyx_tally::Config::default(), log.clone(), store, proposals, shutdown, metrics);
+    let tally =
+        pnyx_tally::run(pnyx_tally::Config::default(), log.clone(), store, chains, proposals, shutdown, metrics);
     let router = http::whole(http::read_api(tally, archives), &cors);
     process.run(log, router, "read proposals below").await
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use pnyx_backbone::log::kafka::LINGER_BATCHES_DEFAULT;
 use pnyx_verifier::VerifierConfig;
 
-use super::{Process, Started, banner, kafka_words, settings, traces};
+use super::{Process, Started, banner, chains, kafka_words, settings, traces};
 use crate::{cli::process::VerifierArgs, screen};
 
 /// Where it listens unless told otherwise.
@@ -19,18 +19,20 @@ pub(crate) async fn run(args: VerifierArgs) -> anyhow::Result<ExitCode> {
     let shards = args.shards.or(file.shards).map_or_else(shards_for_cores, NonZeroUsize::from);
     let config = VerifierConfig { shards, ..VerifierConfig::default() };
     let otlp = traces::config(&args.otlp, &file.otlp)?;
+    let chains_config = chains::config(&args.chains, file.chains.as_deref())?;
     let process = Process::begin("verifier", settings::serving(&args.serve, &file, PORT)).await?;
     process.trace(otlp).await?;
-    banner("verifier", &[kafka_words(&kafka), format!("{shards} shards a proposal")]);
+    banner("verifier", &[kafka_words(&kafka), format!("{shards} shards a proposal"), chains::words(&chains_config)]);
+    let chains = chains::start(&chains_config, &process.metrics)?;
     let starting = process.open_log(kafka);
     let Started::Ready((log, proposals)) = process.start(starting).await? else {
         screen::line("stopped before it was ready");
         return Ok(ExitCode::SUCCESS);
     };
     let (for_shards, stop, metrics) = (log.clone(), process.shutdown.clone(), process.metrics.clone());
-    process
-        .shutdown
-        .spawn("verifier", async move { pnyx_verifier::run(config, for_shards, proposals, stop, &metrics).await });
+    process.shutdown.spawn("verifier", async move {
+        pnyx_verifier::run(config, for_shards, chains, proposals, stop, &metrics).await
+    });
     let router = Router::new();
     process.run(log, router, "verifying, metrics on").await
 }

@@ -85,7 +85,8 @@ const fn permille(aim: Aim) -> u32 {
             | Rejection::MalformedSignature
             | Rejection::HighS
             | Rejection::WrongSigner
-            | Rejection::NoPower => 56,
+            | Rejection::NoPower
+            | Rejection::PowerUnavailable => 56,
         },
     }
 }

@@ -14,6 +14,7 @@ use pnyx_backbone::{
     store::{MemoryStore, ProposalView, Store},
     telemetry::Metrics,
 };
+use pnyx_chains::Chains;
 use pnyx_core::{
     decisions::{Decision, Recorded},
     id::{Digest, Place, ProposalId, Voter},
@@ -109,12 +110,11 @@ impl Platform {
         let config = VerifierConfig { shards: NonZeroUsize::MIN, ..VerifierConfig::default() };
         let (for_verifier, followed, stop) = (log.clone(), proposals.clone(), shutdown.clone());
         let registry = metrics.clone();
-        shutdown.spawn(
-            "verifier",
-            async move { pnyx_verifier::run(config, for_verifier, followed, stop, &registry).await },
-        );
+        shutdown.spawn("verifier", async move {
+            pnyx_verifier::run(config, for_verifier, Chains::none(), followed, stop, &registry).await
+        });
         let config = pnyx_tally::Config::default();
-        let tally = pnyx_tally::run(config, log.clone(), store.clone(), proposals, &shutdown, &metrics);
+        let tally = pnyx_tally::run(config, log.clone(), store.clone(), Chains::none(), proposals, &shutdown, &metrics);
         let platform = Self { router, log, store, tally, shutdown, _dir: dir };
         for definition in &world.definitions {
             platform.until_ready(definition.proposal().id()).await;

@@ -253,6 +253,7 @@ fn definition(
         voting: Voting { system, quorum: None, approval_threshold: None, abstentions: Abstentions::default() },
         window: Window::new(TimestampMs(opens_at_ms), TimestampMs(closes_at_ms)).expect("in order"),
         strategies,
+        snapshots: BTreeMap::new(),
         clock_skew_s: 300,
     });
     Definition::new(proposal.expect("a sound proposal"), 4, 4).expect("a layout")

@@ -13,6 +13,8 @@ use pnyx_core::{
 };
 use thiserror::Error;
 
+use super::powers::PowersFailure;
+
 /// The first thing in an archive, or in a receipt held against it, that contradicts the rest.
 #[derive(Debug, Error)]
 pub enum AuditFailure {
@@ -203,6 +205,9 @@ pub enum AuditFailure {
         /// The voter of the line before.
         previous: Voter,
     },
+    /// What the archive says of chains.
+    #[error(transparent)]
+    Powers(#[from] PowersFailure),
     /// A ballot without a counting record.
     #[error(
         "line {line} is ballot {digest} of voter {voter}, but no record of that voter counts: the ballot was invented, \

@@ -8,21 +8,27 @@
 //! Memory is that of [`crate::count::Counter`]: it grows with voters, not with records.
 
 mod ballots;
+mod chains;
 mod failure;
 mod lines;
+mod powers;
 mod receipts;
 mod records;
 mod report;
 mod result;
 
-use std::{io::BufRead, num::NonZeroUsize};
+use std::{io::BufRead, num::NonZeroUsize, sync::Arc};
 
 use pnyx_core::{id::Voter, receipt::SignedReceipt, wire::archive::ArchiveLine};
 
+pub use chains::{ChainDifference, ChainPowers, LookUpError, PowerDifference, look_up_again};
 pub use failure::AuditFailure;
 pub use lines::LINE_BYTES_MAX;
+pub use powers::PowersFailure;
 pub use receipts::{ReceiptFinding, ReceiptReport};
 pub use report::{AuditReport, PowerEvidence};
+
+use pnyx_verification::ListedPower;
 
 use crate::{count::all_cores, recounting::Recounted};
 
@@ -53,20 +59,32 @@ pub fn audit(
 ) -> Result<AuditReport, AuditFailure> {
     let mut lines = lines::Lines::new(reader);
     let opening = records::read_opening(&mut lines)?;
-    let (counted, after_records) =
+    let (signed, after_records) =
         records::count_records(&mut lines, &opening, receipts::places(receipts), options, progress)?;
-    let published = ballots::compare_ballots(&mut lines, after_records, &counted.standing)?;
+    let records::Opening { definition, cut, pins } = opening;
+    let proposal = definition.proposal();
+    let signers = signed.signers();
+    let (powers, after_powers) = match &pins {
+        Some(_) => powers::read_powers(&mut lines, after_records, &signers)?,
+        None => (ListedPower::of(proposal).powers(&signers), after_records),
+    };
+    let counted = signed.weigh(&powers);
+    let published = ballots::compare_ballots(&mut lines, after_powers, &counted.standing)?;
     read_end(&mut lines)?;
 
-    let records::Opening { definition, cut } = opening;
-    let proposal = definition.proposal();
     let believed_key = [published.key];
     let accepted_keys = if options.keys.is_empty() { &believed_key[..] } else { &options.keys[..] };
     let evidence = receipts::Evidence::new(proposal.id(), &cut, &counted, accepted_keys);
     let receipts = receipts.iter().map(|receipt| receipts::find(receipt, &evidence)).collect::<Vec<_>>();
 
-    let recounted = Recounted::new(&definition, cut, counted);
+    let recounted = Recounted::new(&definition, pins.as_ref(), cut, counted);
     result::compare_result(&published, &recounted, options)?;
+    let power = if pins.is_some() { PowerEvidence::Recorded } else { PowerEvidence::Definition };
+    let chain_powers = pins.map(|pins| ChainPowers {
+        definition: Arc::clone(&definition),
+        pins: Arc::new(pins),
+        powers: recounted.powers,
+    });
     Ok(AuditReport {
         proposal: proposal.id(),
         title: proposal.parts().title.clone(),
@@ -75,7 +93,8 @@ pub fn audit(
         partitions: recounted.provenance.cut.partitions.len(),
         records: recounted.provenance.records,
         rejected: recounted.provenance.rejected,
-        power: PowerEvidence::Definition,
+        power,
+        chain_powers,
         core: recounted.core,
         key: published.key,
         key_was_given: !options.keys.is_empty(),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, io::BufRead, sync::Arc};
 
 use pnyx_core::{
+    chain::Pins,
     id::Place,
     merkle::{RootBuilder, record_leaf},
     proposal::Definition,
@@ -11,17 +12,18 @@ use pnyx_core::{
     wire::archive::ArchiveLine,
 };
 
-use super::{AuditFailure, AuditOptions, lines::Lines, result::difference_of_cuts};
-use crate::count::{Batches, Counted, Counter, HashedRecord};
+use super::{AuditFailure, AuditOptions, lines::Lines, powers::read_pins, result::difference_of_cuts};
+use crate::count::{Batches, Counter, HashedRecord, Signed};
 
 /// What stands at the top of an archive.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) definition: Arc<Definition>,
     pub(super) cut: Cut,
+    pub(super) pins: Option<Pins>,
 }
 
-/// Reads header, definition and cut, and holds them against each other.
+/// Reads header, definition, cut and, where the proposal reads chains, pins, and holds them against each other.
 pub(super) fn read_opening<R: BufRead>(lines: &mut Lines<R>) -> Result<Opening, AuditFailure> {
     let stated = match lines.next()? {
         ArchiveLine::Header { proposal } => proposal,
@@ -46,17 +48,18 @@ pub(super) fn read_opening<R: BufRead>(lines: &mut Lines<R>) -> Result<Opening, 
     if u32::try_from(found).is_ok_and(|found| found < defined) {
         return Err(AuditFailure::CutPartitions { defined, found });
     }
-    Ok(Opening { definition: Arc::from(definition), cut })
+    let pins = read_pins(lines, definition.proposal())?;
+    Ok(Opening { definition: Arc::from(definition), cut, pins })
 }
 
-/// Reads and counts all records; gives the first line after them.
+/// Reads all records and checks their signatures; gives the first line after them.
 pub(super) fn count_records<R: BufRead>(
     lines: &mut Lines<R>,
     opening: &Opening,
     watched: BTreeSet<Place>,
     options: &AuditOptions,
     progress: &mut dyn FnMut(u64),
-) -> Result<(Counted, ArchiveLine), AuditFailure> {
+) -> Result<(Signed, ArchiveLine), AuditFailure> {
     let counter = Counter::start(&opening.definition, options.threads, watched);
     let mut batches = Batches::new(&counter);
     let mut order = Order::new(&opening.cut);
@@ -192,6 +195,8 @@ fn blame_from<R: BufRead>(
             ArchiveLine::Header { .. }
             | ArchiveLine::Definition(_)
             | ArchiveLine::Cut(_)
+            | ArchiveLine::Pins(_)
+            | ArchiveLine::Power(_)
             | ArchiveLine::Ballot(_)
             | ArchiveLine::End { .. } => {}
         }

@@ -12,6 +12,7 @@ use pnyx_core::{
 use serde_json::{Value, json};
 
 use super::{
+    chains::ChainPowers,
     receipts::{ReceiptFinding, ReceiptReport},
     result::decision_text,
 };
@@ -21,6 +22,10 @@ use super::{
 pub enum PowerEvidence {
     /// The definition lists who has how much, so every power was computed again.
     Definition,
+    /// The archive has them as the chains gave them at the pins: whoever has a node can ask it again.
+    Recorded,
+    /// The auditor asked the chains again at the pins, and they say what the archive does.
+    Chains,
 }
 
 /// A valid archive: everything here was computed again from its records and equals what it says.
@@ -42,6 +47,8 @@ pub struct AuditReport {
     pub rejected: BTreeMap<Rejection, u64>,
     /// Where power comes from.
     pub power: PowerEvidence,
+    /// What the archive has from the chains; `None` where the definition lists everybody's power.
+    pub chain_powers: Option<ChainPowers>,
     /// Ballots, scores, decision and root, which equal the published ones.
     pub core: ResultCore,
     /// The key that signed the result.
@@ -76,7 +83,11 @@ impl AuditReport {
             "partitions": self.partitions,
             "records": self.records,
             "rejected": self.rejected.iter().map(|(rejection, count)| (rejection.name(), *count)).collect::<BTreeMap<_, _>>(),
-            "power": match self.power { PowerEvidence::Definition => "definition" },
+            "power": match self.power {
+                PowerEvidence::Definition => "definition",
+                PowerEvidence::Recorded => "recorded",
+                PowerEvidence::Chains => "chains",
+            },
             "ballots": self.core.ballots,
             "totalPower": format_units(self.core.outcome.total_power),
             "scores": scores

@@ -7,10 +7,10 @@ use pnyx_core::{
     outcome::{Outcome, OutcomeDecision},
     power::format_units,
     rejection::Rejection,
-    result::{Cut, PublishedResult, ResultCore},
+    result::{ChainEvidence, Cut, PublishedResult, ResultCore},
 };
 
-use super::{AuditFailure, AuditOptions};
+use super::{AuditFailure, AuditOptions, PowersFailure};
 use crate::recounting::Recounted;
 
 /// Holds the result against the recount: first what it says, part by part, then who says it.
@@ -34,6 +34,7 @@ pub(super) fn compare_result(
         });
     }
     compare_rejected(&provenance.rejected, &recounted.provenance.rejected)?;
+    compare_chains(provenance.chains.as_ref(), recounted.provenance.chains.as_ref())?;
     if !published.verify() {
         return Err(AuditFailure::ResultSignature { key: *key });
     }
@@ -129,6 +130,18 @@ pub(super) fn decision_text(outcome: &Outcome) -> String {
     let quorum = condition("quorum", outcome.quorum_reached);
     let threshold = condition("threshold", outcome.threshold_reached);
     format!("{decision}{quorum}{threshold}")
+}
+
+/// Both or neither have any: whether a proposal reads chains is in its definition.
+fn compare_chains(published: Option<&ChainEvidence>, recounted: Option<&ChainEvidence>) -> Result<(), AuditFailure> {
+    match (published, recounted) {
+        (None, None) => Ok(()),
+        (Some(published), Some(recounted)) if published.pins == recounted.pins => {
+            let (published, computed) = (published.powers_root, recounted.powers_root);
+            if published == computed { Ok(()) } else { Err(PowersFailure::PowersRoot { published, computed }.into()) }
+        }
+        (Some(_) | None, Some(_) | None) => Err(PowersFailure::PinsDiffer.into()),
+    }
 }
 
 fn compare_rejected(

@@ -17,6 +17,7 @@ mod waiting;
 use std::{collections::BTreeSet, sync::Arc};
 
 use pnyx_backbone::{log::Log, proposals::Proposals, shutdown::Shutdown, store::Store};
+use pnyx_chains::Chains;
 use pnyx_core::{id::ProposalId, lifecycle::Phase, signing::SigningKey};
 use thiserror::Error;
 use tokio::{
@@ -25,7 +26,13 @@ use tokio::{
 };
 
 use self::life::{Life, OnDispute};
-use crate::{archive::Archives, config::Config, metrics::RecountMetrics, recounting::Progress};
+use crate::{
+    archive::Archives,
+    config::Config,
+    metrics::RecountMetrics,
+    pinning::{self, Pinning},
+    recounting::Progress,
+};
 
 /// A proposal came to another phase. After a start each proposal is announced once, in the phase it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +50,8 @@ pub struct Closing {
     pub log: Log,
     /// The live tally.
     pub store: Store,
+    /// Where power is looked up, past all caches, and snapshots are pinned.
+    pub chains: Chains,
     /// What is decided.
     pub proposals: Proposals,
     /// Signs results.
@@ -71,8 +80,15 @@ pub enum CloseError {
     Interrupted,
 }
 
-/// Closes every proposal there is and every one that comes, until shutdown.
+/// Pins the snapshot of every proposal there is and every one that comes, and closes them, until shutdown.
 pub async fn run(config: Config, closing: Closing, shutdown: Shutdown) {
+    tokio::select! {
+        () = close_all(config, &closing, &shutdown) => {}
+        () = pinning::run(closing.pinning(config)) => {}
+    }
+}
+
+async fn close_all(config: Config, closing: &Closing, shutdown: &Shutdown) {
     let mut book = closing.proposals.watch();
     let mut known = BTreeSet::new();
     let mut tasks = JoinSet::new();
@@ -83,7 +99,7 @@ pub async fn run(config: Config, closing: Closing, shutdown: Shutdown) {
             book.borrow_and_update().proposals().iter().map(|(id, made)| (*id, made.clone())).collect();
         for (id, decisions) in proposals {
             if known.insert(id) {
-                let mut life = Life::new(config, &closing, &turn, id, &decisions);
+                let mut life = Life::new(config, closing, &turn, id, &decisions);
                 tasks.spawn(async move {
                     life.live(&decisions, OnDispute::TryAgain).await;
                     life.watch_beyond_cut().await;
@@ -118,5 +134,17 @@ pub async fn close_one(
     tokio::select! {
         () = shutdown.requested() => Err(CloseError::Interrupted),
         phase = life.live(decisions, OnDispute::End) => Ok(phase),
+        () = pinning::run(closing.pinning(config)) => Err(CloseError::Interrupted),
+    }
+}
+
+impl Closing {
+    fn pinning(&self, config: Config) -> Pinning {
+        Pinning {
+            proposals: self.proposals.clone(),
+            chains: self.chains.clone(),
+            metrics: self.metrics.clone(),
+            poll: config.pin_poll,
+        }
     }
 }

@@ -14,6 +14,7 @@ use pnyx_core::{
     lifecycle::Event,
     result::{Cut, Dispute, PublishedResult},
 };
+use pnyx_verification::{Caching, PowerSource, SourceError};
 use thiserror::Error;
 use tracing::{error, info};
 
@@ -22,8 +23,10 @@ use super::{
     waiting::{Waiting, millis},
 };
 use crate::{
+    archive::Derived,
     cut::read_cut,
     live::{LaneEnds, LiveTally},
+    pinning::{self, PinningError},
     recounting::{ReadError, RecountError, Recounted, recount},
 };
 
@@ -36,6 +39,10 @@ pub(super) enum StepError {
     Read(#[from] ReadError),
     #[error("the store could not be read")]
     Store(#[from] StoreError),
+    #[error("there is nobody to ask for the voters' power")]
+    Source(#[from] SourceError),
+    #[error("whether power was read at the right blocks is not known")]
+    Pins(#[from] PinningError),
     #[error("the recount came to nothing")]
     Recount(#[from] RecountError),
     #[error("what is decided by now is not known")]
@@ -106,10 +113,22 @@ impl Life {
     pub(super) async fn settle(&mut self) -> Result<Event, StepError> {
         let cut = self.cut()?;
         self.register().await?;
+        let differences = self.pin_differences().await?;
+        if !differences.is_empty() {
+            return self.dispute(differences).await;
+        }
         let recounted = self.recount(&cut).await?;
         self.report_late(&cut).await?;
         let differences = self.live_tally().await?.differences(&recounted);
         if differences.is_empty() { self.publish(recounted).await } else { self.dispute(differences).await }
+    }
+
+    /// What is wrong with the blocks at which power was read. The rules name them, so nobody's decision is believed.
+    async fn pin_differences(&self) -> Result<Vec<String>, StepError> {
+        match self.decisions()?.pins {
+            Some(pins) => Ok(pinning::differences(self.definition.proposal(), &pins, &self.closing.chains).await?),
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn recount(&self, cut: &Cut) -> Result<Recounted, StepError> {
@@ -119,7 +138,9 @@ impl Life {
         let show = move |now| {
             progress.send_replace(now);
         };
-        let recounted = recount(&self.closing.log, &self.definition, cut, self.config.threads, show).await?;
+        let (definition, pins) = (&self.definition, self.decisions()?.pins);
+        let power = PowerSource::of(definition.proposal(), pins.as_ref(), &self.closing.chains, Caching::Bypassed)?;
+        let recounted = recount(&self.closing.log, definition, cut, &power, self.config.threads, show).await?;
         self.closing.metrics.recounted(recounted.provenance.records, started.elapsed());
         Ok(recounted)
     }
@@ -137,7 +158,7 @@ impl Life {
     }
 
     async fn publish(&self, recounted: Recounted) -> Result<Event, StepError> {
-        let Recounted { totals: _, core, provenance, ballots } = recounted;
+        let Recounted { totals: _, core, provenance, ballots, powers } = recounted;
         if self.decisions_now().await?.result.is_none() {
             let result = PublishedResult::sign(core.clone(), provenance, &self.closing.key);
             self.closing.proposals.decide(Decision::Result(Box::new(result))).await?;
@@ -149,7 +170,7 @@ impl Life {
             return self.dispute(vec![format!("published core {:?}, recount {core:?}", standing.core)]).await;
         }
         if let Some(archives) = &self.closing.archives {
-            archives.remember(self.id, ballots).await;
+            archives.remember(self.id, Derived { ballots, powers }).await;
         }
         Ok(Event::RecountAgreed)
     }

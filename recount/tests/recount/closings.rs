@@ -18,6 +18,7 @@ use pnyx_core::{
     wire,
 };
 use pnyx_recount::{CloseError, RecountError, offline, recount};
+use pnyx_verification::PowerSource;
 
 use crate::{
     pipeline::{PATIENCE, Platform, window_closing_in},
@@ -152,7 +153,8 @@ async fn anothers_cut_that_stands_is_the_one_that_counts() {
     // Appended after that cut: it must not count, whatever the tally makes of it.
     let late = ballot(&definition, 9, "[1]", pnyx_backbone::clock::now().0 / 1_000);
     platform.append(&definition, late).await;
-    let recounted = recount(&platform.log, &definition, &cut, NonZeroUsize::MIN, |_| {}).await.unwrap();
+    let recounted =
+        recount(&platform.log, &definition, &cut, &listed(&definition), NonZeroUsize::MIN, |_| {}).await.unwrap();
     assert_eq!(recounted, all.recounted);
     platform.close();
     assert_eq!(platform.phases_until(Phase::Draining).await, [Phase::Draining]);
@@ -192,6 +194,7 @@ async fn decided(platform: &Platform) -> Vec<&'static str> {
         Decision::Log(_) => "log",
         Decision::PlatformKey(_) => "key",
         Decision::Definition(_) => "definition",
+        Decision::Pins(_) => "pins",
         Decision::Cut(_) => "cut",
         Decision::Dispute(_) => "dispute",
         Decision::Result(_) => "result",
@@ -275,8 +278,15 @@ async fn a_log_that_is_not_what_the_cut_says_is_refused() {
         partitions: vec![CutPartition { end_offset, records_root: Root::new([1; 32]) }],
     };
     let failure = async |end_offset| {
-        recount(&platform.log, &definition, &cut(end_offset), NonZeroUsize::MIN, |_| {}).await.unwrap_err()
+        recount(&platform.log, &definition, &cut(end_offset), &listed(&definition), NonZeroUsize::MIN, |_| {})
+            .await
+            .unwrap_err()
     };
     assert!(matches!(failure(9).await, RecountError::LogBehindCut { partition: 0, cut_end: 9, log_end: 8 }));
     assert!(matches!(failure(8).await, RecountError::RecordsRoot { partition: 0, .. }));
+}
+
+/// The definition's own lists.
+fn listed(definition: &Definition) -> PowerSource {
+    PowerSource::listed(definition.proposal())
 }

@@ -9,3 +9,4 @@ mod properties;
 mod receipts;
 mod sample;
 mod tamperings;
+mod wrong_pins;

@@ -9,6 +9,7 @@ use pnyx_backbone::{
     store::{ApplyOutcome, LaneBatch, LaneCounters, LanePosition, LaneState, MemoryStore, Store},
     telemetry::Metrics,
 };
+use pnyx_chains::Chains;
 use pnyx_core::{
     ballot::HashMemo,
     counting::{CountingRules, TotalsDelta},
@@ -23,7 +24,7 @@ use pnyx_core::{
     wire,
 };
 use pnyx_recount::{Archives, CloseError, Closing, Config, PhaseChange, Progress, RecountMetrics};
-use pnyx_verification::{BallotRecord, ProposalVerifier};
+use pnyx_verification::{BallotRecord, ListedPower, ProposalVerifier};
 use tempfile::TempDir;
 use tokio::sync::{broadcast, watch};
 
@@ -41,6 +42,7 @@ pub(crate) struct Platform {
     pub(crate) log: Log,
     pub(crate) store: Store,
     pub(crate) proposals: Proposals,
+    pub(crate) chains: Chains,
     pub(crate) archives: Arc<Archives>,
     pub(crate) metrics: RecountMetrics,
     pub(crate) shutdown: Shutdown,
@@ -67,17 +69,17 @@ impl Platform {
             Arc::new(Archives::new(log.clone(), proposals.clone(), Config::default().threads, shutdown.clone()));
         let (phases_sender, phases) = broadcast::channel(64);
         let (store, metrics) = (Store::Memory(MemoryStore::new()), RecountMetrics::register(&Metrics::new()));
-        Self { dir, log, store, proposals, archives, metrics, shutdown, phases, phases_sender }
+        Self { dir, log, store, proposals, chains: Chains::none(), archives, metrics, shutdown, phases, phases_sender }
     }
 
     /// The same directory after everything in the process is gone.
     pub(crate) async fn restart(self) -> Self {
-        let Self { dir, log, store, proposals, archives, metrics, shutdown, phases, phases_sender } = self;
+        let Self { dir, log, store, proposals, chains, archives, metrics, shutdown, phases, phases_sender } = self;
         shutdown.trigger();
         shutdown.drained(PATIENCE).await.unwrap();
         log.close().await;
         drop((log, store, proposals, archives, metrics, phases, phases_sender));
-        Self::open(dir).await
+        Self { chains, ..Self::open(dir).await }
     }
 
     pub(crate) async fn propose(&self, definition: &Arc<Definition>) {
@@ -126,6 +128,7 @@ impl Platform {
         Closing {
             log: self.log.clone(),
             store: self.store.clone(),
+            chains: self.chains.clone(),
             proposals: self.proposals.clone(),
             key: platform_key(),
             archives: Some(Arc::clone(&self.archives)),
@@ -175,6 +178,7 @@ async fn until(shutdown: Shutdown, task: impl Future<Output = ()>) {
 async fn verify(log: Log, definition: Arc<Definition>) {
     let proposal = definition.proposal().id();
     let verifier = ProposalVerifier::new(Arc::clone(&definition));
+    let listed = ListedPower::of(definition.proposal());
     let mut consumer = log.subscribe(&Topic::ballots(proposal), VERIFIER_GROUP).unwrap();
     let mut memo = HashMemo::default();
     loop {
@@ -184,11 +188,13 @@ async fn verify(log: Log, definition: Arc<Definition>) {
             appended_at: record.appended_at,
             bytes: &record.value,
         });
-        let verdicts = verifier.verify_batch(records, &mut memo).unwrap();
+        let verdicts = records.map(|record| {
+            let judged = verifier.judge(record, &mut memo);
+            judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)))
+        });
         let next_offset = batch.records.last().unwrap().offset + 1;
         let verdicts = verdicts
-            .iter()
-            .map(|verdict| (u32::from(verdict.lane(definition.lanes()).0), wire::verdict::encode(verdict)))
+            .map(|verdict| (u32::from(verdict.lane(definition.lanes()).0), wire::verdict::encode(&verdict)))
             .collect();
         log.append_batch(&Topic::verdicts(proposal), verdicts).await.unwrap();
         consumer.commit(batch.partition, next_offset).await.unwrap();

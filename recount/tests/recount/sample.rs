@@ -23,6 +23,7 @@ use pnyx_recount::{
     audit,
     count::{Batches, Counter},
 };
+use pnyx_verification::ListedPower;
 
 /// 2025-10-09, a fixed time.
 pub(crate) const OPENS_AT_MS: u64 = 1_760_000_000_000;
@@ -67,6 +68,7 @@ pub(crate) fn definition(system: VotingSystem, window: Window, partitions: u32) 
         },
         window,
         strategies: vec![Strategy::WhitelistWeighted(powers)],
+        snapshots: BTreeMap::new(),
         clock_skew_s: 300,
     })
     .unwrap();
@@ -200,7 +202,9 @@ pub(crate) fn recount_records(
     let mut batches = Batches::new(&counter);
     records.into_iter().for_each(|record| batches.push(record.into()));
     batches.flush();
-    Recounted::new(definition, cut, counter.finish())
+    let signed = counter.finish();
+    let powers = ListedPower::of(definition.proposal()).powers(&signed.signers());
+    Recounted::new(definition, None, cut, signed.weigh(&powers))
 }
 
 pub(crate) fn options() -> AuditOptions {

@@ -1,8 +1,14 @@
 //! Why a record or a voter's ballot counts or not, in sentences for the voter.
 
-use pnyx_core::{power::Power, rejection::Rejection, tally::StandingBallot};
+use pnyx_chains::Raw;
+use pnyx_core::{
+    power::{Power, VoterPower},
+    rejection::Rejection,
+    tally::StandingBallot,
+};
 
 use super::{search::Searched, texts::signed_at_text};
+use crate::powers::{Missing, PowerOf};
 
 /// Why a record does not count and, where there is something, what to do.
 pub(super) const fn rejection(rejection: Rejection) -> &'static str {
@@ -31,6 +37,9 @@ pub(super) const fn rejection(rejection: Rejection) -> &'static str {
         }
         Rejection::WrongSigner => "the signature was made by another account than the one it speaks for",
         Rejection::NoPower => "the voter has no power at the snapshot under the proposal's strategies",
+        Rejection::PowerUnavailable => {
+            "the proposal's strategies have no answer for this voter at the pinned blocks: a contract reverts or answers in another shape"
+        }
     }
 }
 
@@ -45,12 +54,17 @@ pub(super) fn standing(ballot: &StandingBallot) -> String {
 }
 
 /// Why no ballot of a voter counts.
-pub(super) fn nothing_stands(power: Power, rejected: Option<Rejection>, searched: Searched, waiting: u64) -> String {
+pub(super) fn nothing_stands(
+    power: Option<VoterPower>,
+    rejected: Option<Rejection>,
+    searched: Searched,
+    waiting: u64,
+) -> String {
     let reason = match rejected {
         Some(reason) => {
             format!("no ballot counts; a record that claims this voter was rejected: {}", rejection(reason))
         }
-        None if power.is_zero() => {
+        None if power == Some(VoterPower::Known(Power::ZERO)) => {
             "no ballot counts, and none would: the voter has no power under the strategies".to_owned()
         }
         None => match searched {
@@ -69,5 +83,35 @@ pub(super) fn nothing_stands(power: Power, rejected: Option<Rejection>, searched
         reason
     } else {
         format!("{reason}; {waiting} acknowledged records are still to be judged or counted")
+    }
+}
+
+/// Why a voter's power is not stated.
+pub(super) fn power_missing(power: &PowerOf) -> Option<String> {
+    match (power.missing, power.total) {
+        (Some(Missing::NotPinned), _) => Some(
+            "the blocks at which power is read are not final yet; ballots are taken meanwhile and counted afterwards"
+                .to_owned(),
+        ),
+        (Some(Missing::NoEndpoint(chain)), _) => Some(format!("this process has no endpoint of chain {chain} to ask")),
+        (Some(Missing::NoAnswer), _) => Some("a chain did not answer in time, ask again".to_owned()),
+        (Some(Missing::Busy), _) => Some("too many ask for powers at this moment, ask again".to_owned()),
+        (None, Some(VoterPower::Unavailable)) => Some(rejection(Rejection::PowerUnavailable).to_owned()),
+        (None, Some(VoterPower::Known(_)) | None) => None,
+    }
+}
+
+/// Why what was read of a chain is no power.
+pub(super) fn read(raw: Raw, power: VoterPower) -> Option<&'static str> {
+    match (raw, power) {
+        (Raw::Reverts, _) => Some("the contract's function fails for this voter, also alone and with all its gas"),
+        (Raw::OtherShape, _) => Some("the contract's function does not return one integer for this voter"),
+        (Raw::Integer(_), VoterPower::Unavailable) => Some("the integer is above the largest power"),
+        (Raw::Integer(raw), VoterPower::Known(power)) if power.is_zero() => Some(if raw.is_zero() {
+            "nothing was held at this block"
+        } else {
+            "less than the smallest power of 10^-18, which is rounded down"
+        }),
+        (Raw::Integer(_), VoterPower::Known(_)) => None,
     }
 }

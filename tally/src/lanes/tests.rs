@@ -49,6 +49,7 @@ fn definition(system: VotingSystem, lanes: u16) -> Definition {
         voting: Voting { system, quorum: None, approval_threshold: None, abstentions: Abstentions::default() },
         window: Window::new(TimestampMs(0), TimestampMs(u64::MAX / 2)).unwrap(),
         strategies: vec![Strategy::Ticket(Power::ONE)],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     };
     Definition::new(Proposal::new(parts).unwrap(), lanes, 2).unwrap()
@@ -224,7 +225,15 @@ impl World {
         let proposals = Proposals::start(self.log.clone(), &shutdown).await.unwrap();
         proposals.decide(Decision::Definition(Box::new(self.definition.clone()))).await.unwrap();
         let (log, store) = (self.log.clone(), self.store.clone());
-        let tally = Tally::new(Config::default(), log, store, proposals, &shutdown, &Metrics::new());
+        let tally = Tally::new(
+            Config::default(),
+            log,
+            store,
+            pnyx_chains::Chains::none(),
+            proposals,
+            &shutdown,
+            &Metrics::new(),
+        );
         shutdown.spawn("registration", register(tally.clone()));
         let (sender, assigned) = watch::channel(Assigned::default());
         let mut owners = Owners::new(tally.clone());

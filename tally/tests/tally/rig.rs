@@ -16,6 +16,7 @@ use pnyx_backbone::{
     store::{MemoryStore, ProposalView, Store},
     telemetry::Metrics,
 };
+use pnyx_chains::Chains;
 use pnyx_core::{
     choice::Choice,
     counting::{CountingRules, Totals},
@@ -87,7 +88,8 @@ impl Rig {
     async fn on(directory: TempDir, log: Log, store: Store, config: Config) -> Self {
         let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
         let proposals = Proposals::start(log.clone(), &shutdown).await.unwrap();
-        let tally = pnyx_tally::run(config, log.clone(), store.clone(), proposals.clone(), &shutdown, &metrics);
+        let tally =
+            pnyx_tally::run(config, log.clone(), store.clone(), Chains::none(), proposals.clone(), &shutdown, &metrics);
         let recount = api::RecountSource {
             archive: Box::new(|id| {
                 future::ok(stream::iter([Ok(Bytes::from(format!("archive of {id}\n")))]).boxed()).boxed()
@@ -169,7 +171,7 @@ impl Rig {
             outcome: outcome(&proposal.parts().voting, CountingRules::of(proposal), &view.totals),
             ballots_root: root,
         };
-        let provenance = Provenance { cut, records: 0, rejected: view.counters.rejected };
+        let provenance = Provenance { cut, records: 0, rejected: view.counters.rejected, chains: None };
         let key = SigningKey::from_bytes([1; 32]).unwrap();
         let result = PublishedResult::sign(core, provenance, &key);
         self.proposals.decide(Decision::Result(Box::new(result.clone()))).await.unwrap();
@@ -259,6 +261,7 @@ pub(crate) fn definition_open(
         },
         window: Window::new(TimestampMs(opens), TimestampMs(closes)).unwrap(),
         strategies: vec![Strategy::Whitelist(listed), Strategy::Ticket(Power::parse("0.5").unwrap())],
+        snapshots: std::collections::BTreeMap::new(),
         clock_skew_s: 300,
     };
     Definition::new(Proposal::new(parts).unwrap(), 4, 2).unwrap()

@@ -14,7 +14,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("pnyx-core", &[]),
     ("pnyx-crds", &["pnyx-core"]),
     ("pnyx-backbone", &["pnyx-core"]),
-    ("pnyx-verification", &["pnyx-core", "pnyx-backbone", "pnyx-crds"]),
+    ("pnyx-chains", &["pnyx-core"]),
+    ("pnyx-verification", &["pnyx-core", "pnyx-backbone", "pnyx-crds", "pnyx-chains"]),
     ("pnyx-ingest", COMPONENT),
     ("pnyx-verifier", COMPONENT),
     ("pnyx-tally", COMPONENT),
@@ -25,6 +26,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "pnyx-core",
             "pnyx-crds",
             "pnyx-backbone",
+            "pnyx-chains",
             "pnyx-verification",
             "pnyx-ingest",
             "pnyx-verifier",
@@ -37,7 +39,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("xtask", &["pnyx-testbed"]),
 ];
 
-const COMPONENT: &[&str] = &["pnyx-core", "pnyx-crds", "pnyx-backbone", "pnyx-verification"];
+const COMPONENT: &[&str] = &["pnyx-core", "pnyx-crds", "pnyx-backbone", "pnyx-chains", "pnyx-verification"];
 
 const LIBRARIES_PAGE: &str = "docs/decisions/0002-libraries.md";
 

@@ -195,12 +195,16 @@ fn the_example_file_is_understood_and_its_comments_too() {
     // With every field that only stands in a comment, less the Redis address of which there is one kind.
     let is_field = |line: &str| line.split_once(':').is_some_and(|(name, _)| !name.contains(' ') && !name.is_empty());
     let shown = text.lines().map(|line| match line.split_once("# ") {
-        Some((indent, rest)) if indent.trim().is_empty() && is_field(rest.trim_start()) => format!("{indent}{rest}\n"),
+        Some((indent, rest)) if indent.trim().is_empty() && is_field(rest.trim_start().trim_start_matches("- ")) => {
+            format!("{indent}{rest}\n")
+        }
         Some(_) | None => format!("{line}\n"),
     });
     let shown: String = shown.filter(|line| !line.starts_with("  address:")).collect();
     let file = file_of(&shown);
     assert!(file.listen.is_some() && file.shards.is_some() && file.ingest.trusted_proxies.is_some(), "{shown}");
     assert!(kafka(&parse(&[]), &file, "test").unwrap().sasl.is_some());
+    let endpoints = file.chains.iter().flatten().flat_map(|chain| &chain.endpoints);
+    assert_eq!(endpoints.map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>(), ["own", "provider", "spare"]);
     check_error(redis(&parse(&[]), &file), expect!["redis: address, sentinel and cluster exclude each other"]);
 }

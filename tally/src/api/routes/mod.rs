@@ -5,6 +5,7 @@ pub(super) mod proposal;
 
 pub(super) mod ballots;
 pub(super) mod leaderboard;
+mod power;
 pub(super) mod rejections;
 pub(super) mod voter;
 

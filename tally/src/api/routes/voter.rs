@@ -5,12 +5,15 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use pnyx_core::{id::Voter, power::Power, proposal::Proposal};
-use pnyx_verification::power_by_strategy;
+use pnyx_core::id::Voter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ballots::BallotDto, rejections::RejectionDto};
+use super::{
+    ballots::BallotDto,
+    power::{StrategyPowerDto, known},
+    rejections::RejectionDto,
+};
 use crate::api::{
     ApiState,
     conditional::{Cache, json},
@@ -31,8 +34,10 @@ pub(in crate::api) struct VoterDto {
     proposal: String,
     /// The voter.
     voter: String,
-    /// The voter's weight: the sum over the strategies.
-    power: String,
+    /// The voter's weight: the sum over the strategies. Null if it is not known, or can never be.
+    power: Option<String>,
+    /// Why the power is null; else null.
+    power_missing: Option<String>,
     /// What each strategy gives, in the order of the definition.
     power_by_strategy: Vec<StrategyPowerDto>,
     /// The ballot that counts; null where none does.
@@ -49,15 +54,6 @@ pub(in crate::api) struct VoterDto {
     inclusion_missing: Option<&'static str>,
 }
 
-/// What one strategy gives a voter.
-#[derive(Serialize, ToSchema)]
-struct StrategyPowerDto {
-    /// Snapshot's name of the strategy.
-    strategy: &'static str,
-    /// What it gives.
-    power: String,
-}
-
 /// One voter's power, ballot and rejected records, with the reasons.
 #[utoipa::path(get, path = "/v1/proposals/{id}/voters/{address}", tag = "ballots",
     params(("id" = String, Path, description = "id or name"), ("address" = String, Path, description = "in any case")),
@@ -72,7 +68,7 @@ pub(in crate::api) async fn get_voter(
         .map_err(|problem| ApiError::Parameter { name: "address", problem: problem.to_string() })?;
     let named = state.find(&id)?;
     let store = &state.0.tally.store;
-    let (power, by_strategy) = power(named.decisions.definition.proposal(), voter);
+    let power = state.0.tally.powers.of(&named.decisions, voter).await;
     let ballot = state.ballots_in_time(named.id, store.standing_ballot(named.id, voter)).await?;
     let (rejected, searched) = state.rejected_of(named.id, voter).await;
     let explanation = match &ballot {
@@ -84,7 +80,7 @@ pub(in crate::api) async fn get_voter(
             let verification = state.0.tally.ends.verification(named.id).await?;
             let snapshot = state.snapshot(named.id, &named.decisions).await?;
             let waiting = verification.value.lag() + snapshot.tally.behind();
-            explanations::nothing_stands(power, own, searched, waiting)
+            explanations::nothing_stands(power.total, own, searched, waiting)
         }
     };
     let (inclusion, missing) = match (&ballot, &named.decisions.result) {
@@ -100,8 +96,9 @@ pub(in crate::api) async fn get_voter(
     let document = VoterDto {
         proposal: named.id.to_string(),
         voter: voter.to_string(),
-        power: power.to_string(),
-        power_by_strategy: by_strategy,
+        power: power.total.and_then(known).map(|power| power.to_string()),
+        power_missing: explanations::power_missing(&power),
+        power_by_strategy: power.by_strategy.iter().map(StrategyPowerDto::new).collect(),
         ballot: ballot.as_ref().map(|ballot| BallotDto::new(voter, ballot)),
         explanation,
         rejections: rejected[newest..].iter().map(RejectionDto::new).collect(),
@@ -110,15 +107,4 @@ pub(in crate::api) async fn get_voter(
         inclusion_missing: missing,
     };
     Ok(json(&headers, &document, Cache::Live))
-}
-
-fn power(proposal: &Proposal, voter: Voter) -> (Power, Vec<StrategyPowerDto>) {
-    let by_strategy = power_by_strategy(proposal, voter);
-    let total = by_strategy.iter().fold(Power::ZERO, |sum, (_, power)| {
-        sum.checked_add(*power).expect("a proposal whose strategies sum to more than a power is not made")
-    });
-    let strategies = by_strategy
-        .into_iter()
-        .map(|(strategy, power)| StrategyPowerDto { strategy: strategy.name(), power: power.to_string() });
-    (total, strategies.collect())
 }

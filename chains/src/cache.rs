@@ -1,0 +1,233 @@
+//! Power that was looked up, in bounded memory, and look-ups that are under way, so that none is made twice at once.
+//!
+//! A cache belongs to one set of strategies and pins: what it holds is true for ever, and its key is the voter alone.
+//! Failures are no facts and never come in.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    future::Future,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use alloy_primitives::U256;
+use pnyx_core::{
+    id::Voter,
+    power::{Power, VoterPower},
+};
+use tokio::sync::watch;
+
+use crate::metrics::CacheMetrics;
+
+/// Bytes of a power: it is below 2^192.
+const POWER_LEN: usize = 24;
+
+/// What a voter takes in a table that is as empty as it may be: the key, the power, its kind, a control byte, and a
+/// load of at least 7/16, which is what a table has right after it doubled.
+const VOTER_BYTES: usize = (20 + POWER_LEN + 1 + 1) * 16 / 7 + 1;
+
+/// Default size of a cache, bytes: more than 100,000 voters, whatever their order.
+pub const CACHE_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
+
+/// A bounded cache. Two tables: when the young one is full it becomes the old one, and what the old one held is
+/// forgotten, except for voters that were asked for since.
+pub(crate) struct PowerCache {
+    state: Mutex<State>,
+    voters_max: usize,
+    metrics: CacheMetrics,
+}
+
+struct State {
+    young: HashMap<Voter, Packed>,
+    old: HashMap<Voter, Packed>,
+    under_way: HashMap<Voter, watch::Receiver<()>>,
+    bytes: usize,
+}
+
+/// A power in as few bytes as it needs and without alignment. The last byte is 1 for a known power.
+#[derive(Clone, Copy)]
+struct Packed([u8; POWER_LEN + 1]);
+
+impl PowerCache {
+    /// A cache that takes at most about this many bytes.
+    pub(crate) fn new(bytes_max: usize, metrics: CacheMetrics) -> Self {
+        let state = State { young: HashMap::new(), old: HashMap::new(), under_way: HashMap::new(), bytes: 0 };
+        let voters_max = (bytes_max / 2 / VOTER_BYTES).max(1);
+        Self { state: Mutex::new(state), voters_max, metrics }
+    }
+
+    /// The power of each voter, in the same order; voters may repeat. `look_up` is asked for those that are neither
+    /// known nor being looked up by somebody else, each once, and gives their powers in their order.
+    pub(crate) async fn powers<E, F>(
+        &self,
+        voters: &[Voter],
+        look_up: impl Fn(Vec<Voter>) -> F,
+    ) -> Result<Vec<VoterPower>, E>
+    where
+        F: Future<Output = Result<Vec<VoterPower>, E>>,
+    {
+        let mut powers = vec![None; voters.len()];
+        let mut open: Vec<usize> = (0..voters.len()).collect();
+        self.metrics.hits.inc_by(self.fill(voters, &mut open, &mut powers) as u64);
+        loop {
+            if open.is_empty() {
+                return Ok(powers.into_iter().map(|power| power.expect("no voter is open any more")).collect());
+            }
+            let Shares { mine, theirs } = self.share(voters, &open);
+            if !mine.voters.is_empty() {
+                let found = look_up(mine.voters.clone()).await?;
+                self.insert(&mine.voters, &found);
+            }
+            // Wakes whoever waits for these.
+            drop(mine);
+            // Whoever looks these up may fail or go away: what is not known then is looked up here.
+            for mut theirs in theirs {
+                let _ended = theirs.changed().await;
+            }
+            self.fill(voters, &mut open, &mut powers);
+        }
+    }
+
+    /// Fills in what is known, and says how much that is.
+    fn fill(&self, voters: &[Voter], open: &mut Vec<usize>, powers: &mut [Option<VoterPower>]) -> usize {
+        let mut state = self.state();
+        let before = open.len();
+        open.retain(|index| {
+            powers[*index] = state.get(voters[*index], self.voters_max);
+            powers[*index].is_none()
+        });
+        before - open.len()
+    }
+
+    /// Sorts open voters into those to look up here and those that others look up. What became known since
+    /// [`Self::fill`] is looked up again: that is seldom, and costs little.
+    fn share(&self, voters: &[Voter], open: &[usize]) -> Shares<'_> {
+        let mut state = self.state();
+        let (ended, waits) = watch::channel(());
+        let (mut mine, mut theirs) = (Vec::new(), Vec::<watch::Receiver<()>>::new());
+        for index in open {
+            match state.under_way.entry(voters[*index]) {
+                Entry::Occupied(other) if other.get().same_channel(&waits) => {}
+                Entry::Occupied(other) => {
+                    self.metrics.joined.inc();
+                    if !theirs.iter().any(|known| known.same_channel(other.get())) {
+                        theirs.push(other.get().clone());
+                    }
+                }
+                Entry::Vacant(vacant) => {
+                    vacant.insert(waits.clone());
+                    mine.push(voters[*index]);
+                }
+            }
+        }
+        drop(state);
+        self.metrics.misses.inc_by(mine.len() as u64);
+        Shares { mine: UnderWay { cache: self, voters: mine, _ended: ended }, theirs }
+    }
+
+    fn insert(&self, voters: &[Voter], powers: &[VoterPower]) {
+        let mut state = self.state();
+        for (voter, power) in voters.iter().zip(powers) {
+            state.insert(*voter, Packed::new(*power), self.voters_max);
+        }
+        let bytes = state.table_bytes();
+        let before = std::mem::replace(&mut state.bytes, bytes);
+        drop(state);
+        self.metrics.bytes.inc_by(gauge(bytes) - gauge(before));
+    }
+
+    /// Memory that the tables take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state().table_bytes()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for PowerCache {
+    fn drop(&mut self) {
+        self.metrics.bytes.dec_by(gauge(self.state().bytes));
+    }
+}
+
+impl fmt::Debug for PowerCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PowerCache").field("voters_max", &self.voters_max).finish_non_exhaustive()
+    }
+}
+
+/// Who looks up what is not known.
+struct Shares<'a> {
+    mine: UnderWay<'a>,
+    theirs: Vec<watch::Receiver<()>>,
+}
+
+/// Voters that are being looked up; when it is dropped they no longer are, whatever came of it.
+struct UnderWay<'a> {
+    cache: &'a PowerCache,
+    voters: Vec<Voter>,
+    _ended: watch::Sender<()>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut state = self.cache.state();
+        for voter in &self.voters {
+            state.under_way.remove(voter);
+        }
+        if state.under_way.is_empty() {
+            state.under_way.shrink_to(1_024);
+        }
+    }
+}
+
+impl State {
+    fn get(&mut self, voter: Voter, voters_max: usize) -> Option<VoterPower> {
+        if let Some(packed) = self.young.get(&voter) {
+            return Some(packed.power());
+        }
+        let packed = self.old.remove(&voter)?;
+        self.insert(voter, packed, voters_max);
+        Some(packed.power())
+    }
+
+    fn insert(&mut self, voter: Voter, packed: Packed, voters_max: usize) {
+        if self.young.len() >= voters_max && !self.young.contains_key(&voter) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(voter, packed);
+    }
+
+    fn table_bytes(&self) -> usize {
+        // A table has buckets for 8/7 of its capacity.
+        (self.young.capacity() + self.old.capacity()) * 8 / 7 * (size_of::<(Voter, Packed)>() + 1)
+    }
+}
+
+impl Packed {
+    fn new(power: VoterPower) -> Self {
+        let mut bytes = [0; POWER_LEN + 1];
+        if let VoterPower::Known(power) = power {
+            bytes[..POWER_LEN].copy_from_slice(&power.units().to_le_bytes::<32>()[..POWER_LEN]);
+            bytes[POWER_LEN] = 1;
+        }
+        Self(bytes)
+    }
+
+    fn power(self) -> VoterPower {
+        let [units @ .., is_known] = self.0;
+        if is_known == 0 {
+            return VoterPower::Unavailable;
+        }
+        VoterPower::Known(Power::from_units(U256::from_le_slice(&units)).expect("24 bytes are below 2^192"))
+    }
+}
+
+fn gauge(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

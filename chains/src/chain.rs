@@ -1,0 +1,318 @@
+//! One chain: questions are put to its endpoints until enough of them gave the same answer.
+
+use std::{
+    fmt,
+    future::{Future, pending},
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use pnyx_core::chain::ChainId;
+use reqwest::Client;
+use thiserror::Error;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{error, info};
+
+use crate::{
+    aggregate::{BatchSize, LOOK_UPS_MAX},
+    config::{ChainConfig, EndpointName},
+    endpoint::{Endpoint, EndpointStatus},
+    failure::{EndpointFailure, Failure},
+    metrics::{ChainMetrics, ChainsMetrics},
+};
+
+/// Pauses before a question is put to all endpoints once more: what passes soon, such as a restarted proxy, need not
+/// reach those who wait; what does not is theirs to wait for.
+const PAUSES: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(600)];
+
+/// A chain and its endpoints. Clones share them.
+#[derive(Clone)]
+pub struct Chain {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    id: ChainId,
+    endpoints: Vec<Endpoint>,
+    agreement: NonZeroUsize,
+    /// Endpoints that contradict each other, since too few agree; empty otherwise.
+    contradicting: Mutex<Vec<EndpointName>>,
+    pub(crate) batch_size: BatchSize,
+    pub(crate) metrics: ChainMetrics,
+}
+
+/// How a chain does, for the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainStatus {
+    /// Which chain.
+    pub chain: ChainId,
+    /// How many endpoints must give the same answer.
+    pub agreement: NonZeroUsize,
+    /// Whether endpoints contradict each other and too few agree, so that nothing is read.
+    pub is_stopped: bool,
+    /// The endpoints that do; empty unless it is stopped.
+    pub contradicting: Vec<EndpointName>,
+    /// The endpoints, as configured.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// Why a chain has no answer now. It delays whoever asked and decides nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ChainError {
+    /// Too few endpoints answered.
+    #[error("chain {chain} cannot be read now: {}", list(.failures))]
+    Unavailable {
+        /// Which chain.
+        chain: ChainId,
+        /// What each endpoint that was asked failed at.
+        failures: Vec<EndpointFailure>,
+    },
+    /// Endpoints contradict each other, and no group of them is large enough.
+    #[error("the endpoints of chain {chain} contradict each other: {}", list(.endpoints))]
+    Contradiction {
+        /// Which chain.
+        chain: ChainId,
+        /// Those that answered.
+        endpoints: Vec<EndpointName>,
+    },
+}
+
+/// Something that every endpoint of a chain should answer alike.
+pub(crate) trait Question: Sync {
+    type Answer: Send;
+
+    /// Whether the node has to work for it.
+    const IS_HEAVY: bool;
+
+    /// Asks one endpoint.
+    fn ask(&self, endpoint: &Endpoint) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
+
+    /// Whether two answers do not contradict each other.
+    fn agree(one: &Self::Answer, other: &Self::Answer) -> bool;
+
+    /// What answers that agree say together.
+    fn merge(one: Self::Answer, other: &Self::Answer) -> Self::Answer;
+}
+
+impl Chain {
+    pub(crate) fn new(id: ChainId, config: &ChainConfig, client: &Client, metrics: &ChainsMetrics) -> Self {
+        let endpoints = config.endpoints().iter().map(|endpoint| {
+            let metrics = metrics.endpoint(id.get(), endpoint.name.as_str());
+            Endpoint::new(id, endpoint.clone(), client.clone(), metrics)
+        });
+        Self {
+            inner: Arc::new(Inner {
+                id,
+                endpoints: endpoints.collect(),
+                agreement: config.agreement(),
+                contradicting: Mutex::default(),
+                batch_size: BatchSize::new(LOOK_UPS_MAX),
+                metrics: metrics.chain(id.get()),
+            }),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ChainId {
+        self.inner.id
+    }
+
+    /// How it does.
+    pub fn status(&self) -> ChainStatus {
+        let contradicting = self.inner.contradicting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        ChainStatus {
+            chain: self.inner.id,
+            agreement: self.inner.agreement,
+            is_stopped: !contradicting.is_empty(),
+            contradicting,
+            endpoints: self.inner.endpoints.iter().map(Endpoint::status).collect(),
+        }
+    }
+
+    /// How many heavy questions are worth asking at once: as many as the endpoints take.
+    pub(crate) fn concurrency(&self) -> usize {
+        let all: usize = self.inner.endpoints.iter().map(Endpoint::concurrency).sum();
+        (all / self.inner.agreement).max(1)
+    }
+
+    /// Puts a question until as many endpoints as must agree gave answers that do.
+    pub(crate) async fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer, ChainError> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let error = match self.ask_once(question).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            match pauses.next() {
+                Some(pause) if error.may_pass_soon() => sleep(*pause).await,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn ask_once<Q: Question>(&self, question: &Q) -> Result<Q::Answer, ChainError> {
+        let needed = self.inner.agreement.get();
+        let mut waiting = self.in_order().into_iter();
+        let mut running = FuturesUnordered::new();
+        let mut answers: Vec<(&Endpoint, Q::Answer)> = Vec::new();
+        let mut failures = Vec::new();
+        let mut late_at = None;
+        let late = |endpoint: &Endpoint| Some(Instant::now() + endpoint.hedge_after(Q::IS_HEAVY));
+        loop {
+            // Only endpoints that may still complete the largest group that agrees.
+            while largest_group::<Q>(&answers).len() + running.len() < needed {
+                let Some(endpoint) = waiting.next() else { break };
+                late_at = late(endpoint);
+                running.push(put(question, endpoint));
+            }
+            if running.is_empty() {
+                return Err(self.no_answer::<Q>(&answers, failures));
+            }
+            let is_late = async {
+                match late_at {
+                    Some(at) => sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                Some((endpoint, answer)) = running.next() => match answer {
+                    Ok(answer) => answers.push((endpoint, answer)),
+                    Err(failure) => failures.push(EndpointFailure { endpoint: endpoint.name().clone(), failure }),
+                },
+                () = is_late => {
+                    late_at = None;
+                    if let Some(endpoint) = waiting.next() {
+                        self.inner.metrics.hedged.inc();
+                        late_at = late(endpoint);
+                        running.push(put(question, endpoint));
+                    }
+                    continue;
+                }
+            }
+            let group = largest_group::<Q>(&answers);
+            if group.len() >= needed {
+                return Ok(self.conclude::<Q>(answers, &group));
+            }
+        }
+    }
+
+    /// The endpoints, those first that are likely to answer soon.
+    fn in_order(&self) -> Vec<&Endpoint> {
+        let mut endpoints: Vec<_> = self.inner.endpoints.iter().collect();
+        endpoints.sort_by_cached_key(|endpoint| endpoint.rank());
+        endpoints
+    }
+
+    /// What the group says; whoever is not in it contradicts it.
+    fn conclude<Q: Question>(&self, answers: Vec<(&Endpoint, Q::Answer)>, group: &[usize]) -> Q::Answer {
+        let mut said: Option<Q::Answer> = None;
+        for (index, (endpoint, answer)) in answers.into_iter().enumerate() {
+            if group.contains(&index) {
+                said = Some(match said {
+                    Some(said) => Q::merge(said, &answer),
+                    None => answer,
+                });
+            } else {
+                endpoint.leave_out();
+            }
+        }
+        self.set_contradicting(&[]);
+        said.expect("a group has as many members as must agree, at least one")
+    }
+
+    fn no_answer<Q: Question>(&self, answers: &[(&Endpoint, Q::Answer)], failures: Vec<EndpointFailure>) -> ChainError {
+        let chain = self.inner.id;
+        if largest_group::<Q>(answers).len() == answers.len() {
+            return ChainError::Unavailable { chain, failures };
+        }
+        let mut endpoints: Vec<_> = answers.iter().map(|(endpoint, _)| endpoint.name().clone()).collect();
+        // Not in the order in which they happened to answer.
+        endpoints.sort_unstable();
+        self.set_contradicting(&endpoints);
+        ChainError::Contradiction { chain, endpoints }
+    }
+
+    /// Stops the chain, or has it go on if there are none.
+    fn set_contradicting(&self, endpoints: &[EndpointName]) {
+        let mut contradicting = self.inner.contradicting.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_stopped = !contradicting.is_empty();
+        if *contradicting != endpoints {
+            *contradicting = endpoints.to_vec();
+        }
+        drop(contradicting);
+        self.inner.metrics.stopped.set(i64::from(!endpoints.is_empty()));
+        if !endpoints.is_empty() && !was_stopped {
+            let endpoints = list(endpoints);
+            error!(chain = %self.inner.id, endpoints, "endpoints contradict each other, nothing is read from the chain");
+        } else if endpoints.is_empty() && was_stopped {
+            info!(chain = %self.inner.id, "the chain is read again");
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chain").field("id", &self.inner.id).finish_non_exhaustive()
+    }
+}
+
+impl ChainError {
+    /// Which chain.
+    pub const fn chain(&self) -> ChainId {
+        match self {
+            Self::Unavailable { chain, .. } | Self::Contradiction { chain, .. } => *chain,
+        }
+    }
+
+    /// What endpoints failed at.
+    pub fn failures(&self) -> &[EndpointFailure] {
+        match self {
+            Self::Unavailable { failures, .. } => failures,
+            Self::Contradiction { .. } => &[],
+        }
+    }
+
+    fn may_pass_soon(&self) -> bool {
+        self.failures().iter().any(|failure| failure.failure.may_pass_soon())
+    }
+
+    /// Whether half of the question might have been answered.
+    pub(crate) fn may_be_size(&self) -> bool {
+        self.failures().iter().any(|failure| failure.failure.may_be_size())
+    }
+}
+
+async fn put<'a, Q: Question>(question: &Q, endpoint: &'a Endpoint) -> (&'a Endpoint, Result<Q::Answer, Failure>) {
+    (endpoint, question.ask(endpoint).await)
+}
+
+/// The most answers that all agree with each other, by their indexes. There are at most as many as a chain has
+/// endpoints.
+fn largest_group<Q: Question>(answers: &[(&Endpoint, Q::Answer)]) -> Vec<usize> {
+    let groups = (0..answers.len()).map(|first| {
+        let mut group = vec![first];
+        for (index, (_, answer)) in answers.iter().enumerate() {
+            if index != first && group.iter().all(|member| Q::agree(&answers[*member].1, answer)) {
+                group.push(index);
+            }
+        }
+        group
+    });
+    // Of groups of equal size the first: answers that came sooner.
+    groups.rev().max_by_key(Vec::len).unwrap_or_default()
+}
+
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "no endpoint".to_owned();
+    }
+    items.iter().map(T::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,284 @@
+//! One endpoint of a chain: asked within its limits, only once it said the right chain id, and left alone after
+//! failures.
+
+mod breaker;
+mod pace;
+
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use pnyx_core::chain::ChainId;
+use reqwest::{Client, Url};
+use serde_json::value::RawValue;
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tracing::{error, info, warn};
+
+use self::{
+    breaker::Breaker,
+    pace::{Latencies, Pace},
+};
+use crate::{
+    config::{EndpointConfig, EndpointLimits, EndpointName},
+    failure::{ANSWERED, Failure},
+    metrics::EndpointMetrics,
+    rpc::{self, Request},
+    secret::SecretUrl,
+};
+
+/// How long an endpoint is left out that contradicted those that agree: longer than an accident, such as a node that
+/// was put on the wrong fork and is being repaired, would be noticed; then it is asked again.
+const LEFT_OUT_FOR: Duration = Duration::from_secs(600);
+
+pub(crate) struct Endpoint {
+    chain: ChainId,
+    name: EndpointName,
+    url: SecretUrl,
+    limits: EndpointLimits,
+    client: Client,
+    permits: Semaphore,
+    /// Held by the one request that checks the chain id.
+    checking: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+    metrics: EndpointMetrics,
+}
+
+struct State {
+    breaker: Breaker,
+    pace: Pace,
+    light: Latencies,
+    heavy: Latencies,
+    /// The URL at which the chain id was found right, until the endpoint fails.
+    checked: Option<Url>,
+    /// What the last request failed at; `None` if it was answered.
+    trouble: Option<Failure>,
+    left_out_until: Option<Instant>,
+    answered_at: Option<Instant>,
+}
+
+/// How an endpoint does, for the API: never its URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointStatus {
+    /// Its name.
+    pub name: EndpointName,
+    /// What is wrong with it; `None` for nothing.
+    pub trouble: Option<Failure>,
+    /// When it last answered anything; `None` before.
+    pub answered_at: Option<Instant>,
+}
+
+impl Endpoint {
+    pub(crate) fn new(chain: ChainId, config: EndpointConfig, client: Client, metrics: EndpointMetrics) -> Self {
+        let EndpointConfig { name, url, limits } = config;
+        let state = State {
+            breaker: Breaker::default(),
+            pace: Pace::new(limits.requests_per_second),
+            light: Latencies::default(),
+            heavy: Latencies::default(),
+            checked: None,
+            trouble: None,
+            left_out_until: None,
+            answered_at: None,
+        };
+        Self {
+            chain,
+            name,
+            url,
+            limits,
+            client,
+            permits: Semaphore::new(limits.concurrency.get()),
+            checking: tokio::sync::Mutex::new(()),
+            state: Mutex::new(state),
+            metrics,
+        }
+    }
+
+    pub(crate) const fn name(&self) -> &EndpointName {
+        &self.name
+    }
+
+    pub(crate) const fn concurrency(&self) -> usize {
+        self.limits.concurrency.get()
+    }
+
+    pub(crate) fn status(&self) -> EndpointStatus {
+        let state = self.state();
+        let is_left_out = state.left_out_until.is_some_and(|until| until > Instant::now());
+        let trouble = if is_left_out { Some(Failure::LeftOut) } else { state.trouble.clone() };
+        EndpointStatus { name: self.name.clone(), trouble, answered_at: state.answered_at }
+    }
+
+    /// Where it stands among its equals: the smallest is asked first.
+    pub(crate) fn rank(&self) -> impl Ord + use<> {
+        let state = self.state();
+        let in_flight = self.limits.concurrency.get().saturating_sub(self.permits.available_permits());
+        (!state.breaker.is_closed(), in_flight, state.heavy.hedge_after())
+    }
+
+    /// When an answer of this endpoint is late.
+    pub(crate) fn hedge_after(&self, is_heavy: bool) -> Duration {
+        let state = self.state();
+        if is_heavy { state.heavy.hedge_after() } else { state.light.hedge_after() }
+    }
+
+    /// Leaves it out for a while: it contradicted endpoints that agree.
+    pub(crate) fn leave_out(&self) {
+        self.state().left_out_until = Some(Instant::now() + LEFT_OUT_FOR);
+        self.metrics.contradictions.inc();
+        error!(
+            chain = %self.chain,
+            endpoint = %self.name,
+            for_s = LEFT_OUT_FOR.as_secs(),
+            "an endpoint contradicts those that agree and is left out"
+        );
+    }
+
+    /// Asks one thing and reads the answer.
+    pub(crate) async fn call<T>(
+        &self,
+        request: &Request,
+        read: impl FnOnce(&RawValue) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.is_left_alone()?;
+        let Ok(permit) = timeout(self.limits.request_timeout, self.permits.acquire()).await else {
+            return Err(self.note(Failure::Busy));
+        };
+        let _permit = permit.expect("the semaphore is never closed");
+        let _admitted = self.admit()?;
+        let url = self.checked_url().await?;
+        self.send(&url, request, read).await
+    }
+
+    /// Takes note of a failure.
+    pub(crate) fn note(&self, failure: Failure) -> Failure {
+        let now = Instant::now();
+        self.metrics.count(failure.outcome());
+        let mut state = self.state();
+        if failure.harms_endpoint() {
+            state.breaker.fail(now, failure.retry_after());
+        } else if failure != Failure::Busy {
+            state.breaker.succeed();
+        }
+        self.metrics.serving.set(i64::from(state.breaker.is_closed()));
+        if failure.voids_check() {
+            state.checked = None;
+        }
+        if !failure.is_trouble() {
+            return failure;
+        }
+        let is_news = state.trouble.as_ref().map(Failure::outcome) != Some(failure.outcome());
+        state.trouble = Some(failure.clone());
+        drop(state);
+        if is_news && matches!(failure, Failure::WrongChain { .. } | Failure::WrongBlock) {
+            error!(chain = %self.chain, endpoint = %self.name, %failure, "an endpoint answers wrongly");
+        } else if is_news {
+            warn!(chain = %self.chain, endpoint = %self.name, %failure, "an endpoint fails");
+        }
+        failure
+    }
+
+    /// Whether it is left out or its breaker is open.
+    fn is_left_alone(&self) -> Result<(), Failure> {
+        let now = Instant::now();
+        let state = self.state();
+        if state.left_out_until.is_some_and(|until| until > now) {
+            return Err(Failure::LeftOut);
+        }
+        let rest = state.breaker.pause(now);
+        if rest.is_zero() { Ok(()) } else { Err(state.left_alone(rest)) }
+    }
+
+    fn admit(&self) -> Result<Admitted<'_>, Failure> {
+        let at = Instant::now();
+        let mut state = self.state();
+        state.breaker.admit(at).map_err(|rest| state.left_alone(rest))?;
+        Ok(Admitted { endpoint: self, at })
+    }
+
+    /// The URL, once the chain id was found right there since the last failure.
+    async fn checked_url(&self) -> Result<Url, Failure> {
+        if let Some(url) = self.state().checked.clone() {
+            return Ok(url);
+        }
+        let _turn = self.checking.lock().await;
+        // Whoever had the turn before may have found out.
+        if let Some(url) = self.state().checked.clone() {
+            return Ok(url);
+        }
+        self.is_left_alone()?;
+        let url = self.url.read().map_err(|error| self.note(Failure::NoUrl(error.to_string())))?;
+        let is_ours = |value: &RawValue| match rpc::number(value)? {
+            found if found == self.chain.get() => Ok(()),
+            found => Err(Failure::WrongChain { found }),
+        };
+        self.send(&url, &Request::chain_id(), is_ours).await?;
+        self.state().checked = Some(url.clone());
+        Ok(url)
+    }
+
+    async fn send<T>(
+        &self,
+        url: &Url,
+        request: &Request,
+        read: impl FnOnce(&RawValue) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let wait = self.state().pace.take(Instant::now());
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        let started = Instant::now();
+        let answer = {
+            let _in_flight = self.metrics.begin();
+            rpc::post(&self.client, url, request, self.limits.request_timeout).await
+        };
+        let taken = started.elapsed();
+        self.metrics.request_seconds.observe(taken.as_secs_f64());
+        let value = answer.and_then(|value| read(&value)).map_err(|failure| self.note(failure))?;
+        self.metrics.count(ANSWERED);
+        self.metrics.serving.set(1);
+        let mut state = self.state();
+        state.breaker.succeed();
+        state.answered_at = Some(Instant::now());
+        let latencies = if request.is_heavy { &mut state.heavy } else { &mut state.light };
+        latencies.add(taken);
+        if let Some(trouble) = state.trouble.take() {
+            drop(state);
+            info!(chain = %self.chain, endpoint = %self.name, after = trouble.outcome(), "an endpoint answers again");
+        }
+        Ok(value)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that the breaker let through.
+struct Admitted<'a> {
+    endpoint: &'a Endpoint,
+    at: Instant,
+}
+
+impl Drop for Admitted<'_> {
+    /// Nothing happens to one that ended: only one that was dropped before leaves the breaker waiting for it.
+    fn drop(&mut self) {
+        self.endpoint.state().breaker.give_up(self.at);
+    }
+}
+
+impl State {
+    fn left_alone(&self, rest: Duration) -> Failure {
+        Failure::LeftAlone { rest, reason: self.trouble.as_ref().map_or(ANSWERED, Failure::outcome) }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("chain", &self.chain).field("name", &self.name).finish_non_exhaustive()
+    }
+}
