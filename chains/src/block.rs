@@ -30,15 +30,6 @@ pub enum PinError {
     Chain(#[from] ChainError),
 }
 
-/// What a chain says of a pin that somebody else decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PinTruth {
-    /// It is that finalized block.
-    Holds,
-    /// The finalized block of that number is this one.
-    Other(Pin),
-}
-
 impl Chain {
     /// The pin that a rule names. Once given it never changes: the block is finalized, and so is the fact that it is
     /// the rule's.
@@ -71,12 +62,6 @@ impl Chain {
             Err(PinError::NotYet { finalized }) => self.pin(SnapshotRule::Block(finalized)).await,
             other => other,
         }
-    }
-
-    /// Whether the pin is the finalized block of its number.
-    pub async fn confirm(&self, pin: &Pin) -> Result<PinTruth, PinError> {
-        let found = self.pin(SnapshotRule::Block(pin.number)).await?;
-        Ok(if found == *pin { PinTruth::Holds } else { PinTruth::Other(found) })
     }
 
     /// An account's code at the pin; empty for none.

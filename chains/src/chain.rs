@@ -37,7 +37,8 @@ pub(crate) struct Inner {
     id: ChainId,
     endpoints: Vec<Endpoint>,
     agreement: NonZeroUsize,
-    is_stopped: Mutex<bool>,
+    /// Endpoints that contradict each other, since too few agree; empty otherwise.
+    contradicting: Mutex<Vec<EndpointName>>,
     pub(crate) look_ups_size: BatchSize,
     pub(crate) checks_size: BatchSize,
     pub(crate) metrics: ChainMetrics,
@@ -52,6 +53,8 @@ pub struct ChainStatus {
     pub agreement: NonZeroUsize,
     /// Whether endpoints contradict each other and too few agree, so that nothing is read.
     pub is_stopped: bool,
+    /// The endpoints that do; empty unless it is stopped.
+    pub contradicting: Vec<EndpointName>,
     /// The endpoints, as configured.
     pub endpoints: Vec<EndpointStatus>,
 }
@@ -105,7 +108,7 @@ impl Chain {
                 id,
                 endpoints: endpoints.collect(),
                 agreement: config.agreement(),
-                is_stopped: Mutex::new(false),
+                contradicting: Mutex::default(),
                 look_ups_size: BatchSize::new(LOOK_UPS_MAX),
                 checks_size: BatchSize::new(CHECKS_MAX),
                 metrics: metrics.chain(id.get()),
@@ -120,10 +123,12 @@ impl Chain {
 
     /// How it does.
     pub fn status(&self) -> ChainStatus {
+        let contradicting = self.inner.contradicting.lock().unwrap_or_else(PoisonError::into_inner).clone();
         ChainStatus {
             chain: self.inner.id,
             agreement: self.inner.agreement,
-            is_stopped: *self.inner.is_stopped.lock().unwrap_or_else(PoisonError::into_inner),
+            is_stopped: !contradicting.is_empty(),
+            contradicting,
             endpoints: self.inner.endpoints.iter().map(Endpoint::status).collect(),
         }
     }
@@ -215,7 +220,7 @@ impl Chain {
                 endpoint.leave_out();
             }
         }
-        self.set_stopped(None);
+        self.set_contradicting(&[]);
         said.expect("a group has as many members as must agree, at least one")
     }
 
@@ -224,22 +229,34 @@ impl Chain {
         if largest_group::<Q>(answers).len() == answers.len() {
             return ChainError::Unavailable { chain, failures };
         }
-        let endpoints = answers.iter().map(|(endpoint, _)| endpoint.name().clone()).collect();
-        let error = ChainError::Contradiction { chain, endpoints };
-        self.set_stopped(Some(&error));
-        error
+        let mut endpoints: Vec<_> = answers.iter().map(|(endpoint, _)| endpoint.name().clone()).collect();
+        // Not in the order in which they happened to answer.
+        endpoints.sort_unstable();
+        self.set_contradicting(&endpoints);
+        ChainError::Contradiction { chain, endpoints }
     }
 
-    fn set_stopped(&self, why: Option<&ChainError>) {
-        let mut is_stopped = self.inner.is_stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_stopped = std::mem::replace(&mut *is_stopped, why.is_some());
-        drop(is_stopped);
-        self.inner.metrics.stopped.set(i64::from(why.is_some()));
-        match why {
-            Some(error) if !was_stopped => error!(chain = %self.inner.id, %error, "nothing is read from the chain"),
-            None if was_stopped => info!(chain = %self.inner.id, "the chain is read again"),
-            Some(_) | None => {}
+    /// Stops the chain, or has it go on if there are none.
+    fn set_contradicting(&self, endpoints: &[EndpointName]) {
+        let mut contradicting = self.inner.contradicting.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_stopped = !contradicting.is_empty();
+        if *contradicting != endpoints {
+            *contradicting = endpoints.to_vec();
         }
+        drop(contradicting);
+        self.inner.metrics.stopped.set(i64::from(!endpoints.is_empty()));
+        if !endpoints.is_empty() && !was_stopped {
+            let endpoints = list(endpoints);
+            error!(chain = %self.inner.id, endpoints, "endpoints contradict each other, nothing is read from the chain");
+        } else if endpoints.is_empty() && was_stopped {
+            info!(chain = %self.inner.id, "the chain is read again");
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 }
 

@@ -17,6 +17,7 @@ mod endpoint;
 mod failure;
 mod metrics;
 mod powers;
+mod probe;
 mod reads;
 mod rpc;
 mod secret;
@@ -31,7 +32,7 @@ use thiserror::Error;
 
 pub use self::{
     aggregate::{PREPARATION_GAS, Run, SIGNATURE_GAS, STRATEGY_GAS},
-    block::{PinError, PinTruth},
+    block::PinError,
     cache::CACHE_BYTES_DEFAULT,
     chain::{Chain, ChainError, ChainStatus},
     check::{CheckError, NeverAnswers},
@@ -44,6 +45,7 @@ pub use self::{
     failure::{EndpointFailure, Failure},
     metrics::ChainsMetrics,
     powers::{ChainPower, ChainPowerError, PowerPart},
+    probe::{Probe, Probed},
     reads::Raw,
     secret::{SecretUrl, SecretUrlError},
     signatures::{ChainSignatures, SignatureQuestion},

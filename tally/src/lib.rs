@@ -5,6 +5,7 @@
 
 pub mod api;
 mod backoff;
+mod chain_watch;
 mod ends;
 mod lanes;
 mod metrics;
@@ -25,6 +26,7 @@ use pnyx_backbone::{
 use pnyx_chains::Chains;
 use pnyx_core::id::ProposalId;
 
+use chain_watch::ChainWatch;
 use ends::Ends;
 use metrics::TallyMetrics;
 use powers::Powers;
@@ -56,6 +58,7 @@ pub struct Tally {
     disabled: DisabledProposals,
     ends: Ends,
     powers: Powers,
+    chain_watch: ChainWatch,
 }
 
 impl Default for Config {
@@ -66,7 +69,7 @@ impl Default for Config {
 
 /// Joins the group of tallies and owns the lanes that it is assigned, of every proposal in the book now and later, until
 /// the shutdown. Proposals are registered in the store whoever owns their lanes, so that this process can read them. Chains
-/// are asked for readers alone, who want to know a voter's power. What is wrong with one proposal's topic or lanes disables that proposal; only what concerns the whole log ends the tasks.
+/// are asked for readers alone, who want to know a voter's power, or why ballots wait. What is wrong with one proposal's topic or lanes disables that proposal; only what concerns the whole log ends the tasks.
 pub fn run(
     config: Config,
     log: Log,
@@ -79,6 +82,7 @@ pub fn run(
     let tally = Tally::new(config, log, store, chains, proposals, shutdown, metrics);
     shutdown.spawn("tally registration", lanes::register(tally.clone()));
     shutdown.spawn("tally", lanes::follow(tally.clone()));
+    shutdown.spawn("chain watch", tally.clone().watch_chains());
     tally
 }
 
@@ -96,8 +100,16 @@ impl Tally {
         metrics.register(|registry| disabled.register(registry, "tally_disabled_proposals"));
         let metrics = metrics.register(TallyMetrics::register);
         let ends = Ends::new(log.clone(), shutdown.clone());
+        let chain_watch = ChainWatch::new(chains.clone(), metrics.clone());
         let powers = Powers::new(chains);
-        Self { config, log, store, proposals, shutdown: shutdown.clone(), metrics, disabled, ends, powers }
+        Self { config, log, store, proposals, shutdown: shutdown.clone(), metrics, disabled, ends, powers, chain_watch }
+    }
+
+    async fn watch_chains(self) {
+        tokio::select! {
+            () = self.shutdown.requested() => {}
+            () = self.chain_watch.run(self.log.clone(), self.ends.clone(), self.proposals.clone()) => {}
+        }
     }
 
     /// Whether every lane is in the store up to `ends` (by lane) and, once the proposal's cut is known, holds nothing

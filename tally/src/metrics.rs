@@ -3,6 +3,7 @@
 use std::{sync::atomic::AtomicU64, time::Duration};
 
 use pnyx_backbone::clock;
+use pnyx_core::chain::ChainId;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -40,6 +41,8 @@ pub(crate) struct TallyMetrics {
     pub(crate) event_readers: Gauge,
     /// Readers of event streams that were refused.
     pub(crate) event_readers_refused: Counter,
+    /// Whether a chain that a proposal in progress reads answers.
+    chain_answering: Family<ChainLabels, Gauge>,
 }
 
 /// What a lane's owner went on from.
@@ -51,6 +54,11 @@ pub(crate) enum RestoredFrom {
     Memory,
     /// The verdicts from offset 0.
     Log,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChainLabels {
+    chain: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -138,6 +146,12 @@ impl TallyMetrics {
             "Readers of event streams answered 503 because as many as allowed were connected",
             self.event_readers_refused.clone(),
         );
+        registry.register(
+            "chain_answering",
+            "1 while as many endpoints of a chain as must agree answer, 0 otherwise; only chains that a proposal without a \
+             result reads",
+            self.chain_answering.clone(),
+        );
     }
 
     pub(crate) fn note_restored(&self, from: RestoredFrom) {
@@ -147,6 +161,14 @@ impl TallyMetrics {
     pub(crate) fn note_applied(&self, verdicts: u64) {
         self.verdicts.inc_by(verdicts);
         self.last_applied.set(Duration::from_millis(clock::now().0).as_secs_f64());
+    }
+
+    pub(crate) fn note_chain(&self, chain: ChainId, is_answering: bool) {
+        self.chain_answering.get_or_create(&ChainLabels { chain: chain.get() }).set(i64::from(is_answering));
+    }
+
+    pub(crate) fn forget_chain(&self, chain: ChainId) {
+        self.chain_answering.remove(&ChainLabels { chain: chain.get() });
     }
 
     pub(crate) fn note_lag(&self, verdicts: u64, oldest: Duration) {

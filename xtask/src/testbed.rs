@@ -197,6 +197,8 @@ impl Servers {
 fn demo_chain() -> Result<Evm, TestbedError> {
     let evm = Evm::start(EvmOptions::new().block_time_s(BLOCK_TIME_S))?;
     evm.deploy_demo_token()?;
+    // Strategies are tried at the last final block, which is two behind.
+    evm.mine(3)?;
     Ok(evm)
 }
 

@@ -12,7 +12,7 @@ const FAILURES_MAX: u32 = 3;
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(8);
 
-/// How long the one request that tries again may take before another may try: its caller may have gone away.
+/// How long the one request that tries again may take before another may try: as long as most time-outs.
 const TRIAL_LIMIT: Duration = Duration::from_secs(20);
 
 /// Whether an endpoint may be asked.
@@ -71,6 +71,14 @@ impl Breaker {
         matches!(self.state, State::Closed { .. })
     }
 
+    /// The request that was let through at this time was given up by who wanted it: if it was the one that tries, another
+    /// may.
+    pub(super) fn give_up(&mut self, admitted_at: Instant) {
+        if matches!(self.state, State::Trying { since } if since == admitted_at) {
+            self.state = State::Open { until: admitted_at };
+        }
+    }
+
     /// A request was answered.
     pub(super) fn succeed(&mut self) {
         *self = Self::default();
@@ -118,6 +126,22 @@ mod tests {
             breaker.fail(now, None);
         }
         breaker
+    }
+
+    #[test]
+    fn a_try_that_is_given_up_is_anothers() {
+        let start = Instant::now();
+        let mut breaker = opened(start);
+        breaker.give_up(start);
+        assert!(breaker.admit(start).is_err(), "it was no try");
+        let tried_at = start + PAUSE_MIN;
+        assert_eq!(breaker.admit(tried_at), Ok(()));
+        assert!(breaker.admit(tried_at + ms(1)).is_err());
+        breaker.give_up(tried_at);
+        assert_eq!(breaker.admit(tried_at + ms(1)), Ok(()));
+        breaker.fail(tried_at + ms(2), None);
+        breaker.give_up(tried_at + ms(1));
+        assert_eq!(breaker.admit(tried_at + ms(2)), Err(2 * PAUSE_MIN), "it had failed");
     }
 
     #[test]

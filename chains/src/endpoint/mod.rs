@@ -58,6 +58,7 @@ struct State {
     /// What the last request failed at; `None` if it was answered.
     trouble: Option<Failure>,
     left_out_until: Option<Instant>,
+    answered_at: Option<Instant>,
 }
 
 /// How an endpoint does, for the API: never its URL.
@@ -67,6 +68,8 @@ pub struct EndpointStatus {
     pub name: EndpointName,
     /// What is wrong with it; `None` for nothing.
     pub trouble: Option<Failure>,
+    /// When it last answered anything; `None` before.
+    pub answered_at: Option<Instant>,
 }
 
 impl Endpoint {
@@ -80,6 +83,7 @@ impl Endpoint {
             checked: None,
             trouble: None,
             left_out_until: None,
+            answered_at: None,
         };
         Self {
             chain,
@@ -106,7 +110,7 @@ impl Endpoint {
         let state = self.state();
         let is_left_out = state.left_out_until.is_some_and(|until| until > Instant::now());
         let trouble = if is_left_out { Some(Failure::LeftOut) } else { state.trouble.clone() };
-        EndpointStatus { name: self.name.clone(), trouble }
+        EndpointStatus { name: self.name.clone(), trouble, answered_at: state.answered_at }
     }
 
     /// Where it stands among its equals: the smallest is asked first.
@@ -145,7 +149,7 @@ impl Endpoint {
             return Err(self.note(Failure::Busy));
         };
         let _permit = permit.expect("the semaphore is never closed");
-        self.admit()?;
+        let _admitted = self.admit()?;
         let url = self.checked_url().await?;
         self.send(&url, request, read).await
     }
@@ -189,9 +193,11 @@ impl Endpoint {
         if rest.is_zero() { Ok(()) } else { Err(state.left_alone(rest)) }
     }
 
-    fn admit(&self) -> Result<(), Failure> {
+    fn admit(&self) -> Result<Admitted<'_>, Failure> {
+        let at = Instant::now();
         let mut state = self.state();
-        state.breaker.admit(Instant::now()).map_err(|rest| state.left_alone(rest))
+        state.breaker.admit(at).map_err(|rest| state.left_alone(rest))?;
+        Ok(Admitted { endpoint: self, at })
     }
 
     /// The URL, once the chain id was found right there since the last failure.
@@ -237,6 +243,7 @@ impl Endpoint {
         self.metrics.serving.set(1);
         let mut state = self.state();
         state.breaker.succeed();
+        state.answered_at = Some(Instant::now());
         let latencies = if request.is_heavy { &mut state.heavy } else { &mut state.light };
         latencies.add(taken);
         if let Some(trouble) = state.trouble.take() {
@@ -248,6 +255,19 @@ impl Endpoint {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that the breaker let through.
+struct Admitted<'a> {
+    endpoint: &'a Endpoint,
+    at: Instant,
+}
+
+impl Drop for Admitted<'_> {
+    /// Nothing happens to one that ended: only one that was dropped before leaves the breaker waiting for it.
+    fn drop(&mut self) {
+        self.endpoint.state().breaker.give_up(self.at);
     }
 }
 

@@ -6,5 +6,6 @@ mod faults;
 mod odd;
 mod pins;
 mod powers;
+mod probes;
 mod rig;
 mod signatures;

@@ -357,7 +357,8 @@ mod tests {
             type Wide = Uint<1024, 16>;
             let raw = U256::from_be_bytes(bytes).wrapping_shr(shift);
             let ten = |exponent: u8| Wide::from(10).pow(Wide::from(exponent));
-            let units = Wide::from(raw).checked_mul(ten(18)).unwrap().checked_div(ten(number)).unwrap();
+            let scaled = Wide::from(raw).checked_mul(ten(18)).expect("332 bits");
+            let units = scaled.checked_div(ten(number)).expect("a power of ten");
             let expected = (units.bit_len() <= 192).then(|| Power::from_units(units.to::<U256>()).unwrap());
             prop_assert_eq!(decimals(number).power(raw), expected);
         }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     common::{Dev, get_json, http},
-    rig::{COUNTED_WAIT_MAX, Chain, await_counted, has_failed, target, url, vote, voter},
+    rig::{COUNTED_WAIT_MAX, Chain, await_chain, await_counted, has_failed, target, url, vote, voter},
 };
 
 /// Long enough for everything: nothing here waits for the close.
@@ -25,14 +25,19 @@ fn ballots_wait_for_a_chain_and_none_is_rejected() {
         vote(&dev, directory.path(), wallet, "For");
     }
     nothing_is_decided(&dev, 2, 0, "unreachable");
+    await_chain(&dev, "unreachable", "endpoint-1 cannot be reached");
+    assert_eq!(http::metric(&dev.url, "pnyx_tally_chain_answering"), Some(0.0));
     assert!(get_json(&url(&dev, ""))["snapshot"]["pins"].is_null());
     endpoint.heal().unwrap();
     await_counted(&dev, 2);
 
     // The block is known, and nobody can say what stands in it.
-    let faults: [(u8, Fault, &str); 3] =
-        [(3, Fault::Dead, "unreachable"), (4, Fault::Unavailable, "status"), (5, Fault::TruncatedJson, "malformed")];
-    for (wallet, fault, outcome) in faults {
+    let faults: [(u8, Fault, &str, &str); 3] = [
+        (3, Fault::Dead, "unreachable", "cannot be reached"),
+        (4, Fault::Unavailable, "status", "answered with HTTP status 503"),
+        (5, Fault::TruncatedJson, "malformed", "gave an answer that is none"),
+    ];
+    for (wallet, fault, outcome, reason) in faults {
         let counted = u64::from(wallet) - 1;
         endpoint.set(&[fault]).unwrap();
         vote(&dev, directory.path(), wallet, "For");
@@ -40,11 +45,13 @@ fn ballots_wait_for_a_chain_and_none_is_rejected() {
             http::metric(&dev.url, "pnyx_verifier_power_waiting_ballots").filter(|ballots| *ballots >= 1.0)
         });
         nothing_is_decided(&dev, counted + 1, counted, outcome);
+        await_chain(&dev, "unreachable", reason);
         let voter = voter(&dev, wallet);
         assert!(voter["power"].is_null(), "{voter}");
         assert!(voter["powerMissing"].as_str().unwrap().contains("did not answer in time"), "{voter}");
         endpoint.heal().unwrap();
         await_counted(&dev, counted + 1);
+        await_chain(&dev, "answering", "");
     }
     let tally = get_json(&url(&dev, ""))["tally"].clone();
     assert_eq!(tally["scores"], json!(["2000", "0", "0"]), "200, 300, 400, 500 and 600: {tally}");

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod disagreeing;
 mod failing;
 mod never;
 mod rig;

@@ -135,6 +135,19 @@ pub(crate) fn await_counted(dev: &Dev, records: u64) {
     });
 }
 
+/// Waits until readers are told how the chain does, and why: nothing for an empty reason.
+pub(crate) fn await_chain(dev: &Dev, status: &str, reason: &str) {
+    http::poll(&format!("status {status}: {reason}"), COUNTED_WAIT_MAX, || {
+        let chain = http::try_json(&url(dev, ""))?["snapshot"]["chains"][0].clone();
+        assert_eq!(chain["chain"], "31337", "{chain}");
+        let is_told = match chain["reason"].as_str() {
+            Some(told) => !reason.is_empty() && told.contains(reason),
+            None => reason.is_empty(),
+        };
+        (chain["status"] == status && is_told && chain["since"].is_string()).then_some(())
+    });
+}
+
 /// Whether the metrics say that requests to an endpoint came to this.
 pub(crate) fn has_failed(metrics: &str, endpoint: &str, outcome: &str) -> bool {
     let labels = format!("endpoint=\"{endpoint}\",outcome=\"{outcome}\"");

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use alloy_primitives::U256;
-use pnyx_testbed::evm::Block;
+use pnyx_testbed::evm::{Block, Fault, FaultyEndpoint, Lie};
 use serde_json::{Value, json};
 
 use crate::{
@@ -44,6 +44,7 @@ fn power_is_what_the_chain_said_when_the_window_opened() {
     power_is_explained(&dev, pinned);
     a_wallet_without_power_is_told_before_it_signs(&dev);
     the_result_says_where_power_was_read(&dev, pinned, directory.path());
+    an_auditor_asks_the_chain_again(&chain, &dev, directory.path());
     assert!(dev.interrupt(), "Ctrl-C must end with exit code 0");
 }
 
@@ -170,4 +171,47 @@ fn the_result_says_where_power_was_read(dev: &Dev, pinned: Block, folder: &Path)
     fs::write(&changed, archive.replacen("\"power\":\"200.5\"", "\"power\":\"201.5\"", 1)).unwrap();
     let output = pnyx().arg("audit").arg(&changed).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", everything(&output));
+}
+
+/// Whoever has an endpoint need not believe what the archive says of power, and an endpoint that is none of its chain, or
+/// lies, makes no archive valid.
+fn an_auditor_asks_the_chain_again(chain: &Chain, dev: &Dev, folder: &Path) {
+    let file = folder.join("archive.jsonl");
+    fs::write(&file, get(&url(dev, "/archive"))).unwrap();
+    let audit = |flags: &[&str]| {
+        let mut audit = pnyx();
+        audit.arg("audit").arg(&file);
+        flags.iter().for_each(|flag| {
+            audit.args(["--chain", flag]);
+        });
+        audit
+    };
+    let honest = chain.flag(&chain.evm.url());
+    let audited = succeed(&mut audit(&[&honest]));
+    assert!(audited.contains("VALID in") && audited.contains("looked up again on the chains"), "{audited}");
+    assert!(audited.contains("3 voters"), "{audited}");
+    let report: Value = serde_json::from_str(&succeed(audit(&[&honest]).arg("--json"))).unwrap();
+    assert_eq!(report["power"], "chains", "{report}");
+
+    // Not a word about the archive: nobody was asked.
+    let refused = |code: i32, flags: &[&str], expected: &[&str]| {
+        let output = audit(flags).output().unwrap();
+        let said = everything(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        expected.iter().for_each(|part| assert!(said.contains(part), "{part:?} is not in {said}"));
+        assert!(!said.contains("VALID in"), "{said}");
+    };
+    refused(2, &["1=http://127.0.0.1:1"], &["chain 31337", "--chain 31337=URL"]);
+    refused(2, &[&chain.flag("http://127.0.0.1:1")], &["chain 31337", "endpoint-1 cannot be reached"]);
+
+    // The same id and the same token, but a history of its own.
+    let other = Chain::start();
+    other.pass(target(dev).opens_at_s);
+    refused(1, &[&other.flag(&other.evm.url())], &["INVALID", "power was read at block", "another chain of that id"]);
+
+    let liar = FaultyEndpoint::start(&chain.evm).unwrap();
+    let lie = Lie::Erc20 { token: chain.token, holder: demo_wallet(RICH), raw: whole(301) };
+    liar.set(&[Fault::Lie(lie)]).unwrap();
+    let named = format!("{} has 302 by the archive and 303 by the chains", demo_wallet(RICH));
+    refused(1, &[&chain.flag(&liar.url())], &["INVALID", "1 of 3 voters", &named]);
 }

@@ -1,6 +1,6 @@
-//! The platform in separate processes on real Kafka and Redis: the same results as in one process, refusals that say
-//! what to do, poison that hurts nobody, restarts that nobody notices, and wrong passwords, certificates and rights that
-//! are named.
+//! The platform in separate processes on real Kafka and Redis: the same results as in one process, power from a chain,
+//! refusals that say what to do, poison that hurts nobody, restarts that nobody notices, and wrong passwords, certificates
+//! and rights that are named.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -10,6 +10,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../chains/rig.rs"]
+#[expect(dead_code, reason = "what asks one process for everything is of no use where there are several")]
+mod chain_rig;
+
+mod chain;
 mod edge;
 mod poison;
 mod rolling;
@@ -33,6 +38,11 @@ fn the_processes_of_a_platform() {
 #[test]
 fn processes_and_one_process_come_to_the_same_result() {
     same::run();
+}
+
+#[test]
+fn processes_read_a_chain() {
+    chain::powers_come_from_it();
 }
 
 #[test]

@@ -18,11 +18,14 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::api::{
-    ApiState,
-    conditional::{Cache, answer, to_json, weak_tag},
-    error::{ApiError, ErrorBody},
-    tally_json::TallyDto,
+use crate::{
+    api::{
+        ApiState,
+        conditional::{Cache, answer, to_json, version, weak_tag},
+        error::{ApiError, ErrorBody},
+        tally_json::TallyDto,
+    },
+    chain_watch::{ChainView, ChainWatch, is_in_progress},
 };
 
 /// A proposal with all that binds its voters, and where its vote is.
@@ -62,6 +65,23 @@ struct SnapshotDto {
     pins: Option<Vec<PinDto>>,
     /// What is waited for before the blocks are decided; else null.
     waiting_for: Option<String>,
+    /// The chains that are read; empty once the result is published, because nothing waits for them then.
+    chains: Vec<ChainDto>,
+}
+
+/// How a chain does, as this process sees it: at most 5 s old. While it does not answer the ballots of the proposal wait,
+/// and none is rejected for it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ChainDto {
+    /// The chain's id.
+    chain: String,
+    /// answering, unreachable (fewer endpoints answer than must agree), stopped (they contradict each other) or unknown.
+    status: &'static str,
+    /// What is wrong with which endpoint, by name, also where others answer; null for nothing.
+    reason: Option<String>,
+    /// Since when it has this status, RFC 3339; null where nobody has looked.
+    since: Option<String>,
 }
 
 /// A block at which a chain is read, for ever.
@@ -79,7 +99,7 @@ struct PinDto {
 }
 
 impl SnapshotDto {
-    fn of(decisions: &ProposalDecisions) -> Option<Self> {
+    fn of(decisions: &ProposalDecisions, watch: &ChainWatch) -> Option<Self> {
         let rules = &decisions.definition.proposal().parts().snapshots;
         if rules.is_empty() {
             return None;
@@ -89,7 +109,16 @@ impl SnapshotDto {
             let rules: Vec<String> = rules.iter().map(|(chain, rule)| rule_text(*chain, *rule)).collect();
             format!("these blocks to be final: {}", rules.join(", "))
         });
-        Some(Self { pins, waiting_for })
+        let watched = rules.keys().filter(|_| is_in_progress(decisions));
+        let chains = watched.map(|chain| ChainDto::new(*chain, watch.view(*chain))).collect();
+        Some(Self { pins, waiting_for, chains })
+    }
+}
+
+impl ChainDto {
+    fn new(chain: ChainId, view: ChainView) -> Self {
+        let ChainView { state, reason, since } = view;
+        Self { chain: chain.to_string(), status: state.name(), reason, since: since.map(time_text) }
     }
 }
 
@@ -127,9 +156,10 @@ pub(in crate::api) async fn get_proposal(
 ) -> Result<Response, ApiError> {
     let named = state.find(&id)?;
     let snapshot = state.snapshot(named.id, &named.decisions).await?;
-    // The pins are the only part that changes without the tally or the phase.
-    let pinned = if named.decisions.pins.is_some() { "p" } else { "" };
-    let tag = weak_tag(&format!("{}{pinned}", snapshot.version));
+    // What is known of chains is the only part that changes without the tally or the phase.
+    let of_chains = SnapshotDto::of(&named.decisions, &state.0.tally.chain_watch);
+    let chains_version = of_chains.as_ref().map(|of_chains| version(to_json(of_chains).as_bytes())).unwrap_or_default();
+    let tag = weak_tag(&format!("{}{chains_version}", snapshot.version));
     Ok(answer(&headers, &tag, Cache::Live, || {
         let proposal = named.decisions.definition.proposal();
         let parts = proposal.parts();
@@ -143,7 +173,7 @@ pub(in crate::api) async fn get_proposal(
                 phase: snapshot.phase.name(),
                 opens_at: time_text(proposal.window().opens_at()),
                 closes_at: time_text(proposal.window().closes_at()),
-                snapshot: SnapshotDto::of(&named.decisions),
+                snapshot: of_chains,
                 tally: snapshot.tally,
                 result: named.decisions.result.as_ref().map(|result| {
                     RawValue::from_string(wire::result::encode(result)).expect("a result's JSON is JSON")

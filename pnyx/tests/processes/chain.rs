@@ -1,0 +1,153 @@
+//! Power from a chain, with a process for each component: ballots are taken before anybody knows the block and wait in
+//! Kafka, a shard process that dies meanwhile is missed by nobody, and the result is what the chain says to whoever asks it.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use alloy_primitives::Address;
+use serde_json::{Value, json};
+
+use crate::{
+    chain_rig::{Chain, PROPOSAL, example_path, whole},
+    common::{
+        ballots::{Ballot, Target, now_s},
+        get_json, http,
+        pipeline::{Pipeline, Role, Shape},
+        pnyx,
+        proposals::Window,
+        succeed,
+    },
+};
+
+/// Wallets that hold tokens, the first of them one, the next two, and so on.
+const VOTERS: u64 = 24;
+/// How long the window is open: everything before the result falls into it, also on a busy machine.
+const OPEN_FOR_S: i64 = 180;
+/// How long a ballot may take to be counted once its block is known: a killed member of a group is noticed after a while.
+const COUNTED_WAIT_MAX: Duration = Duration::from_secs(120);
+/// How long the result may take: the rest of the window, grace, drain and recount.
+const RESULT_WAIT_MAX: Duration = Duration::from_secs(420);
+
+/// Votes with powers of a chain.
+pub(crate) fn powers_come_from_it() {
+    let chain = Chain::start();
+    let flag = chain.flag(&chain.evm.url());
+    let mut pipeline = Pipeline::start(Shape { brokers: 1, roles: vec![Role::Ingest], can_be_cut: false });
+    for role in [Role::Verifier, Role::Verifier, Role::Tally, Role::Tally, Role::Recount] {
+        pipeline.add(role, &["--chain", &flag]);
+    }
+    pipeline.wait_until_all_ready();
+    let target = pipeline.propose(&[write_example(&pipeline)], &["--chain", &flag]).remove(0);
+    let ballots: Vec<Ballot> =
+        (1..=VOTERS).map(|number| target.ballot(&format!("holder {number}"), now_s(), choice_of(number))).collect();
+    for (number, ballot) in (1..).zip(&ballots) {
+        chain.mint(holder(ballot), whole(number));
+    }
+    let (before, after) = ballots.split_at(ballots.len() / 2);
+    cast(&pipeline, before);
+    they_wait_and_why_is_told(&pipeline, &target, before.len());
+    let shards = pipeline.of(Role::Verifier)[0];
+    pipeline.kill(shards);
+
+    chain.pass(target.opens_at_s);
+    chain.transfer(holder(&ballots[0]), holder(&ballots[1]), whole(1));
+    cast(&pipeline, after);
+    wait_until_counted(&pipeline, &target);
+    pipeline.spawn(shards);
+    pipeline.wait_until_ready(shards);
+    let expected = expected_scores();
+    for url in pipeline.reads() {
+        let proposal = get_json(&of(&url, &target));
+        assert_eq!(proposal["tally"]["scores"], expected, "{proposal}");
+        assert_eq!(proposal["tally"]["rejected"], json!({}), "{proposal}");
+        assert!(proposal["snapshot"]["waitingFor"].is_null(), "{proposal}");
+    }
+
+    final_result_is(&pipeline, &target, &expected);
+    pipeline.assert_recount_agrees(&target);
+    let archive = format!("{}/archive", of(&pipeline.reads()[0], &target));
+    let audited = |more: &[&str]| -> Value {
+        let output = succeed(pnyx().args(["audit", "--json", &archive]).args(more));
+        serde_json::from_str(&output).unwrap()
+    };
+    for (more, power) in [(&[][..], "recorded"), (&["--chain", flag.as_str()][..], "chains")] {
+        let report = audited(more);
+        assert_eq!((&report["valid"], &report["power"]), (&json!(true), &json!(power)), "{report}");
+        assert_eq!(report["ballots"], VOTERS, "{report}");
+    }
+    pipeline.assert_nobody_ended();
+}
+
+/// The example of the README, open now.
+fn write_example(pipeline: &Pipeline) -> PathBuf {
+    let Window { opens_at, closes_at } = Window::around_now(60, OPEN_FOR_S);
+    let text = fs::read_to_string(example_path()).unwrap();
+    let lines = text.lines().map(|line| match line.trim_start().split_once(':').map(|(key, _)| key) {
+        Some("opensAt") => format!("    opensAt: \"{opens_at}\""),
+        Some("closesAt") => format!("    closesAt: \"{closes_at}\""),
+        _ => line.to_owned(),
+    });
+    let file = pipeline.folder().join(format!("{PROPOSAL}.yaml"));
+    fs::write(&file, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    file
+}
+
+/// Every third votes against.
+const fn choice_of(number: u64) -> u8 {
+    if number.is_multiple_of(3) { 2 } else { 1 }
+}
+
+fn expected_scores() -> Value {
+    let score = |choice: u8| (1..=VOTERS).filter(|number| choice_of(*number) == choice).sum::<u64>().to_string();
+    json!([score(1), score(2), score(3)])
+}
+
+fn holder(ballot: &Ballot) -> Address {
+    ballot.voter.parse().unwrap()
+}
+
+fn of(reads: &str, target: &Target) -> String {
+    format!("{reads}/v1/proposals/{}", target.id)
+}
+
+fn cast(pipeline: &Pipeline, ballots: &[Ballot]) {
+    for ballot in ballots {
+        let accepted = http::poll("acceptance of a ballot", COUNTED_WAIT_MAX, || {
+            http::post(pipeline.edge(), ballot.body.clone()).filter(http::Answer::is_success)
+        });
+        assert_eq!(accepted.json()["id"], ballot.digest.as_str());
+    }
+}
+
+fn they_wait_and_why_is_told(pipeline: &Pipeline, target: &Target, ballots: usize) {
+    for url in pipeline.reads() {
+        let progress = get_json(&format!("{}/progress", of(&url, target)));
+        assert_eq!((&progress["accepted"], &progress["verified"]), (&json!(ballots), &json!(0)), "{progress}");
+        let snapshot = http::poll("a look at the chain", COUNTED_WAIT_MAX, || {
+            let snapshot = http::try_json(&of(&url, target))?["snapshot"].clone();
+            (snapshot["chains"][0]["status"] == "answering").then_some(snapshot)
+        });
+        assert!(snapshot["pins"].is_null(), "{snapshot}");
+        let waiting_for = snapshot["waitingFor"].as_str().unwrap();
+        assert!(waiting_for.contains("the last block of chain 31337"), "{snapshot}");
+    }
+}
+
+fn wait_until_counted(pipeline: &Pipeline, target: &Target) {
+    for url in pipeline.reads() {
+        http::poll(&format!("counting of all ballots at {url}"), COUNTED_WAIT_MAX, || {
+            http::try_json(&of(&url, target)).filter(|proposal| proposal["tally"]["ballots"] == VOTERS)
+        });
+    }
+}
+
+fn final_result_is(pipeline: &Pipeline, target: &Target, expected: &Value) {
+    for url in pipeline.reads() {
+        let result = http::poll(&format!("the result at {url}"), RESULT_WAIT_MAX, || {
+            let proposal = http::try_json(&of(&url, target))?;
+            assert_ne!(proposal["phase"], "disputed", "{proposal}");
+            (proposal["phase"] == "final").then(|| get_json(&format!("{}/result", of(&url, target))))
+        });
+        assert_eq!(&result["core"]["scores"], expected, "{result}");
+        assert_eq!(result["provenance"]["chains"]["pins"]["chains"][0]["network"], "31337", "{result}");
+    }
+}
