@@ -78,7 +78,6 @@ fn archive_problem(error: ArchiveError) -> ArchiveProblem {
             ArchiveProblem::Unavailable
         }
         ArchiveError::Differs { .. }
-        | ArchiveError::Evidence(EvidenceError::Contradiction { .. })
         | ArchiveError::Recount(RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. }) => {
             ArchiveProblem::Failed
         }

@@ -4,7 +4,8 @@
 //! nothing but the queue, each folds its records into the signed ballot of each voter that would stand, and these are
 //! merged at the end ([`Signed`]). Which ballot that is and which copy represents it are decided by what they carry, so
 //! neither the number of workers nor the order of records shows in what comes out. Then the power of all signers is
-//! looked up at once, by whoever counts, and those without any are taken out with all their records ([`Signed::weigh`]).
+//! looked up, by whoever counts, and those without any are taken out with all their records ([`Signed::weigh`]). Where the
+//! definition lists all power, signers without any are taken out at once: they cost an attacker nothing but keys.
 //!
 //! **Memory.** While counting, a voter costs one map entry (at most [`CANDIDATE_BYTES_MAX`] bytes) and the bytes of the
 //! smallest copy seen of the ballot that stands: an archive can only be read once, so a copy cannot be fetched again
@@ -32,7 +33,7 @@ use pnyx_core::{
     verdict::CountingBallot,
     wire::archive::ArchivedRecord,
 };
-use pnyx_verification::{BallotRecord, ProposalVerifier};
+use pnyx_verification::{BallotRecord, ListedPower, ProposalVerifier};
 
 /// Records a worker takes at once: about 10 ms of signature checks, so that the queue costs nothing beside them.
 pub const BATCH_RECORDS_MAX: usize = 256;
@@ -129,13 +130,16 @@ impl Counter {
     pub fn start(definition: &Arc<Definition>, threads: NonZeroUsize, watched: BTreeSet<Place>) -> Self {
         let (sender, receiver) = sync_channel(threads.get().saturating_mul(QUEUED_BATCHES_PER_THREAD));
         let receiver = Arc::new(Mutex::new(receiver));
-        let watched = Arc::new(watched);
-        let verifier = Arc::new(ProposalVerifier::new(Arc::clone(definition)));
+        let proposal = definition.proposal();
+        let rules = Arc::new(Rules {
+            verifier: ProposalVerifier::new(Arc::clone(definition)),
+            listed: (proposal.chains().len() == 0).then(|| ListedPower::of(proposal)),
+            watched,
+        });
         let workers = (0..threads.get())
             .map(|_| {
-                let (verifier, receiver, watched) =
-                    (Arc::clone(&verifier), Arc::clone(&receiver), Arc::clone(&watched));
-                thread::spawn(move || Partial::default().count_all(&verifier, &receiver, &watched))
+                let (rules, receiver) = (Arc::clone(&rules), Arc::clone(&receiver));
+                thread::spawn(move || Partial::default().count_all(&rules, &receiver))
             })
             .collect();
         Self { sender, workers }
@@ -194,6 +198,29 @@ impl<'a> Batches<'a> {
     }
 }
 
+/// What all workers go by.
+struct Rules {
+    verifier: ProposalVerifier,
+    /// Everybody's power, where no chain is needed for it.
+    listed: Option<ListedPower>,
+    watched: BTreeSet<Place>,
+}
+
+impl Rules {
+    /// The ballot that a record holds, unless it is known not to count.
+    fn judge(&self, record: BallotRecord<'_>, memo: &mut HashMemo) -> Result<SignedBallot, Refusal> {
+        let ballot = self.verifier.judge(record, memo).into_signed()?;
+        match &self.listed {
+            Some(listed) if listed.power(ballot.voter()).is_zero() => Err(Refusal {
+                rejection: Rejection::NoPower,
+                digest: Some(ballot.digest()),
+                claimed_voter: Some(ballot.voter()),
+            }),
+            Some(_) | None => Ok(ballot),
+        }
+    }
+}
+
 /// The signed ballot of a voter that stands as far as a worker has seen, if the voter has power.
 #[derive(Debug)]
 struct Candidate {
@@ -236,12 +263,7 @@ struct Partial {
 }
 
 impl Partial {
-    fn count_all(
-        mut self,
-        verifier: &ProposalVerifier,
-        receiver: &Mutex<Receiver<Vec<HashedRecord>>>,
-        watched: &BTreeSet<Place>,
-    ) -> Self {
+    fn count_all(mut self, rules: &Rules, receiver: &Mutex<Receiver<Vec<HashedRecord>>>) -> Self {
         let mut memo = HashMemo::default();
         loop {
             // The lock is held only while waiting, and a channel that another worker's panic left is whole.
@@ -251,8 +273,8 @@ impl Partial {
                 let archived = &record.archived;
                 let bytes = &archived.record;
                 let judged = BallotRecord { place: archived.place, appended_at: archived.appended_at, bytes };
-                let signed = verifier.judge(judged, &mut memo).into_signed();
-                self.count(record, signed, watched);
+                let signed = rules.judge(judged, &mut memo);
+                self.count(record, signed, &rules.watched);
             }
         }
     }

@@ -5,11 +5,7 @@
 //! recount past all caches came to the same. So nothing else is stored; the published root over all powers tells whether
 //! what is read here is still that.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pnyx_backbone::log::{Log, LogError, Topic};
 use pnyx_core::{
@@ -18,7 +14,7 @@ use pnyx_core::{
     power::{Power, VoterPower},
     proposal::Definition,
     rejection::Rejection,
-    result::Provenance,
+    result::{Cut, Provenance},
     verdict::{Ruling, Verdict},
     wire,
 };
@@ -49,16 +45,17 @@ pub enum EvidenceError {
         /// The offset that was awaited.
         offset: u64,
     },
-    /// Two verdicts give one voter different powers at the same pin.
-    #[error("verdicts contradict each other about the power of voter {voter}: a person has to look")]
-    Contradiction {
-        /// The voter.
-        voter: Voter,
-    },
 }
 
-/// The powers that the verdicts of a proposal give, as a source for another recount. Memory grows with voters.
-pub async fn recorded_powers(log: &Log, proposal: ProposalId, pins: Arc<Pins>) -> Result<PowerSource, EvidenceError> {
+/// The powers that the verdicts of a proposal give, as a source for another recount; where there is a cut, verdicts on
+/// records beyond it say nothing. All verdicts on a voter give the same power; of those that do not, which only a defect
+/// leaves behind, the first is the one that the tally counted. Memory grows with voters.
+pub async fn recorded_powers(
+    log: &Log,
+    proposal: ProposalId,
+    pins: Arc<Pins>,
+    cut: Option<&Cut>,
+) -> Result<PowerSource, EvidenceError> {
     let topic = Topic::verdicts(proposal);
     let mut powers = BTreeMap::new();
     for (lane, end_offset) in (0..).zip(log.ends(&topic).await?) {
@@ -68,8 +65,10 @@ pub async fn recorded_powers(log: &Log, proposal: ProposalId, pins: Arc<Pins>) -
             let batch = timeout(READ_WAIT_MAX, reader.next_batch(BATCH_RECORDS_MAX, BATCH_BYTES_MAX)).await;
             for record in batch.map_err(|_| EvidenceError::Stalled { lane, offset })?? {
                 // What is no verdict was skipped by the tally, too, and reported there.
-                if let Some((voter, power)) = wire::verdict::decode(&record.value).ok().as_ref().and_then(power_in) {
-                    note(&mut powers, voter, power)?;
+                let verdict = wire::verdict::decode(&record.value).ok();
+                let counted = verdict.filter(|verdict| cut.is_none_or(|cut| cut.holds(verdict.place)));
+                if let Some((voter, power)) = counted.as_ref().and_then(power_in) {
+                    powers.entry(voter).or_insert(power);
                 }
             }
         }
@@ -84,7 +83,10 @@ pub(crate) async fn published_powers(
     provenance: &Provenance,
 ) -> Result<PowerSource, EvidenceError> {
     match &provenance.chains {
-        Some(chains) => recorded_powers(log, definition.proposal().id(), Arc::new(chains.pins.clone())).await,
+        Some(chains) => {
+            let pins = Arc::new(chains.pins.clone());
+            recorded_powers(log, definition.proposal().id(), pins, Some(&provenance.cut)).await
+        }
         None => Ok(PowerSource::listed(definition.proposal())),
     }
 }
@@ -101,16 +103,5 @@ fn power_in(verdict: &Verdict) -> Option<(Voter, VoterPower)> {
             };
             rejected.claimed_voter.map(|voter| (voter, power))
         }
-    }
-}
-
-fn note(powers: &mut BTreeMap<Voter, VoterPower>, voter: Voter, power: VoterPower) -> Result<(), EvidenceError> {
-    match powers.entry(voter) {
-        Entry::Vacant(entry) => {
-            entry.insert(power);
-            Ok(())
-        }
-        Entry::Occupied(entry) if *entry.get() == power => Ok(()),
-        Entry::Occupied(_) => Err(EvidenceError::Contradiction { voter }),
     }
 }

@@ -78,7 +78,7 @@ pub async fn compare(
     };
     // Power as the verdicts have it: nothing but the log is open here.
     let power = match &decisions.pins {
-        Some(pins) => recorded_powers(log, proposal, Arc::clone(pins)).await?,
+        Some(pins) => recorded_powers(log, proposal, Arc::clone(pins), Some(&cut)).await?,
         None if decisions.waits_for_pins() => return Err(CompareError::NotPinned { proposal }),
         None => PowerSource::listed(decisions.definition.proposal()),
     };

@@ -22,7 +22,10 @@ use thiserror::Error;
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::count::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, Counted, Counter, HashedRecord};
+use crate::{
+    count::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, Counted, Counter, HashedRecord, Signed},
+    look_up,
+};
 
 /// What a recount came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,10 @@ pub struct Progress {
 /// How long a record that is there may be awaited: above any fail-over of a broker, so that waiting longer is worth a
 /// line in the log and a new beginning.
 const READ_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How often a part of the voters is looked up: some ten minutes with the pauses, after which it is worth a line in the log
+/// and a new beginning.
+const LOOK_UP_TRIES_MAX: u32 = 150;
 
 /// Why records could not be read back.
 #[derive(Debug, Clone, Error)]
@@ -112,7 +119,7 @@ pub enum RecountError {
 }
 
 /// Counts a proposal's records below `cut` again on `threads` cores. `progress` is called after every batch. The power of
-/// all signers is asked of `power` at once, after the last record.
+/// all signers is asked of `power` after the last record.
 ///
 /// The result does not depend on `threads`, on how records are spread over partitions, or on their order. Memory is
 /// that of [`Counter`], and one [`ArchivedBallot`] for each voter at the end. Dropping the future stops the work.
@@ -124,6 +131,18 @@ pub async fn recount(
     threads: NonZeroUsize,
     progress: impl Fn(Progress) + Send + 'static,
 ) -> Result<Recounted, RecountError> {
+    let signed = check_signatures(log, definition, cut, threads, progress).await?;
+    weigh(signed, definition, cut, power).await
+}
+
+/// The first part of a recount, which takes all of its cores.
+pub(crate) async fn check_signatures(
+    log: &Log,
+    definition: &Arc<Definition>,
+    cut: &Cut,
+    threads: NonZeroUsize,
+    progress: impl Fn(Progress) + Send + 'static,
+) -> Result<Signed, RecountError> {
     let ends = log.ends(&Topic::ballots(cut.proposal)).await.map_err(ReadError::from)?;
     for (partition, cut_partition) in (0..).zip(&cut.partitions) {
         let log_end = ends.get(partition as usize).copied().unwrap_or(0);
@@ -133,11 +152,24 @@ pub async fn recount(
     }
     let stop = CancellationToken::new();
     let _stop_when_dropped = stop.clone().drop_guard();
-    let (definition, cut, power) = (Arc::clone(definition), cut.clone(), power.clone());
-    let reading = Reading { log: log.clone(), definition, cut, power, stop };
+    let reading = Reading { log: log.clone(), definition: Arc::clone(definition), cut: cut.clone(), stop };
     let handle = Handle::current();
     let counting = blocking(move || reading.count(&handle, threads, &progress));
     counting.await.unwrap_or_else(|RuntimeEnded| Err(RecountError::Interrupted))
+}
+
+/// The second part, which may have to wait for chains: an endpoint that fails in between is waited for, so that what was
+/// counted and found before is not lost.
+pub(crate) async fn weigh(
+    signed: Signed,
+    definition: &Arc<Definition>,
+    cut: &Cut,
+    power: &PowerSource,
+) -> Result<Recounted, RecountError> {
+    let powers = look_up::powers(power, &signed.signers(), LOOK_UP_TRIES_MAX).await?;
+    let (definition, pins, cut) = (Arc::clone(definition), power.pins().cloned(), cut.clone());
+    let weighing = blocking(move || Recounted::new(&definition, pins.as_ref(), cut, signed.weigh(&powers)));
+    weighing.await.map_err(|RuntimeEnded| RecountError::Interrupted)
 }
 
 /// The part of a recount that runs on a blocking thread: it waits for the log and for the workers' queue.
@@ -145,7 +177,6 @@ struct Reading {
     log: Log,
     definition: Arc<Definition>,
     cut: Cut,
-    power: PowerSource,
     stop: CancellationToken,
 }
 
@@ -155,7 +186,7 @@ impl Reading {
         handle: &Handle,
         threads: NonZeroUsize,
         progress: &impl Fn(Progress),
-    ) -> Result<Recounted, RecountError> {
+    ) -> Result<Signed, RecountError> {
         let counter = Counter::start(&self.definition, threads, BTreeSet::new());
         let records_total = self.cut.partitions.iter().map(|partition| partition.end_offset).sum();
         let mut records_done = 0;
@@ -183,11 +214,7 @@ impl Reading {
                 return Err(RecountError::RecordsRoot { partition, cut_root, log_root });
             }
         }
-        let signed = counter.finish();
-        let signers = signed.signers();
-        let powers = handle.block_on(self.stop.run_until_cancelled(self.power.powers(&signers)));
-        let counted = signed.weigh(&powers.ok_or(RecountError::Interrupted)??);
-        Ok(Recounted::new(&self.definition, self.power.pins(), self.cut, counted))
+        Ok(counter.finish())
     }
 }
 

@@ -181,6 +181,7 @@ impl Verifier {
             }
             stays
         });
+        self.waiting.retain(|id, _| live.contains(id));
         // Those that voters wait for come first.
         let is_closed = |id: &ProposalId| book.get(*id).is_some_and(|decisions| decisions.cut.is_some());
         let (closed, open): (Vec<_>, Vec<_>) = live.into_iter().partition(is_closed);

@@ -3,7 +3,7 @@
 //! First that each pin is the block that the definition's rule names, by these endpoints, and only then what stands in
 //! it: powers of another block would say nothing. What an endpoint fails at is no finding.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use pnyx_chains::{Chains, PinError};
 use pnyx_core::{
@@ -14,18 +14,12 @@ use pnyx_core::{
 };
 use pnyx_verification::{Caching, PowerSource, PowerUnavailable, SourceError};
 use thiserror::Error;
-use tokio::time::sleep;
 
 use super::{AuditReport, PowerEvidence};
-
-/// Voters that are looked up together: many full calls, and little to ask again where an endpoint fails in between.
-const VOTERS_AT_ONCE: usize = 20_000;
+use crate::look_up;
 
 /// How often the same voters are asked for. With the pauses it is longer than an endpoint that failed is left alone.
 const TRIES_MAX: u32 = 6;
-
-/// Pause before they are asked for again.
-const RETRY_PAUSE: Duration = Duration::from_secs(4);
 
 /// Voters who are named where powers differ: whoever made the mistake mostly made it for all.
 const NAMED_MAX: usize = 5;
@@ -124,9 +118,9 @@ pub async fn look_up_again(
         return Ok(Some(difference));
     }
     let mut comparison = Comparison::default();
-    for archived in powers.chunks(VOTERS_AT_ONCE) {
+    for archived in powers.chunks(look_up::VOTERS_AT_ONCE) {
         let voters: Vec<Voter> = archived.iter().map(|(voter, _)| *voter).collect();
-        comparison.take(archived, &look_up(&source, &voters).await?);
+        comparison.take(archived, &look_up::powers(&source, &voters, TRIES_MAX).await?);
         progress(comparison.voters);
     }
     let difference = comparison.difference();
@@ -156,17 +150,6 @@ async fn compare_pins(
         }
     }
     Ok(None)
-}
-
-/// An endpoint that fails in the middle of a long audit is waited for, but not for ever.
-async fn look_up(source: &PowerSource, voters: &[Voter]) -> Result<Vec<VoterPower>, PowerUnavailable> {
-    for _ in 1..TRIES_MAX {
-        match source.powers(voters).await {
-            Ok(powers) => return Ok(powers),
-            Err(_) => sleep(RETRY_PAUSE).await,
-        }
-    }
-    source.powers(voters).await
 }
 
 /// Powers side by side.
