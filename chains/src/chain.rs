@@ -207,16 +207,22 @@ impl Chain {
         endpoints
     }
 
-    /// What the group says; whoever is not in it contradicts it.
+    /// What the group says; whoever contradicts as many as must agree is left out.
     fn conclude<Q: Question>(&self, answers: Vec<(&Endpoint, Q::Answer)>, group: &[usize]) -> Q::Answer {
         let mut said: Option<Q::Answer> = None;
+        // A call that failed at one endpoint contradicts nothing, so a group may hold one that the others outvote.
+        let contradicted = |answer: &Q::Answer| {
+            let others = group.iter().filter(|member| !Q::agree(&answers[**member].1, answer));
+            others.count() >= self.inner.agreement.get()
+        };
+        let outvoted: Vec<bool> = answers.iter().map(|(_, answer)| contradicted(answer)).collect();
         for (index, (endpoint, answer)) in answers.into_iter().enumerate() {
             if group.contains(&index) {
                 said = Some(match said {
                     Some(said) => Q::merge(said, &answer),
                     None => answer,
                 });
-            } else {
+            } else if outvoted[index] {
                 endpoint.leave_out();
             }
         }

@@ -128,6 +128,32 @@ pub(crate) const OUTCOMES: &[&str] = &[
 pub(crate) const ANSWERED: &str = "answered";
 
 impl Failure {
+    /// What anybody may be told: never the endpoint's own words, which may name an account or an address, nor where its URL
+    /// is kept. These are in the log.
+    pub fn for_anybody(&self) -> String {
+        match self {
+            Self::Limited(_) => "asks to be asked less".to_owned(),
+            Self::Rpc { code, .. } => format!("answered with error {code}"),
+            Self::UnknownBlock(_) => "does not have the block".to_owned(),
+            Self::PrunedState(_) => "does not keep the block's state".to_owned(),
+            Self::NoUrl(_) => "has no URL".to_owned(),
+            Self::Unreachable(_)
+            | Self::TimedOut(_)
+            | Self::Status { .. }
+            | Self::TooLarge
+            | Self::Malformed(_)
+            | Self::Reverted
+            | Self::WrongChain { .. }
+            | Self::WrongBlock
+            | Self::GasClamped { .. }
+            | Self::Starved
+            | Self::Behind { .. }
+            | Self::Busy
+            | Self::LeftAlone { .. }
+            | Self::LeftOut => self.to_string(),
+        }
+    }
+
     /// What metrics and the API call it.
     pub const fn outcome(&self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use pnyx_core::{chain::Pin, id::Voter, proposal::ChainRead};
 use serde_json::value::RawValue;
 
 use crate::{
-    aggregate,
+    aggregate::{self, LookUp},
     chain::Chain,
     config::EndpointName,
     endpoint::Endpoint,
@@ -52,7 +52,7 @@ impl Probed {
     pub async fn ask(&self, probe: Probe) -> Result<(), Failure> {
         match probe {
             Probe::State(pin) => {
-                let request = aggregate::alone(&ChainRead::EthBalance, ANYBODY, &pin);
+                let request = aggregate::alone(LookUp::Read(&ChainRead::EthBalance), ANYBODY, &pin);
                 let read = |value: &RawValue| match aggregate::read_alone(&rpc::bytes(value)?, &pin) {
                     // Only voters who need all of that gas wait for it, so too little of it is no failure here.
                     Err(clamped @ Failure::GasClamped { .. }) => Ok(Err(clamped)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     chain::Pins,
-    id::{ProposalId, Root, Voter},
+    id::{Place, ProposalId, Root, Voter},
     outcome::Outcome,
     rejection::Rejection,
     signing::{SigningKey, verify_text},
@@ -31,6 +31,14 @@ pub struct Cut {
     pub decided_at: TimestampMs,
     /// By partition number.
     pub partitions: Vec<CutPartition>,
+}
+
+impl Cut {
+    /// Whether a record at this place lies below the cut, so that it may count.
+    pub fn holds(&self, place: Place) -> bool {
+        let partition = usize::try_from(place.partition).ok().and_then(|partition| self.partitions.get(partition));
+        partition.is_some_and(|partition| place.offset < partition.end_offset)
+    }
 }
 
 /// Most differences that a [`Dispute`] keeps: enough to see what kind of defect it is, and one small log record.
@@ -128,5 +136,19 @@ impl PublishedResult {
     /// Whether `self.key` signed exactly these parts. Whether that key is the platform's is the caller's question.
     pub fn verify(&self) -> bool {
         verify_text(&signed_text(&self.core, &self.provenance), &self.signature, self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_the_cut_does_not_name_is_beyond_it() {
+        let partitions = vec![CutPartition { end_offset: 5, records_root: Root::new([0; 32]) }];
+        let cut = Cut { proposal: ProposalId::new([1; 32]), decided_at: TimestampMs(0), partitions };
+        assert!(!cut.holds(Place { partition: 1, offset: 0 }));
+        assert!(cut.holds(Place { partition: 0, offset: 4 }));
+        assert!(!cut.holds(Place { partition: 0, offset: 5 }));
     }
 }

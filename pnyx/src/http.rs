@@ -78,7 +78,6 @@ fn archive_problem(error: ArchiveError) -> ArchiveProblem {
             RecountError::Read(_) | RecountError::Power(_) | RecountError::Signatures(_) | RecountError::Interrupted,
         ) => ArchiveProblem::Unavailable,
         ArchiveError::Differs { .. }
-        | ArchiveError::Evidence(EvidenceError::Contradiction { .. } | EvidenceError::RulingContradiction { .. })
         | ArchiveError::Recount(RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. }) => {
             ArchiveProblem::Failed
         }

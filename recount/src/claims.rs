@@ -5,13 +5,16 @@
 //! memory than that and one batch, whoever sends how many; an entry of at most some hundred bytes stays of each record
 //! that a contract was asked about, because the result vouches for it.
 
-use std::{collections::BTreeMap, future::Future, time::Duration};
+use std::collections::BTreeMap;
 
 use pnyx_core::id::{RecordHash, Voter};
 use pnyx_verification::{Claim, ContractSigners, PowerSource, PowerUnavailable, RulingsUnavailable};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::sync::mpsc;
 
-use crate::count::{ClaimedRecord, Settled};
+use crate::{
+    count::{ClaimedRecord, Settled},
+    look_up::patiently,
+};
 
 /// Claims that may wait to be settled: few megabytes, and enough for the next batch to be full.
 pub(crate) const CLAIMS_QUEUED_MAX: usize = 512;
@@ -24,9 +27,6 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How often the same is asked of a chain. With the pauses it is longer than an endpoint that failed is left alone.
 const TRIES_MAX: u32 = 6;
-
-/// Pause before it is asked again.
-const RETRY_PAUSE: Duration = Duration::from_secs(4);
 
 /// Settles claims until nobody hands any over.
 ///
@@ -73,7 +73,9 @@ async fn look_up(power: &PowerSource, batch: &[ClaimedRecord], settled: &mut Set
     unknown.sort_unstable();
     unknown.dedup();
     if !unknown.is_empty() {
-        let powers = patiently(|| power.powers(&unknown), |error| matches!(error, PowerUnavailable::Chain(_))).await?;
+        let powers =
+            patiently(TRIES_MAX, || power.powers(&unknown), |error| matches!(error, PowerUnavailable::Chain(_)))
+                .await?;
         settled.powers.extend(unknown.into_iter().zip(powers));
     }
     Ok(())
@@ -90,23 +92,10 @@ async fn ask(
     let open: Vec<&Claim> = open.into_values().collect();
     if !open.is_empty() {
         let rulings =
-            patiently(|| contracts.rulings(&open), |error| matches!(error, RulingsUnavailable::Chain(_))).await?;
+            patiently(TRIES_MAX, || contracts.rulings(&open), |error| matches!(error, RulingsUnavailable::Chain(_)))
+                .await?;
         let said = open.iter().zip(rulings).map(|(claim, ruling)| (claim.record(), (claim.claimed_voter(), ruling)));
         settled.rulings.extend(said);
     }
     Ok(())
-}
-
-/// An endpoint that fails in the middle of long work is waited for, but not for ever; other errors are not.
-pub(crate) async fn patiently<T, E, F: Future<Output = Result<T, E>>>(
-    ask: impl Fn() -> F,
-    may_pass: impl Fn(&E) -> bool,
-) -> Result<T, E> {
-    for _ in 1..TRIES_MAX {
-        match ask().await {
-            Err(error) if may_pass(&error) => sleep(RETRY_PAUSE).await,
-            answer => return answer,
-        }
-    }
-    ask().await
 }

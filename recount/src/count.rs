@@ -4,7 +4,8 @@
 //! nothing but the queue, each folds its records into the signed ballot of each voter that would stand, and these are
 //! merged at the end ([`Signed`]). Which ballot that is and which copy represents it are decided by what they carry, so
 //! neither the number of workers nor the order of records shows in what comes out. Then the power of all signers is
-//! looked up at once, by whoever counts, and those without any are taken out with all their records ([`Signed::weigh`]).
+//! looked up, by whoever counts, and those without any are taken out with all their records ([`Signed::weigh`]). Where the
+//! definition lists all power, signers without any are taken out at once: they cost an attacker nothing but keys.
 //!
 //! Where contracts may sign, records that no key signed are *claimed*: workers hand them over to whoever settles them with
 //! what the chains say ([`crate::claims`]), or keep them until somebody knows ([`Weighed::settle`]), as an auditor who finds
@@ -38,7 +39,7 @@ use pnyx_core::{
     time::TimestampMs,
     wire::archive::{ArchivedContractSignature, ArchivedRecord},
 };
-use pnyx_verification::{BallotRecord, Claim, ClaimAnswer, Judged, ProposalVerifier};
+use pnyx_verification::{BallotRecord, Claim, ClaimAnswer, Judged, ListedPower, ProposalVerifier};
 use tokio::sync::mpsc;
 
 pub(crate) use self::weighing::Settled;
@@ -147,9 +148,13 @@ impl Counter {
         claims: Option<mpsc::Sender<ClaimedRecord>>,
     ) -> Self {
         let (sender, receiver) = sync_channel(threads.get().saturating_mul(QUEUED_BATCHES_PER_THREAD));
-        let receiver = Mutex::new(receiver);
-        let verifier = ProposalVerifier::new(Arc::clone(definition));
-        let worker = Arc::new(Worker { verifier, receiver, watched });
+        let proposal = definition.proposal();
+        let worker = Arc::new(Worker {
+            verifier: ProposalVerifier::new(Arc::clone(definition)),
+            listed: (proposal.chains().len() == 0).then(|| ListedPower::of(proposal)),
+            receiver: Mutex::new(receiver),
+            watched,
+        });
         let workers = (0..threads.get())
             .map(|_| {
                 let (worker, claims) = (Arc::clone(&worker), claims.clone());
@@ -245,6 +250,8 @@ impl Candidate {
 /// What all workers share.
 struct Worker {
     verifier: ProposalVerifier,
+    /// Everybody's power, where no chain is needed for it.
+    listed: Option<ListedPower>,
     receiver: Mutex<Receiver<Vec<HashedRecord>>>,
     watched: BTreeSet<Place>,
 }
@@ -269,6 +276,18 @@ impl Worker {
         }
     }
 
+    /// Refuses the ballot of somebody who is known to have no power.
+    fn refuse_unlisted(&self, ballot: SignedBallot) -> Result<SignedBallot, Refusal> {
+        match &self.listed {
+            Some(listed) if listed.power(ballot.voter()).is_zero() => Err(Refusal {
+                rejection: Rejection::NoPower,
+                digest: Some(ballot.digest()),
+                claimed_voter: Some(ballot.voter()),
+            }),
+            Some(_) | None => Ok(ballot),
+        }
+    }
+
     /// Counts a record as far as its signature decides; gives back one that is claimed.
     fn count(
         &self,
@@ -282,7 +301,7 @@ impl Worker {
         let (is_watched, bytes) = (self.watched.contains(&place), record.into_boxed_slice());
         let signed = match judged {
             Judged::Claim(claim) => return Some(ClaimedRecord { place, appended_at, bytes, is_watched, claim }),
-            Judged::Record(judged) => judged.into_signed(),
+            Judged::Record(judged) => judged.into_signed().and_then(|ballot| self.refuse_unlisted(ballot)),
         };
         if is_watched {
             partial.watched.insert(place, WatchedRecord::new(hash, appended_at, &signed));

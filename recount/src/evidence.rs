@@ -6,19 +6,15 @@
 //! same. So nothing else is stored; the published roots over powers and signatures tell whether what is read here is still
 //! that.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pnyx_backbone::log::{Log, LogError, Topic};
 use pnyx_core::{
     chain::Pins,
-    id::{RecordHash, Voter},
+    id::Voter,
     power::VoterPower,
     proposal::{Definition, Proposal},
-    result::Provenance,
+    result::{Cut, Provenance},
     verdict::Ruling,
     wire,
 };
@@ -49,23 +45,18 @@ pub enum EvidenceError {
         /// The offset that was awaited.
         offset: u64,
     },
-    /// Two verdicts give one voter different powers at the same pin.
-    #[error("verdicts contradict each other about the power of voter {voter}: a person has to look")]
-    Contradiction {
-        /// The voter.
-        voter: Voter,
-    },
-    /// Two verdicts give one record different rulings of its account's contract at the same pin.
-    #[error("verdicts contradict each other about the signature of record {record}: a person has to look")]
-    RulingContradiction {
-        /// The record.
-        record: RecordHash,
-    },
 }
 
-/// What the verdicts of a proposal say that chains said, as sources for another recount. Memory grows with voters, and with
-/// records that contracts were asked about.
-pub async fn recorded_sources(log: &Log, proposal: &Proposal, pins: Arc<Pins>) -> Result<Sources, EvidenceError> {
+/// What the verdicts of a proposal say that chains said, as sources for another recount; where there is a cut, verdicts on
+/// records beyond it say nothing. All verdicts say the same of a voter and of a record; of those that do not, which only a
+/// defect leaves behind, the first is the one that the tally counted. Memory grows with voters, and with records that
+/// contracts were asked about.
+pub async fn recorded_sources(
+    log: &Log,
+    proposal: &Proposal,
+    pins: Arc<Pins>,
+    cut: Option<&Cut>,
+) -> Result<Sources, EvidenceError> {
     let topic = Topic::verdicts(proposal.id());
     let mut said = Said::default();
     for (lane, end_offset) in (0..).zip(log.ends(&topic).await?) {
@@ -75,8 +66,10 @@ pub async fn recorded_sources(log: &Log, proposal: &Proposal, pins: Arc<Pins>) -
             let batch = timeout(READ_WAIT_MAX, reader.next_batch(BATCH_RECORDS_MAX, BATCH_BYTES_MAX)).await;
             for record in batch.map_err(|_| EvidenceError::Stalled { lane, offset })?? {
                 // What is no verdict was skipped by the tally, too, and reported there.
-                if let Ok(verdict) = wire::verdict::decode(&record.value) {
-                    said.note(&verdict.ruling)?;
+                if let Ok(verdict) = wire::verdict::decode(&record.value)
+                    && cut.is_none_or(|cut| cut.holds(verdict.place))
+                {
+                    said.note(&verdict.ruling);
                 }
             }
         }
@@ -92,7 +85,10 @@ pub(crate) async fn published_sources(
     provenance: &Provenance,
 ) -> Result<Sources, EvidenceError> {
     match &provenance.chains {
-        Some(chains) => recorded_sources(log, definition.proposal(), Arc::new(chains.pins.clone())).await,
+        Some(chains) => {
+            let pins = Arc::new(chains.pins.clone());
+            recorded_sources(log, definition.proposal(), pins, Some(&provenance.cut)).await
+        }
         None => Ok(Sources::listed(definition.proposal())),
     }
 }
@@ -105,28 +101,12 @@ struct Said {
 }
 
 impl Said {
-    fn note(&mut self, ruling: &Ruling) -> Result<(), EvidenceError> {
-        if let Some((voter, power)) = ruling.weighed()
-            && !note(&mut self.powers, voter, power)
-        {
-            return Err(EvidenceError::Contradiction { voter });
+    fn note(&mut self, ruling: &Ruling) {
+        if let Some((voter, power)) = ruling.weighed() {
+            self.powers.entry(voter).or_insert(power);
         }
-        if let Some((record, voter, said)) = ruling.contract_ruling()
-            && !note(&mut self.rulings, record, (voter, said))
-        {
-            return Err(EvidenceError::RulingContradiction { record });
+        if let Some((record, voter, said)) = ruling.contract_ruling() {
+            self.rulings.entry(record).or_insert((voter, said));
         }
-        Ok(())
-    }
-}
-
-/// Whether nothing else was said before.
-fn note<K: Ord, V: PartialEq>(said: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
-    match said.entry(key) {
-        Entry::Vacant(entry) => {
-            entry.insert(value);
-            true
-        }
-        Entry::Occupied(entry) => *entry.get() == value,
     }
 }

@@ -13,6 +13,7 @@ mod cut;
 mod evidence;
 mod late;
 mod live;
+mod look_up;
 mod pinning;
 
 pub mod archive;

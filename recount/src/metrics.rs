@@ -22,6 +22,8 @@ pub struct RecountMetrics {
     late_records: Counter,
     /// Proposals that wait for their pins.
     pub(crate) unpinned: Gauge,
+    /// Proposals pinned at blocks where a strategy can never answer.
+    pub(crate) unanswerable: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +56,7 @@ impl RecountMetrics {
             disputes: Counter::default(),
             late_records: Counter::default(),
             unpinned: Gauge::default(),
+            unanswerable: Counter::default(),
         };
         for phase in Phase::ALL {
             this.phase(phase).set(0);
@@ -80,6 +83,11 @@ impl RecountMetrics {
                 "recount_unpinned_proposals",
                 "Proposals whose ballots wait because the blocks of their snapshot are not decided yet",
                 this.unpinned.clone(),
+            );
+            registry.register(
+                "recount_unanswerable_strategies",
+                "Proposals pinned at blocks where one of their strategies can answer for nobody: no ballot has power",
+                this.unanswerable.clone(),
             );
         });
         this

@@ -78,7 +78,7 @@ pub async fn compare(
     };
     // What chains said as the verdicts have it: nothing but the log is open here.
     let sources = match &decisions.pins {
-        Some(pins) => recorded_sources(log, decisions.definition.proposal(), Arc::clone(pins)).await?,
+        Some(pins) => recorded_sources(log, decisions.definition.proposal(), Arc::clone(pins), Some(&cut)).await?,
         None if decisions.waits_for_pins() => return Err(CompareError::NotPinned { proposal }),
         None => Sources::listed(decisions.definition.proposal()),
     };

@@ -12,7 +12,7 @@ use pnyx_backbone::{
     proposals::{DecideError, Proposals},
     telemetry,
 };
-use pnyx_chains::{Chains, PinError};
+use pnyx_chains::{ChainError, ChainPower, ChainPowerError, Chains, CheckError, PinError};
 use pnyx_core::{
     chain::{ChainId, Pin, Pins, SnapshotRule},
     decisions::{Decision, DecisionBook},
@@ -25,7 +25,7 @@ use tokio::{
     task::JoinSet,
     time::{Duration, sleep},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::metrics::RecountMetrics;
 
@@ -56,6 +56,10 @@ pub(crate) enum PinningError {
         #[source]
         source: PinError,
     },
+    #[error("no endpoint is configured of a chain that power is read from")]
+    Power(#[from] ChainPowerError),
+    #[error("whether the strategies can answer is not known")]
+    Strategies(#[source] ChainError),
     #[error("the decision was not made")]
     Decide(#[from] DecideError),
 }
@@ -118,15 +122,32 @@ impl Pinning {
         }
         let rules = proposal.parts().snapshots.iter();
         let pins = try_join_all(rules.map(|(chain, rule)| find(&self.chains, *chain, *rule))).await?;
+        let pins = Pins::new(id, pins).expect("the rules of a proposal that waits are at least one, one a chain");
+        self.try_strategies(proposal, &pins).await?;
         // Asking takes a while; another may have decided meanwhile.
         if !self.is_pinned(id) {
-            let pins = Pins::new(id, pins).expect("the rules of a proposal that waits are at least one, one a chain");
             for pin in pins.by_chain().values() {
                 info!(proposal = %id, chain = %pin.chain, block = %pin.number, hash = %pin.hash, "snapshot pinned");
             }
             self.proposals.decide(Decision::Pins(pins)).await?;
         }
         Ok(())
+    }
+
+    /// Says loudly if a strategy can answer for nobody at these blocks. They are pinned all the same: the rules name them,
+    /// and what follows for the ballots is a fact. Where it can be known before the window, `pnyx propose` refuses.
+    async fn try_strategies(&self, proposal: &Proposal, pins: &Pins) -> Result<(), PinningError> {
+        let power = ChainPower::new(&self.chains, &proposal.parts().strategies, pins)?;
+        match power.can_answer().await {
+            Ok(()) => Ok(()),
+            Err(never @ CheckError::Never { .. }) => {
+                self.metrics.unanswerable.inc();
+                let problem = telemetry::chain(&never);
+                error!(proposal = %proposal.id(), problem, "no ballot has power: a strategy can answer for nobody");
+                Ok(())
+            }
+            Err(CheckError::Chain(error)) => Err(PinningError::Strategies(error)),
+        }
     }
 
     fn is_pinned(&self, id: ProposalId) -> bool {

@@ -24,7 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     claims::{self, CLAIMS_QUEUED_MAX},
-    count::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, ClaimedRecord, Counted, Counter, HashedRecord, Settled},
+    count::{
+        BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, ClaimedRecord, Counted, Counter, HashedRecord, Settled, Signed,
+    },
+    look_up,
 };
 
 /// What a recount came to.
@@ -56,6 +59,10 @@ pub struct Progress {
 /// How long a record that is there may be awaited: above any fail-over of a broker, so that waiting longer is worth a
 /// line in the log and a new beginning.
 const READ_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How often a part of the voters is looked up: some ten minutes with the pauses, after which it is worth a line in the log
+/// and a new beginning.
+const LOOK_UP_TRIES_MAX: u32 = 150;
 
 /// Why records could not be read back.
 #[derive(Debug, Clone, Error)]
@@ -120,7 +127,7 @@ pub enum RecountError {
 }
 
 /// Counts a proposal's records below `cut` again on `threads` cores. `progress` is called after every batch. The power of
-/// all signers is asked of the `sources` at once, after the last record; claimed records are settled meanwhile.
+/// all signers is asked of the `sources` after the last record; claimed records are settled meanwhile.
 ///
 /// The result does not depend on `threads`, on how records are spread over partitions, or on their order. Memory is
 /// that of [`Counter`] and of [`crate::claims`], and one [`ArchivedBallot`] for each voter at the end. Dropping the future
@@ -133,6 +140,19 @@ pub async fn recount(
     threads: NonZeroUsize,
     progress: impl Fn(Progress) + Send + 'static,
 ) -> Result<Recounted, RecountError> {
+    let signed = check_signatures(log, definition, cut, sources, threads, progress).await?;
+    weigh(signed, definition, cut, sources).await
+}
+
+/// The first part of a recount, which takes all of its cores.
+pub(crate) async fn check_signatures(
+    log: &Log,
+    definition: &Arc<Definition>,
+    cut: &Cut,
+    sources: &Sources,
+    threads: NonZeroUsize,
+    progress: impl Fn(Progress) + Send + 'static,
+) -> Result<Signed, RecountError> {
     let ends = log.ends(&Topic::ballots(cut.proposal)).await.map_err(ReadError::from)?;
     for (partition, cut_partition) in (0..).zip(&cut.partitions) {
         let log_end = ends.get(partition as usize).copied().unwrap_or(0);
@@ -147,6 +167,20 @@ pub async fn recount(
     let handle = Handle::current();
     let counting = blocking(move || reading.count(&handle, threads, &progress));
     counting.await.unwrap_or_else(|RuntimeEnded| Err(RecountError::Interrupted))
+}
+
+/// The second part, which may have to wait for chains: an endpoint that fails in between is waited for, so that what was
+/// counted and found before is not lost.
+pub(crate) async fn weigh(
+    signed: Signed,
+    definition: &Arc<Definition>,
+    cut: &Cut,
+    sources: &Sources,
+) -> Result<Recounted, RecountError> {
+    let powers = look_up::powers(&sources.power, &signed.signers(), LOOK_UP_TRIES_MAX).await?;
+    let (definition, pins, cut) = (Arc::clone(definition), sources.pins.clone(), cut.clone());
+    let weighing = blocking(move || Recounted::new(&definition, pins.as_deref(), cut, signed.weigh(&powers).count()));
+    weighing.await.map_err(|RuntimeEnded| RecountError::Interrupted)
 }
 
 /// The part of a recount that runs on a blocking thread: it waits for the log and for the workers' queue.
@@ -167,7 +201,7 @@ impl Reading {
         handle: &Handle,
         threads: NonZeroUsize,
         progress: &impl Fn(Progress),
-    ) -> Result<Recounted, RecountError> {
+    ) -> Result<Signed, RecountError> {
         let (claims, settling) = self.settle(handle).unzip();
         let counter = Counter::start(&self.definition, threads, BTreeSet::new(), claims);
         // As long as there may be claims, whoever settles them ends only by failing.
@@ -177,13 +211,7 @@ impl Reading {
         if let Some(settling) = settling {
             signed = signed.with(settled(handle, settling)?);
         }
-        if !is_whole {
-            return Err(RecountError::Interrupted);
-        }
-        let signers = signed.signers();
-        let powers = handle.block_on(self.stop.run_until_cancelled(self.sources.power.powers(&signers)));
-        let counted = signed.weigh(&powers.ok_or(RecountError::Interrupted)??).count();
-        Ok(Recounted::new(&self.definition, self.sources.pins.as_deref(), self.cut, counted))
+        if is_whole { Ok(signed) } else { Err(RecountError::Interrupted) }
     }
 
     /// Hands all records below the cut over; `false` if that was given up because something else failed.

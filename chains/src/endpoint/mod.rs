@@ -231,21 +231,20 @@ impl Endpoint {
         if !wait.is_zero() {
             sleep(wait).await;
         }
-        let started = Instant::now();
         let answer = {
             let _in_flight = self.metrics.begin();
-            rpc::post(&self.client, url, request, self.limits.request_timeout).await
+            let mut timing =
+                Timing { endpoint: self, is_heavy: request.is_heavy, started: Instant::now(), has_failed: false };
+            let answer = rpc::post(&self.client, url, request, self.limits.request_timeout).await;
+            timing.has_failed = answer.is_err();
+            answer
         };
-        let taken = started.elapsed();
-        self.metrics.request_seconds.observe(taken.as_secs_f64());
         let value = answer.and_then(|value| read(&value)).map_err(|failure| self.note(failure))?;
         self.metrics.count(ANSWERED);
         self.metrics.serving.set(1);
         let mut state = self.state();
         state.breaker.succeed();
         state.answered_at = Some(Instant::now());
-        let latencies = if request.is_heavy { &mut state.heavy } else { &mut state.light };
-        latencies.add(taken);
         if let Some(trouble) = state.trouble.take() {
             drop(state);
             info!(chain = %self.chain, endpoint = %self.name, after = trouble.outcome(), "an endpoint answers again");
@@ -255,6 +254,29 @@ impl Endpoint {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request under way. What it took counts also if another endpoint was faster and nobody waits for this one any more:
+/// otherwise one that fell silent would be asked first for ever, as quick as it was.
+struct Timing<'a> {
+    endpoint: &'a Endpoint,
+    is_heavy: bool,
+    started: Instant,
+    /// Failing quickly is no merit.
+    has_failed: bool,
+}
+
+impl Drop for Timing<'_> {
+    fn drop(&mut self) {
+        let taken = self.started.elapsed();
+        self.endpoint.metrics.request_seconds.observe(taken.as_secs_f64());
+        if self.has_failed {
+            return;
+        }
+        let mut state = self.endpoint.state();
+        let latencies = if self.is_heavy { &mut state.heavy } else { &mut state.light };
+        latencies.add(taken);
     }
 }
 
@@ -280,5 +302,34 @@ impl State {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").field("chain", &self.chain).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::ChainsMetrics;
+
+    /// Whoever was faster takes the answer, and the silent one must not stay as quick as it was.
+    #[tokio::test]
+    async fn requests_that_nobody_waits_for_any_more_count_as_slow() {
+        // Only the first one is installed; they are all the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = EndpointConfig {
+            name: "silent".parse().unwrap(),
+            url: SecretUrl::parse(&format!("http://{}", silent.local_addr().unwrap())).unwrap(),
+            limits: EndpointLimits::default(),
+        };
+        let metrics = ChainsMetrics::unregistered().endpoint(1, "silent");
+        let endpoint = Endpoint::new(ChainId::new(1).unwrap(), config, Client::new(), metrics);
+        let unknown = endpoint.hedge_after(false);
+        let request = Request::finalized_block();
+        for _ in 0..8 {
+            let asked = endpoint.call(&request, |_| Ok(()));
+            timeout(Duration::from_millis(20), asked).await.unwrap_err();
+        }
+        assert_ne!(endpoint.hedge_after(false), unknown, "eight latencies are known");
+        assert!(endpoint.hedge_after(false) >= Duration::from_millis(40));
     }
 }

@@ -18,13 +18,13 @@ use pnyx_verification::{Caching, PowerSource, PowerUnavailable, SourceError};
 use thiserror::Error;
 
 use super::{AskedSignature, AuditReport, PowerEvidence};
-use crate::claims::patiently;
-
-/// Voters that are looked up together: many full calls, and little to ask again where an endpoint fails in between.
-const VOTERS_AT_ONCE: usize = 20_000;
+use crate::look_up::{self, patiently};
 
 /// Signatures that contracts are asked about together: several full calls.
 const SIGNATURES_AT_ONCE: usize = 512;
+
+/// How often the same is asked. With the pauses it is longer than an endpoint that failed is left alone.
+const TRIES_MAX: u32 = 6;
 
 /// Voters who are named where powers differ: whoever made the mistake mostly made it for all.
 const NAMED_MAX: usize = 5;
@@ -145,9 +145,9 @@ pub async fn look_up_again(
         return Ok(Some(difference));
     }
     let mut comparison = Comparison::default();
-    for archived in powers.chunks(VOTERS_AT_ONCE) {
+    for archived in powers.chunks(look_up::VOTERS_AT_ONCE) {
         let voters: Vec<Voter> = archived.iter().map(|(voter, _)| *voter).collect();
-        comparison.take(archived, &patiently(|| source.powers(&voters), |_| true).await?);
+        comparison.take(archived, &look_up::powers(&source, &voters, TRIES_MAX).await?);
         progress(comparison.voters);
     }
     if let Some(difference) = comparison.difference() {
@@ -175,7 +175,7 @@ async fn compare_signatures(
     let mut differing = Vec::new();
     for archived in asked.chunks(SIGNATURES_AT_ONCE) {
         let questions: Vec<_> = archived.iter().map(AskedSignature::question).collect();
-        let found = patiently(|| contracts.rulings(&questions), |_| true).await?;
+        let found = patiently(TRIES_MAX, || contracts.rulings(&questions), |_| true).await?;
         differing.extend(archived.iter().zip(found).filter(|(archived, found)| archived.ruling != *found));
     }
     let count = differing.len() as u64;

@@ -11,11 +11,11 @@ use pnyx_core::{
     result::Cut,
     time::TimestampMs,
 };
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{
-    Closing, PhaseChange,
+    Closing, PhaseChange, Turns,
     steps::StepError,
     waiting::{millis, sleep_until},
 };
@@ -38,7 +38,7 @@ pub(super) enum OnDispute {
 pub(super) struct Life {
     pub(super) config: Config,
     pub(super) closing: Closing,
-    pub(super) turn: Arc<Semaphore>,
+    pub(super) turns: Arc<Turns>,
     pub(super) id: ProposalId,
     pub(super) definition: Arc<Definition>,
     phase: Option<Phase>,
@@ -49,12 +49,12 @@ impl Life {
     pub(super) fn new(
         config: Config,
         closing: &Closing,
-        turn: &Arc<Semaphore>,
+        turns: &Arc<Turns>,
         id: ProposalId,
         decisions: &ProposalDecisions,
     ) -> Self {
-        let (closing, turn, definition) = (closing.clone(), Arc::clone(turn), Arc::clone(&decisions.definition));
-        Self { config, closing, turn, id, definition, phase: None, beyond_cut: BeyondCut::default() }
+        let (closing, turns, definition) = (closing.clone(), Arc::clone(turns), Arc::clone(&decisions.definition));
+        Self { config, closing, turns, id, definition, phase: None, beyond_cut: BeyondCut::default() }
     }
 
     /// Lives from the phase that the book and the clock say to the last one.

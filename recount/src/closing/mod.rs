@@ -34,6 +34,23 @@ use crate::{
     recounting::Progress,
 };
 
+/// Recounts of proposals that read chains under way at once: each keeps its voters in memory while a chain is slow. One that
+/// does not answer at all is noticed before.
+const RECOUNTS_ON_CHAINS_MAX: usize = 4;
+
+/// Whose turn it is. Signature checks of one recount use all its cores, so two at once would only take twice the memory.
+#[derive(Debug)]
+struct Turns {
+    cores: Semaphore,
+    chains: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { cores: Semaphore::new(1), chains: Semaphore::new(RECOUNTS_ON_CHAINS_MAX) }
+    }
+}
+
 /// A proposal came to another phase. After a start each proposal is announced once, in the phase it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhaseChange {
@@ -92,14 +109,13 @@ async fn close_all(config: Config, closing: &Closing, shutdown: &Shutdown) {
     let mut book = closing.proposals.watch();
     let mut known = BTreeSet::new();
     let mut tasks = JoinSet::new();
-    // Each recount uses all its cores, so two at once would only take twice the memory.
-    let turn = Arc::new(Semaphore::new(1));
+    let turns = Arc::new(Turns::default());
     loop {
         let proposals: Vec<_> =
             book.borrow_and_update().proposals().iter().map(|(id, made)| (*id, made.clone())).collect();
         for (id, decisions) in proposals {
             if known.insert(id) {
-                let mut life = Life::new(config, closing, &turn, id, &decisions);
+                let mut life = Life::new(config, closing, &turns, id, &decisions);
                 tasks.spawn(async move {
                     life.live(&decisions, OnDispute::TryAgain).await;
                     life.watch_beyond_cut().await;
@@ -130,7 +146,7 @@ pub async fn close_one(
 ) -> Result<Phase, CloseError> {
     let book = closing.proposals.book();
     let decisions = book.get(proposal).ok_or(CloseError::UnknownProposal { proposal })?;
-    let mut life = Life::new(config, &closing, &Arc::new(Semaphore::new(1)), proposal, decisions);
+    let mut life = Life::new(config, &closing, &Arc::new(Turns::default()), proposal, decisions);
     tokio::select! {
         () = shutdown.requested() => Err(CloseError::Interrupted),
         phase = life.live(decisions, OnDispute::End) => Ok(phase),

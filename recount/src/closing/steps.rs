@@ -27,7 +27,7 @@ use crate::{
     cut::read_cut,
     live::{LaneEnds, LiveTally},
     pinning::{self, PinningError},
-    recounting::{ReadError, RecountError, Recounted, recount},
+    recounting::{ReadError, RecountError, Recounted, check_signatures, weigh},
 };
 
 /// Why a step has to be tried again.
@@ -83,6 +83,10 @@ impl Life {
 
     pub(super) async fn drain(&mut self) -> Result<Event, StepError> {
         self.register().await?;
+        if matches!(self.pin_differences().await, Ok(differences) if !differences.is_empty()) {
+            // At such a block verifiers may never find anything, and nothing of it would be published.
+            return Ok(Event::DrainCompleted);
+        }
         let lane_ends = self.verifiers_reached().await?;
         let mut waiting = Waiting::new(self.id, "the tally to reach the ends of its lanes");
         while !lane_ends.are_reached(&self.closing.store).await? {
@@ -134,15 +138,23 @@ impl Life {
     }
 
     async fn recount(&self, cut: &Cut) -> Result<Recounted, StepError> {
-        let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
+        let (definition, pins) = (&self.definition, self.decisions()?.pins);
+        let sources = Sources::of(definition.proposal(), pins.as_ref(), &self.closing.chains, Caching::Bypassed)?;
+        let _turn = match &sources.pins {
+            Some(_) => Some(self.turns.chains.acquire().await.expect("the semaphore is never closed")),
+            None => None,
+        };
         let started = Instant::now();
         let progress = self.closing.progress.clone();
         let show = move |now| {
             progress.send_replace(now);
         };
-        let (definition, pins) = (&self.definition, self.decisions()?.pins);
-        let sources = Sources::of(definition.proposal(), pins.as_ref(), &self.closing.chains, Caching::Bypassed)?;
-        let recounted = recount(&self.closing.log, definition, cut, &sources, self.config.threads, show).await?;
+        let signed = {
+            // Not longer than cores are needed: a slow chain must not hold up proposals that need none.
+            let _turn = self.turns.cores.acquire().await.expect("the semaphore is never closed");
+            check_signatures(&self.closing.log, definition, cut, &sources, self.config.threads, show).await?
+        };
+        let recounted = weigh(signed, definition, cut, &sources).await?;
         self.closing.metrics.recounted(recounted.provenance.records, started.elapsed());
         Ok(recounted)
     }

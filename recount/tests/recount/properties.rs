@@ -1,11 +1,15 @@
 //! The result is a function of the set of counting ballots: any order, repetition, partitioning, garbage beside them
 //! and number of threads gives the same core part, byte for byte.
 
+use std::num::NonZeroUsize;
+
 use pnyx_core::{proposal::VotingSystem, time::TimestampMs, wire::result::encode_core};
+use pnyx_recount::count::{Counter, HashedRecord};
 use proptest::prelude::*;
 
 use crate::sample::{
-    OPENS_AT_MS, Sample, audit_with, ballot, choice_json, definition, fixed_window, garbage_copy, short_v_copy,
+    OPENS_AT_MS, Sample, VOTERS, audit_with, ballot, choice_json, definition, fixed_window, garbage_copy, short_v_copy,
+    wallet,
 };
 
 /// A ballot: voter (some without power), seed of the choice, signed time.
@@ -75,4 +79,18 @@ fn every_system_counts_some_ballots() {
         let recounted = sample(system, vec![records]).recount(2);
         assert_eq!((recounted.core.ballots, recounted.provenance.rejected.len()), (5, 0), "{system:?}");
     }
+}
+
+/// Keys cost nothing: a flood of them must not fill the recount's memory.
+#[test]
+fn signers_without_listed_power_are_not_kept() {
+    let system = VotingSystem::Basic;
+    let definition = definition(system, fixed_window(), 1);
+    let records = (1..=VOTERS + 3).map(|voter| ballot(&definition, voter, "1", OPENS_AT_MS / 1_000)).collect();
+    let counter = Counter::start(&definition, NonZeroUsize::MIN, [].into(), None);
+    counter.submit(sample(system, vec![records]).records().into_iter().map(HashedRecord::from).collect());
+    let signed = counter.finish();
+    let mut listed: Vec<_> = (1..=VOTERS).map(|voter| wallet(voter).address()).collect();
+    listed.sort_unstable();
+    assert_eq!(signed.signers(), listed);
 }

@@ -10,7 +10,10 @@ mod waiting;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,9 +33,13 @@ use tokio::{
 use self::waiting::Waiting;
 use crate::{ends::Ends, lock, metrics::TallyMetrics};
 
-/// Pause between two probes of an endpoint. With [`SILENT_AFTER`] and [`LOOK_INTERVAL`] what goes wrong is told within 5 s;
-/// one or two small requests each time are little beside what one ballot may cost.
+/// Pause between two probes of an endpoint while ballots wait. With [`SILENT_AFTER`] and [`LOOK_INTERVAL`] what goes wrong is
+/// told within 5 s; one or two small requests each time are little beside what one ballot may cost.
 const PROBE_INTERVAL: Duration = Duration::from_millis(1_500);
+
+/// How many of these pauses make one while no ballot waits and the endpoint answers: a minute, because providers count
+/// requests, and windows last for weeks.
+const IDLE_INTERVALS: u32 = 40;
 
 /// When an endpoint that answers nothing at all is said to do so: many times what a sound one takes for a probe.
 const SILENT_AFTER: Duration = Duration::from_secs(2);
@@ -51,6 +58,8 @@ struct Inner {
     /// What is asked of each chain's endpoints; none of a chain that no proposal in progress reads.
     wanted: watch::Sender<BTreeMap<ChainId, Vec<Probe>>>,
     found: BTreeMap<ChainId, Vec<Mutex<Found>>>,
+    /// Whether ballots wait anywhere.
+    is_waited_for: AtomicBool,
     views: Mutex<BTreeMap<ChainId, ChainView>>,
 }
 
@@ -101,7 +110,8 @@ impl ChainWatch {
     pub(crate) fn new(chains: Chains, metrics: TallyMetrics) -> Self {
         let of_chain = |chain: &Chain| (chain.id(), chain.probed().iter().map(|_| Mutex::default()).collect());
         let found = chains.iter().map(of_chain).collect();
-        Self(Arc::new(Inner { chains, metrics, wanted: watch::Sender::default(), found, views: Mutex::default() }))
+        let (wanted, is_waited_for, views) = (watch::Sender::default(), AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(Inner { chains, metrics, wanted, found, is_waited_for, views }))
     }
 
     /// How a chain does that a proposal in progress reads.
@@ -128,7 +138,7 @@ impl ChainWatch {
         });
         let probing = endpoints.map(|(id, index, probed)| self.probe(id, index, probed));
         let waiting = Waiting { chains: self.0.chains.clone(), log, ends, proposals: proposals.clone() };
-        tokio::join!(self.look(proposals), join_all(probing), waiting.follow());
+        tokio::join!(self.look(proposals), join_all(probing), waiting.follow(&self.0.is_waited_for));
     }
 
     /// Asks one endpoint again and again.
@@ -159,7 +169,17 @@ impl ChainWatch {
                     break;
                 }
             }
+            self.rest(failed.is_some()).await;
+        }
+    }
+
+    /// The pause before an endpoint is asked again.
+    async fn rest(&self, has_failed: bool) {
+        for _ in 0..IDLE_INTERVALS {
             sleep(PROBE_INTERVAL).await;
+            if has_failed || self.0.is_waited_for.load(Ordering::Relaxed) {
+                break;
+            }
         }
     }
 
@@ -184,7 +204,7 @@ impl ChainWatch {
     }
 
     fn update_views(&self) {
-        let Inner { chains, metrics, wanted, found, views } = &*self.0;
+        let Inner { chains, metrics, wanted, found, views, is_waited_for: _ } = &*self.0;
         let wanted = wanted.borrow();
         let mut views = lock(views);
         views.retain(|chain, _| wanted.contains_key(chain));
@@ -279,7 +299,7 @@ enum Judged {
 fn judge_endpoint(status: &EndpointStatus, found: &Found, now: Instant) -> Judged {
     let EndpointStatus { name: _, trouble, answered_at } = status;
     if let Some(trouble) = trouble {
-        return Judged::Fails(trouble.to_string());
+        return Judged::Fails(trouble.for_anybody());
     }
     let Found { asked_at, last } = found;
     let has_answered_since =
@@ -292,7 +312,7 @@ fn judge_endpoint(status: &EndpointStatus, found: &Found, now: Instant) -> Judge
     }
     match last {
         Some((_, Err(clamped @ Failure::GasClamped { .. }))) => Judged::AnswersPartly(clamped.to_string()),
-        Some((ended_at, Err(failure))) if !has_answered_since(ended_at) => Judged::Fails(failure.to_string()),
+        Some((ended_at, Err(failure))) if !has_answered_since(ended_at) => Judged::Fails(failure.for_anybody()),
         Some((_, Ok(()) | Err(_))) => Judged::Answers,
         None if answered_at.is_some() => Judged::Answers,
         None => Judged::Unknown,

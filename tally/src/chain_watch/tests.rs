@@ -57,6 +57,25 @@ fn a_chain_answers_while_as_many_endpoints_do_as_must_agree() {
 }
 
 #[test]
+fn an_endpoint_s_own_words_are_for_the_log() {
+    let now = Instant::now();
+    let words = || "account 4711".to_owned();
+    for failure in [
+        Failure::Limited(words()),
+        Failure::Rpc { code: -32_000, message: words() },
+        Failure::UnknownBlock(words()),
+        Failure::PrunedState(words()),
+        Failure::NoUrl(words()),
+    ] {
+        let of_one = status(1, vec![endpoint(1, Some(failure.clone()), None)]);
+        let (state, reason) = judge(&of_one, &[Found::default()], now);
+        let reason = reason.unwrap();
+        assert_eq!(state, ChainState::Unreachable);
+        assert!(reason.starts_with("endpoint-1 ") && !reason.contains("4711"), "{failure}: {reason}");
+    }
+}
+
+#[test]
 fn an_endpoint_that_lied_is_named_while_it_is_left_out() {
     let now = Instant::now();
     let of_three = status(
@@ -152,6 +171,7 @@ fn record(book: &mut DecisionBook, name: &str, block: Option<u64>) -> ProposalId
         window: Window::new(TimestampMs(1_000), TimestampMs(9_000_000)).unwrap(),
         strategies: vec![strategy],
         snapshots,
+        signers: None,
         clock_skew_s: 300,
     })
     .unwrap();

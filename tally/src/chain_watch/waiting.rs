@@ -4,7 +4,14 @@
 //! where the verifiers stand still before a record, the power of its voter and of those behind is looked up here, too, and
 //! thrown away: what the endpoints do meanwhile is what readers are told.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use pnyx_backbone::{
@@ -37,6 +44,9 @@ const ASKED_MAX: usize = 4;
 /// Records whose voters are looked up: one call, and about what a shard has in hand.
 const RECORDS_MAX: usize = 256;
 
+/// Of these from one partition: shards may stand still in some and not in others.
+const PARTITION_RECORDS_MAX: usize = 64;
+
 /// Bytes of records read at once.
 const RECORDS_BYTES_MAX: usize = 1024 * 1024;
 
@@ -53,18 +63,27 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Looks until dropped.
-    pub(super) async fn follow(self) {
+    /// Looks until dropped, and notes whether any ballot waits.
+    pub(super) async fn follow(self, is_waited_for: &AtomicBool) {
         let mut before = BTreeMap::new();
         loop {
             sleep(ROUND_INTERVAL).await;
             let found = self.find().await;
+            is_waited_for.store(!found.is_empty() || self.waits_for_pins(), Ordering::Relaxed);
             let stuck =
                 found.iter().filter(|(id, (_, verification))| before.get(*id) == Some(&verification.verified()));
             join_all(stuck.take(ASKED_MAX).map(|(_, (decisions, verification))| self.ask(decisions, verification)))
                 .await;
             before = found.into_iter().map(|(id, (_, verification))| (id, verification.verified())).collect();
         }
+    }
+
+    /// Whether a proposal is open whose blocks are not decided: its ballots wait.
+    fn waits_for_pins(&self) -> bool {
+        let (book, now) = (self.proposals.book(), clock::now());
+        book.proposals()
+            .values()
+            .any(|decisions| decisions.waits_for_pins() && decisions.definition.proposal().window().opens_at() <= now)
     }
 
     /// Pinned proposals with records that have no verdict.
@@ -79,7 +98,7 @@ impl Waiting {
         for decisions in book.proposals().values().filter(is_candidate).take(PROPOSALS_MAX) {
             let id = decisions.definition.proposal().id();
             // Whoever cannot read the log says so elsewhere.
-            if let Ok(read) = self.ends.verification_known(id).await
+            if let Ok(read) = self.ends.verification_known(&decisions.definition).await
                 && read.value.lag() > 0
             {
                 found.insert(id, (decisions.clone(), read.value));
@@ -99,19 +118,20 @@ impl Waiting {
         }
     }
 
-    /// The claimed voters of the first records of a partition that has some without a verdict. Nobody has checked who
+    /// The claimed voters of the first records of each partition that has some without a verdict. Nobody has checked who
     /// signed them: they are looked up and nothing else.
     async fn waiting_voters(&self, id: ProposalId, committed: &[u64]) -> Result<Vec<Voter>, LogError> {
         let topic = Topic::ballots(id);
+        let mut voters = Vec::new();
         for (partition, end_offset) in (0..).zip(self.log.ends(&topic).await?) {
             let from = committed.get(partition as usize).copied().unwrap_or(0);
-            if from < end_offset {
-                let records =
-                    self.log.reader(&topic, partition, from)?.next_batch(RECORDS_MAX, RECORDS_BYTES_MAX).await?;
-                return Ok(records.iter().filter_map(|record| claimed_voter(&record.value)).collect());
+            if from < end_offset && voters.len() < RECORDS_MAX {
+                let mut reader = self.log.reader(&topic, partition, from)?;
+                let records = reader.next_batch(PARTITION_RECORDS_MAX, RECORDS_BYTES_MAX).await?;
+                voters.extend(records.iter().filter_map(|record| claimed_voter(&record.value)));
             }
         }
-        Ok(Vec::new())
+        Ok(voters)
     }
 }
 

@@ -19,7 +19,7 @@ use pnyx_core::{
 };
 use thiserror::Error;
 
-use super::places::{BlockKey, PlaceSet, is_beyond};
+use super::places::{BlockKey, PlaceSet};
 
 /// A lane's verdicts below some offset, folded.
 ///
@@ -233,7 +233,7 @@ impl LaneFold {
     /// Takes one verdict; the voter whose standing ballot changed, if one did.
     fn take_one(&mut self, verdict: Verdict, touched: &mut BTreeSet<BlockKey>, changes: &mut Changes) -> Option<Voter> {
         let Verdict { place, appended_at: _, ruling } = verdict;
-        if self.cut.as_ref().is_some_and(|cut| is_beyond(cut, place)) {
+        if self.cut.as_ref().is_some_and(|cut| !cut.holds(place)) {
             return None;
         }
         let is_new = self.taken.insert(place, touched);

@@ -68,7 +68,7 @@ impl PlaceSet {
             let Some(word) = words.iter().rposition(|word| *word != 0) else { return false };
             let word_start = u64::try_from(word).expect("a block has few words") * WORD_BITS;
             let highest = block * PLACE_BLOCK_OFFSETS + word_start + u64::from(words[word].ilog2());
-            is_beyond(cut, Place { partition: *partition, offset: highest })
+            !cut.holds(Place { partition: *partition, offset: highest })
         })
     }
 }
@@ -82,12 +82,6 @@ fn position(Place { partition, offset }: Place) -> (BlockKey, usize, u64) {
     let within = offset % PLACE_BLOCK_OFFSETS;
     let word = usize::try_from(within / WORD_BITS).expect("a block has few words");
     ((partition, offset / PLACE_BLOCK_OFFSETS), word, 1 << (within % WORD_BITS))
-}
-
-/// Whether the place lies at or above the cut: its record does not count.
-pub(super) fn is_beyond(cut: &Cut, place: Place) -> bool {
-    let partition = usize::try_from(place.partition).expect("a 32-bit number fits in memory's size");
-    cut.partitions.get(partition).is_none_or(|partition| place.offset >= partition.end_offset)
 }
 
 #[cfg(test)]
@@ -124,18 +118,11 @@ mod tests {
                 prop_assert_eq!(touched.len(), usize::from(is_new));
                 // Whoever keeps the touched blocks has the whole set.
                 followed.extend(set.blocks_of(&touched).into_iter().map(|block| ((block.partition, block.block), block)));
-                prop_assert_eq!(set.reaches(&cut), model.iter().any(|place| is_beyond(&cut, *place)));
+                prop_assert_eq!(set.reaches(&cut), model.iter().any(|place| !cut.holds(*place)));
             }
             prop_assert_eq!(set.len(), model.len() as u64);
             prop_assert_eq!(set.blocks(), followed.into_values().collect::<Vec<_>>());
             prop_assert_eq!(PlaceSet::from_blocks(set.blocks()), Some(set));
         }
-    }
-
-    #[test]
-    fn a_partition_that_the_cut_does_not_name_is_beyond_it() {
-        assert!(is_beyond(&cut(&[5]), Place { partition: 1, offset: 0 }));
-        assert!(!is_beyond(&cut(&[5]), Place { partition: 0, offset: 4 }));
-        assert!(is_beyond(&cut(&[5]), Place { partition: 0, offset: 5 }));
     }
 }

@@ -13,7 +13,7 @@ use pnyx_core::{
 use tokio::time::Instant;
 use tracing::{Level, debug};
 
-use super::{fold::LaneFold, owner::BATCH_VERDICTS_MAX, places::is_beyond};
+use super::{fold::LaneFold, owner::BATCH_VERDICTS_MAX};
 
 /// Verdicts that are on their way to the store. Empty unless somebody wants to hear of them.
 pub(super) struct Traced {
@@ -49,7 +49,7 @@ impl Traced {
         }
         let verdicts = records.iter().filter_map(|record| {
             let verdict = fold.read(&record.value).ok()?;
-            if cut.is_some_and(|cut| is_beyond(cut, verdict.place)) {
+            if cut.is_some_and(|cut| !cut.holds(verdict.place)) {
                 return None;
             }
             let (digest, ruling) = traces::of_verdict(&verdict);
