@@ -16,7 +16,7 @@ use pnyx_verification::{Caching, PowerSource, PowerUnavailable, SourceError};
 use thiserror::Error;
 
 use super::{AuditReport, PowerEvidence};
-use crate::look_up;
+use crate::{look_up, pinning};
 
 /// How often the same voters are asked for. With the pauses it is longer than an endpoint that failed is left alone.
 const TRIES_MAX: u32 = 6;
@@ -138,13 +138,8 @@ async fn compare_pins(
     for (id, rule) in &proposal.parts().snapshots {
         let chain = chains.get(*id).ok_or(SourceError::NoEndpoint(*id))?;
         let archived = *pins.get(*id).ok_or(SourceError::NotPinned)?;
-        let found = match chain.pin(*rule).await {
-            Ok(found) => Some(found),
-            Err(PinError::BeforeFirstBlock) => None,
-            Err(source @ (PinError::NotYet { .. } | PinError::Chain(_))) => {
-                return Err(LookUpError::Pin { chain: *id, rule: *rule, source });
-            }
-        };
+        let unknown = |source| LookUpError::Pin { chain: *id, rule: *rule, source };
+        let found = pinning::named_block(chain, *rule).await.map_err(unknown)?;
         if found != Some(archived) {
             return Ok(Some(ChainDifference::Pin { rule: *rule, archived, found }));
         }
