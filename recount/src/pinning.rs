@@ -12,7 +12,7 @@ use pnyx_backbone::{
     proposals::{DecideError, Proposals},
     telemetry,
 };
-use pnyx_chains::{ChainError, ChainPower, ChainPowerError, Chains, CheckError, PinError};
+use pnyx_chains::{Chain, ChainError, ChainPower, ChainPowerError, Chains, CheckError, PinError};
 use pnyx_core::{
     chain::{ChainId, Pin, Pins, SnapshotRule},
     decisions::{Decision, DecisionBook},
@@ -161,6 +161,15 @@ async fn find(chains: &Chains, chain: ChainId, rule: SnapshotRule) -> Result<Pin
     endpoints.pin(rule).await.map_err(|source| PinningError::Chain { chain, source })
 }
 
+/// The block that a rule names, to hold a decided pin against it; `None` if the chain began later.
+pub(crate) async fn named_block(chain: &Chain, rule: SnapshotRule) -> Result<Option<Pin>, PinError> {
+    match chain.pin(rule).await {
+        Ok(pin) => Ok(Some(pin)),
+        Err(PinError::BeforeFirstBlock) => Ok(None),
+        Err(error @ (PinError::NotYet { .. } | PinError::Chain(_))) => Err(error),
+    }
+}
+
 /// Which of the decided pins are not the blocks that the proposal's rules name, as people are told. Whoever decided them
 /// may have been wrong, or have asked an endpoint that was.
 pub(crate) async fn differences(
@@ -171,11 +180,9 @@ pub(crate) async fn differences(
     let mut differences = Vec::new();
     for (chain, rule) in &proposal.parts().snapshots {
         let decided = pins.get(*chain).map(block);
-        let named = match find(chains, *chain, *rule).await {
-            Ok(pin) => Some(block(&pin)),
-            Err(PinningError::Chain { source: PinError::BeforeFirstBlock, .. }) => None,
-            Err(error) => return Err(error),
-        };
+        let endpoints = chains.get(*chain).ok_or(PinningError::NoEndpoint(*chain))?;
+        let named = named_block(endpoints, *rule).await;
+        let named = named.map_err(|source| PinningError::Chain { chain: *chain, source })?.as_ref().map(block);
         if decided != named {
             let [decided, named] = [decided, named].map(|block| block.unwrap_or_else(|| "no block".to_owned()));
             differences.push(format!("chain {chain}: pinned {decided}, but the snapshot rule names {named}"));

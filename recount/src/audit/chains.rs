@@ -18,7 +18,10 @@ use pnyx_verification::{Caching, PowerSource, PowerUnavailable, SourceError};
 use thiserror::Error;
 
 use super::{AskedSignature, AuditReport, PowerEvidence};
-use crate::look_up::{self, patiently};
+use crate::{
+    look_up::{self, patiently},
+    pinning,
+};
 
 /// Signatures that contracts are asked about together: several full calls.
 const SIGNATURES_AT_ONCE: usize = 512;
@@ -195,13 +198,8 @@ async fn compare_pins(
     for (id, rule) in &proposal.parts().snapshots {
         let chain = chains.get(*id).ok_or(SourceError::NoEndpoint(*id))?;
         let archived = *pins.get(*id).ok_or(SourceError::NotPinned)?;
-        let found = match chain.pin(*rule).await {
-            Ok(found) => Some(found),
-            Err(PinError::BeforeFirstBlock) => None,
-            Err(source @ (PinError::NotYet { .. } | PinError::Chain(_))) => {
-                return Err(LookUpError::Pin { chain: *id, rule: *rule, source });
-            }
-        };
+        let unknown = |source| LookUpError::Pin { chain: *id, rule: *rule, source };
+        let found = pinning::named_block(chain, *rule).await.map_err(unknown)?;
         if found != Some(archived) {
             return Ok(Some(ChainDifference::Pin { rule: *rule, archived, found }));
         }

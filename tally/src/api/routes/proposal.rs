@@ -69,8 +69,8 @@ struct SnapshotDto {
     chains: Vec<ChainDto>,
 }
 
-/// How a chain does, as this process sees it: at most 5 s old. While it does not answer the ballots of the proposal wait,
-/// and none is rejected for it.
+/// How a chain does, as this process sees it: at most 5 s old while ballots wait, and else about a minute. While it does not
+/// answer the ballots of the proposal wait, and none is rejected for it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ChainDto {
