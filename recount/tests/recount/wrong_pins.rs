@@ -49,7 +49,8 @@ async fn block(chain: &Chain, number: u64) -> Pin {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_that_the_rule_does_not_name_is_a_dispute() {
     let evm = Evm::start(EvmOptions::new().genesis_timestamp_s(GENESIS_S)).unwrap();
-    evm.mine(20).unwrap();
+    // Apart, so that the time names one block.
+    evm.mine_spaced(20, 12).unwrap();
     evm.finalize(20).unwrap();
     let (network, chains) = chains(&evm);
     let chain = chains.get(network).unwrap();
