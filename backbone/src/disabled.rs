@@ -40,7 +40,7 @@ pub enum Fault {
     Partitions,
     /// A topic's settings would lose records or their times.
     Settings,
-    /// Records are missing in a topic.
+    /// Records are missing in a topic, or cannot be read.
     Damaged,
     /// The cluster does not let us make or look at a topic.
     Refused,

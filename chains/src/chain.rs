@@ -292,6 +292,12 @@ impl ChainError {
         self.failures().iter().any(|failure| failure.failure.may_pass_soon())
     }
 
+    /// Whether the chain might have answered other questions: what endpoints failed at may be what they were asked.
+    pub fn may_be_the_question(&self) -> bool {
+        matches!(self, Self::Contradiction { .. })
+            || self.failures().iter().any(|failure| failure.failure.may_be_the_question())
+    }
+
     /// Whether half of the question might have been answered.
     pub(crate) fn may_be_size(&self) -> bool {
         self.failures().iter().any(|failure| failure.failure.may_be_size())

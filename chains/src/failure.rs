@@ -251,6 +251,11 @@ impl Failure {
         }
     }
 
+    /// Whether the same endpoint might have answered another question of the same size.
+    pub(crate) const fn may_be_the_question(&self) -> bool {
+        matches!(self, Self::GasClamped { .. }) || self.may_be_size()
+    }
+
     /// Whether asking the same endpoint again within a second may help.
     pub(crate) const fn may_pass_soon(&self) -> bool {
         match self {

@@ -49,6 +49,16 @@ pub enum RulingsUnavailable {
     },
 }
 
+impl RulingsUnavailable {
+    /// Whether other questions might have been answered.
+    pub fn may_be_the_question(&self) -> bool {
+        match self {
+            Self::Chain(error) => error.may_be_the_question(),
+            Self::NotRecorded { .. } => true,
+        }
+    }
+}
+
 impl ContractSigners {
     /// The signers' chain of a proposal; `None` where only keys sign.
     ///

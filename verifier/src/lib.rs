@@ -39,7 +39,7 @@ use pnyx_verification::{Caching, ContractSigners, PowerSource, SourceError};
 use thiserror::Error;
 use tokio::{
     sync::{Semaphore, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
@@ -68,7 +68,7 @@ pub enum VerifierError {
     },
     /// A shard panicked.
     #[error("a shard panicked")]
-    Panic(#[source] tokio::task::JoinError),
+    Panic(#[source] JoinError),
 }
 
 /// Runs shards for every live proposal until the shutdown, then lets each finish and commit the batch in hand.
@@ -154,7 +154,7 @@ struct Live {
 struct Verifier {
     verifying: Verifying,
     live: BTreeMap<ProposalId, Live>,
-    shards: JoinSet<(ProposalId, Result<(), ShardError>)>,
+    shards: JoinSet<ShardsEnded>,
     /// Proposals that nobody can weigh yet, and why.
     waiting: BTreeMap<ProposalId, SourceError>,
 }
@@ -226,8 +226,7 @@ impl Verifier {
                 Ok(power) => {
                     let stop = CancellationToken::new();
                     let shards = Shards::new(&self.verifying, decisions, power, &stop);
-                    let running = shards.clone();
-                    self.shards.spawn(async move { (id, running.run().await) });
+                    self.shards.spawn(run_shards(id, shards.clone(), stop.clone()));
                     info!(proposal = %id, shards = self.verifying.config.shards, "shards started");
                     self.live.insert(id, Live { shards, is_complete: false, stop });
                 }
@@ -240,7 +239,7 @@ impl Verifier {
                     live.is_complete = true;
                     if let Some(contracts) = contracts {
                         let asking = live.shards.asking(contracts);
-                        self.shards.spawn(async move { (id, asking.run().await) });
+                        self.shards.spawn(run_shards(id, asking, live.stop.clone()));
                     }
                 }
                 Err(reason) => waits = Some(reason),
@@ -256,10 +255,14 @@ impl Verifier {
     }
 
     /// What is wrong with one proposal disables that one; anything else ends the verifier.
-    fn note_end(&mut self, ended: Ended) -> Result<(), VerifierError> {
-        let (proposal, result) = ended.map_err(VerifierError::Panic)?;
+    fn note_end(&mut self, ended: Result<ShardsEnded, JoinError>) -> Result<(), VerifierError> {
+        let ShardsEnded { proposal, result, stop } = ended.map_err(VerifierError::Panic)?;
         let Err(source) = result else { return Ok(()) };
         let Some(fault) = source.fault() else { return Err(VerifierError::Shard { proposal, source }) };
+        if stop.is_cancelled() {
+            // The other shards ended before, perhaps of the same; what runs now was started since.
+            return Ok(());
+        }
         if let Some(live) = self.live.remove(&proposal) {
             // Its other shards read or write the same topics.
             live.stop.cancel();
@@ -269,4 +272,14 @@ impl Verifier {
     }
 }
 
-type Ended = Result<(ProposalId, Result<(), ShardError>), tokio::task::JoinError>;
+/// Shards that run no more.
+struct ShardsEnded {
+    proposal: ProposalId,
+    result: Result<(), ShardError>,
+    /// What stops all shards of the proposal that were started with them.
+    stop: CancellationToken,
+}
+
+async fn run_shards(proposal: ProposalId, shards: Shards, stop: CancellationToken) -> ShardsEnded {
+    ShardsEnded { proposal, result: shards.run().await, stop }
+}

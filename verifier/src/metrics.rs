@@ -59,8 +59,6 @@ pub(crate) struct SignatureMetrics {
     pub(crate) waits: ChainWaits,
     deferred: Counter,
     put_back: Counter,
-    /// What nobody can read in a deferred topic.
-    pub(crate) unreadable: Counter,
     lag: WaitingMetrics,
 }
 
@@ -231,10 +229,9 @@ impl SignatureMetrics {
             waits: ChainWaits::default(),
             deferred: Counter::default(),
             put_back: Counter::default(),
-            unreadable: Counter::default(),
             lag: WaitingMetrics::default(),
         };
-        let Self { waits, deferred, put_back, unreadable, lag } = &metrics;
+        let Self { waits, deferred, put_back, lag } = &metrics;
         registry.register(
             "verifier_signature_waiting_ballots",
             "Ballots in hand whose voter's contract has yet to be heard",
@@ -252,13 +249,8 @@ impl SignatureMetrics {
         );
         registry.register(
             "verifier_deferred_put_back",
-            "Records that were put back behind others because their voter's contract is slow",
+            "Records that were put back behind others because their voter's contract was not heard in time",
             put_back.clone(),
-        );
-        registry.register(
-            "verifier_deferred_unreadable",
-            "Records of deferred topics that cannot be read and were skipped",
-            unreadable.clone(),
         );
         registry.register(
             "verifier_deferred_lag_records",

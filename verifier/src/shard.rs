@@ -37,6 +37,10 @@ use self::{
 };
 use crate::{Verifying, metrics::VerifierMetrics};
 
+/// Most batches of claims that are asked about at once: a lane each for the usual number of lanes, and a bound of memory for
+/// the others.
+const ASKING_BATCHES_MAX: usize = 16;
+
 /// What shards read.
 #[derive(Debug, Clone)]
 pub(crate) enum Stage {
@@ -70,8 +74,6 @@ struct Work<'a> {
     /// The partitions they come from: a batch is committed before the next one of its partition is begun, so that nothing
     /// is committed before what lies below it.
     busy: BTreeSet<u32>,
-    /// Read and not begun. Until it is, nothing more is read.
-    held: Option<GroupBatch>,
     /// What earlier batches have learned.
     memos: Vec<HashMemo>,
 }
@@ -99,9 +101,12 @@ impl Shards {
         }
     }
 
-    /// The shards that ask contracts about what these defer.
+    /// The shards that ask contracts about what these defer. They mostly wait, and a lane must not wait for another's
+    /// contracts: each has a batch.
     pub(crate) fn asking(&self, contracts: ContractSigners) -> Self {
-        Self { stage: Stage::Deferred(contracts), ..self.clone() }
+        let lanes = usize::from(self.verifier.definition().lanes());
+        let count = self.count.max(lanes.min(ASKING_BATCHES_MAX));
+        Self { stage: Stage::Deferred(contracts), count, ..self.clone() }
     }
 
     fn proposal(&self) -> ProposalId {
@@ -132,14 +137,7 @@ impl Shards {
 
     /// Until reading fails or the shards are stopped; what was begun is finished first.
     async fn consume(&self, consumer: GroupConsumer, pause: &mut Pause) -> Result<Tried<()>, ShardError> {
-        let mut work = Work {
-            shards: self,
-            consumer,
-            tasks: JoinSet::new(),
-            busy: BTreeSet::new(),
-            held: None,
-            memos: Vec::new(),
-        };
+        let mut work = Work { shards: self, consumer, tasks: JoinSet::new(), busy: BTreeSet::new(), memos: Vec::new() };
         let failed = work.go_on(pause).await?;
         work.finish().await?;
         drop(work);
@@ -199,12 +197,7 @@ impl Work<'_> {
         let topics_fail = shards.topics.fail();
         tokio::pin!(topics_fail);
         loop {
-            if let Some(batch) = self.held.take_if(|batch| !self.busy.contains(&batch.partition)) {
-                self.busy.insert(batch.partition);
-                let memo = self.memos.pop().unwrap_or_default();
-                self.tasks.spawn(self.shards.clone().work_on(batch, memo));
-            }
-            let may_read = self.held.is_none() && self.tasks.len() < self.shards.count;
+            let may_read = self.tasks.len() < self.shards.count;
             tokio::select! {
                 biased;
                 () = self.shards.stop.cancelled() => return Ok(None),
@@ -213,12 +206,18 @@ impl Work<'_> {
                     *pause = Pause::default();
                 }
                 error = &mut topics_fail => return Err(error),
-                batch = self.consumer.next_batch(self.shards.batch_records_max), if may_read => match batch {
-                    Ok(batch) => self.held = Some(batch),
+                batch = self.consumer.next_batch(self.shards.batch_records_max, &self.busy), if may_read => match batch {
+                    Ok(batch) => self.begin(batch),
                     Err(error) => return Ok(Some(error)),
                 },
             }
         }
+    }
+
+    fn begin(&mut self, batch: GroupBatch) {
+        self.busy.insert(batch.partition);
+        let memo = self.memos.pop().unwrap_or_default();
+        self.tasks.spawn(self.shards.clone().work_on(batch, memo));
     }
 
     /// Commits what was begun.

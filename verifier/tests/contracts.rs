@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use pnyx_backbone::{
     clock, drain,
     log::{AppendTo, DEFERRED_GROUP, EmbeddedLog, Log, Topic, VERIFIER_GROUP},
@@ -21,7 +21,7 @@ use pnyx_core::{
     ballot::compose,
     chain::{BlockHash, BlockNumber, ChainId, Pin, Pins, SnapshotRule},
     decisions::{Decision, Recorded},
-    id::{Place, ProposalId, Voter},
+    id::{Lane, Place, ProposalId, Voter},
     proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
     rejection::Rejection,
     signature_check::{ContractCheck, SignatureCheck},
@@ -41,6 +41,9 @@ const LANES: u16 = 4;
 /// How long a test waits before it says that something never happens.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Claims of an account whose contract is slow: more than a batch.
+const FLOOD: u64 = 40;
+
 /// The owner of the wallets.
 const OWNER: u8 = 100;
 
@@ -52,12 +55,24 @@ fn voter(account: Address) -> Voter {
     Voter::new(account.0.0)
 }
 
+fn lane(account: Voter) -> Lane {
+    Lane::of_voter(account, LANES)
+}
+
+/// A signature of an account that some factory is to make first: an ERC-6492 wrapper without calldata and signature.
+fn wrapped() -> Vec<u8> {
+    let words = [1, 3 * 32, 4 * 32, 0, 0].map(|word| U256::from(word).to_be_bytes::<32>());
+    [words.as_flattened(), [0x64, 0x92].repeat(16).as_slice()].concat()
+}
+
 /// A node with wallets, in front of it an endpoint that fails on request.
 struct Wallets {
     evm: Evm,
     endpoint: FaultyEndpoint,
-    /// Accepts what its owner signs.
+    /// Accepts what its owner signs, and has another lane than the burner.
     good: Voter,
+    /// As good, but has the burner's lane.
+    neighbour: Voter,
     /// Burns all gas it is given.
     burner: Voter,
 }
@@ -67,11 +82,19 @@ impl Wallets {
         let evm = Evm::start(EvmOptions::new()).unwrap();
         let contracts = Contracts::compiled().unwrap();
         let owner = Address::from(*key(OWNER).address().as_bytes());
-        let good = evm.deploy(contracts.get("OwnerWallet"), &[owner.into()]).unwrap();
         let burns = OddWallet::BurnsAllGas;
         let burner = evm.deploy(contracts.get("OddWallet"), &[burns.into(), Address::ZERO.into()]).unwrap();
+        let burner = voter(burner);
+        let wallet_where = |is_right: &dyn Fn(Lane) -> bool| loop {
+            let wallet = voter(evm.deploy(contracts.get("OwnerWallet"), &[owner.into()]).unwrap());
+            if is_right(lane(wallet)) {
+                return wallet;
+            }
+        };
+        let good = wallet_where(&|lane_of| lane_of != lane(burner));
+        let neighbour = wallet_where(&|lane_of| lane_of == lane(burner));
         let endpoint = FaultyEndpoint::start(&evm).unwrap();
-        Self { evm, endpoint, good: voter(good), burner: voter(burner) }
+        Self { evm, endpoint, good, neighbour, burner }
     }
 
     fn chain(&self) -> ChainId {
@@ -231,7 +254,7 @@ impl Bed {
 
 fn proposal(wallets: &Wallets) -> Proposal {
     let now = clock::now();
-    let listed = (1..=20).map(|number| key(number).address()).chain([wallets.good, wallets.burner]);
+    let listed = (1..=20).map(|number| key(number).address()).chain([wallets.good, wallets.neighbour, wallets.burner]);
     Proposal::new(ProposalParts {
         platform: "test".to_owned(),
         namespace: "default".to_owned(),
@@ -301,32 +324,62 @@ async fn every_claim_gets_the_verdict_of_its_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_contract_is_put_back_and_holds_nobody_back() {
+async fn a_slow_contract_holds_neither_other_lanes_back_nor_others_of_its_lane() {
     let bed = Bed::start().await;
-    let (good, burner) = (bed.wallets.good, bed.wallets.burner);
-    // Every answer takes so long that one account has no time for all of its claims.
-    bed.wallets.endpoint.set(&[Fault::Slow(Duration::from_millis(900))]).unwrap();
-    for number in 0..24 {
+    let Wallets { good, neighbour, burner, .. } = bed.wallets;
+    let account = Address::from(*burner.as_bytes());
+    bed.wallets.endpoint.set(&[Fault::SlowAbout(account, Duration::from_secs(1))]).unwrap();
+    // More than a batch; each claim takes a second at least.
+    for number in 0..FLOOD {
         bed.claim(burner, &[7; 65], number).await;
     }
-    let accepted = bed.cast(good, &key(OWNER), 0).await;
+    bed.until("a claim of the flood is asked about", async || {
+        bed.metric("pnyx_verifier_signature_waiting_ballots") > 0
+    })
+    .await;
+    let of_others = [bed.cast(good, &key(OWNER), 0).await, bed.cast(neighbour, &key(OWNER), 0).await];
     for number in 1..=20 {
         bed.cast(key(number).address(), &key(number), 0).await;
     }
     bed.until_ballots_are_committed().await;
-    let by_key = bed.verdicts().await.into_values().filter(|verdict| rejection(verdict).is_none()).count();
-    assert!(by_key >= 20, "{by_key} of those that a key signed count");
-    bed.until("the slow account's claims are put back", async || {
-        bed.metric("pnyx_verifier_deferred_put_back_total") > 0
-    })
-    .await;
+    for place in of_others {
+        bed.until("the others' contracts are heard", async || bed.verdicts().await.contains_key(&place)).await;
+        assert_eq!(rejection(&bed.verdicts().await[&place]), None);
+        let waiting = drain::deferred_waiting(&bed.log, bed.definition.proposal()).await.unwrap();
+        assert!(waiting > FLOOD / 2, "only {waiting} claims of the flood still wait: they were not slow");
+    }
+    assert!(bed.metric("pnyx_verifier_deferred_put_back_total") > 0);
     bed.wallets.endpoint.heal().unwrap();
     bed.until_nothing_waits().await;
     let verdicts = bed.verdicts().await;
-    assert_eq!(verdicts.len(), 45);
-    assert_eq!(rejection(&verdicts[&accepted]), None);
+    assert_eq!(verdicts.len() as u64, FLOOD + 22);
     let refused = verdicts.values().filter(|verdict| rejection(verdict) == Some(Rejection::ContractRefused)).count();
-    assert_eq!(refused, 24);
+    assert_eq!(refused as u64, FLOOD);
+    bed.stop().await;
+}
+
+/// A node that grants less gas than a rule fixes never answers what needs it, and answers all else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_the_chain_fails_at_waits_alone() {
+    let bed = Bed::start().await;
+    let good = bed.wallets.good;
+    let unmade = (1..=20).map(|number| key(number).address()).find(|voter| lane(*voter) == lane(good)).unwrap();
+    bed.wallets.endpoint.set(&[Fault::GasCap(12_500_000)]).unwrap();
+    let failing = [bed.claim(unmade, &wrapped(), 0).await, bed.claim(unmade, &wrapped(), 1).await];
+    bed.until("the chain fails at it", async || bed.metric("pnyx_verifier_signature_failures_total") > 0).await;
+    for number in 0..3 {
+        let accepted = bed.cast(good, &key(OWNER), number).await;
+        bed.until("the other's contract is heard", async || bed.verdicts().await.contains_key(&accepted)).await;
+        assert_eq!(rejection(&bed.verdicts().await[&accepted]), None);
+    }
+    let verdicts = bed.verdicts().await;
+    assert!(failing.iter().all(|place| !verdicts.contains_key(place)), "what endpoints fail at decides nothing");
+    bed.wallets.endpoint.heal().unwrap();
+    bed.until_nothing_waits().await;
+    let verdicts = bed.verdicts().await;
+    for place in failing {
+        assert_eq!(rejection(&verdicts[&place]), Some(Rejection::UnsupportedSignature));
+    }
     bed.stop().await;
 }
 

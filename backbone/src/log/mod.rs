@@ -259,11 +259,12 @@ pub enum GroupConsumer {
 }
 
 impl GroupConsumer {
-    /// Waits for records of any partition that this member was assigned. May be dropped while it waits.
-    pub async fn next_batch(&mut self, records_max: usize) -> Result<GroupBatch, LogError> {
+    /// Waits for records of any partition that this member was assigned, but those that are `busy`: whose records nobody
+    /// wants now. May be dropped while it waits.
+    pub async fn next_batch(&mut self, records_max: usize, busy: &BTreeSet<u32>) -> Result<GroupBatch, LogError> {
         match self {
-            Self::Embedded(consumer) => consumer.next_batch(records_max).await,
-            Self::Kafka(consumer) => consumer.next_batch(records_max).await,
+            Self::Embedded(consumer) => consumer.next_batch(records_max, busy).await,
+            Self::Kafka(consumer) => consumer.next_batch(records_max, busy).await,
         }
     }
 

@@ -97,7 +97,7 @@ async fn a_broker_is_killed_and_comes_back() {
     // The group sees all of it, from wherever it was.
     let mut by_group = BTreeSet::new();
     while !acknowledged.is_subset(&by_group) {
-        let batch = timeout(HANG, consumer.next_batch(1_000)).await.unwrap().unwrap();
+        let batch = timeout(HANG, consumer.next_batch(1_000, &BTreeSet::new())).await.unwrap().unwrap();
         let next_offset = batch.records.last().unwrap().offset + 1;
         consumer.commit(batch.partition, next_offset).await.unwrap();
         by_group.extend(batch.records.into_iter().map(|record| record.value));
@@ -108,7 +108,7 @@ async fn a_broker_is_killed_and_comes_back() {
     let began = Instant::now();
     while log.committed(&ballots(), "verifier").await.unwrap() != ends {
         assert!(began.elapsed() < HANG);
-        if let Ok(batch) = timeout(Duration::from_millis(100), consumer.next_batch(1_000)).await {
+        if let Ok(batch) = timeout(Duration::from_millis(100), consumer.next_batch(1_000, &BTreeSet::new())).await {
             let batch = batch.unwrap();
             consumer.commit(batch.partition, batch.records.last().unwrap().offset + 1).await.unwrap();
         }
@@ -187,7 +187,7 @@ async fn one_broker_of_three_is_killed() {
     let (acknowledged, _) = appender.await.unwrap();
     let mut by_group = BTreeSet::new();
     while !acknowledged.is_subset(&by_group) {
-        let batch = timeout(HANG, consumer.next_batch(1_000)).await.unwrap().unwrap();
+        let batch = timeout(HANG, consumer.next_batch(1_000, &BTreeSet::new())).await.unwrap().unwrap();
         by_group.extend(batch.records.into_iter().map(|record| record.value));
     }
     let mut read = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! TLS and passwords: what is right works, what is wrong is named within ten seconds, and files may change.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 use pnyx_backbone::{
     log::{
@@ -119,7 +119,7 @@ async fn a_certificate_that_changes_is_taken_over() {
     let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
     log.append(&ballots(), AppendTo::Any, b"before".to_vec()).await.unwrap();
     assert_eq!(timeout(HANG, reader.next_batch(1, 1)).await.unwrap().unwrap()[0].value, b"before");
-    let batch = timeout(HANG, consumer.next_batch(1)).await.unwrap().unwrap();
+    let batch = timeout(HANG, consumer.next_batch(1, &BTreeSet::new())).await.unwrap().unwrap();
     consumer.commit(batch.partition, 1).await.unwrap();
     assert_eq!(metric(&metrics, "pnyx_log_clients_replaced_total"), 0);
 
@@ -140,7 +140,7 @@ async fn a_certificate_that_changes_is_taken_over() {
         by_reader.extend(records.into_iter().map(|record| record.value));
     }
     while by_group.last().is_none_or(|value| value != b"after") {
-        let batch = timeout(HANG, consumer.next_batch(100)).await.unwrap().unwrap();
+        let batch = timeout(HANG, consumer.next_batch(100, &BTreeSet::new())).await.unwrap().unwrap();
         by_group.extend(batch.records.into_iter().map(|record| record.value));
     }
     let ends = log.ends(&ballots()).await.unwrap();

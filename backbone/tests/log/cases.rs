@@ -1,6 +1,6 @@
 //! What holds of every log.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use pnyx_backbone::log::{AppendError, AppendTo, GroupConsumer, Log, LogError, LogRecord, RECORD_BYTES_MAX, Topic};
 use tokio::time::{sleep, timeout};
@@ -180,14 +180,31 @@ pub(crate) async fn a_group_resumes_where_it_committed(place: &Place) {
     let log = place.open().await;
     assert_eq!(log.committed(&ballots(), "verifier").await.unwrap(), [2]);
     let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
-    assert_eq!(values(&timeout(HANG, consumer.next_batch(10)).await.unwrap().unwrap().records), ["c"]);
+    assert_eq!(
+        values(&timeout(HANG, consumer.next_batch(10, &BTreeSet::new())).await.unwrap().unwrap().records),
+        ["c"]
+    );
+}
+
+pub(crate) async fn partitions_that_are_busy_hold_no_others_back(place: &Place) {
+    let log = place.open().await;
+    log.ensure_topic(&ballots(), 2).await.unwrap();
+    let records = [(0, "a"), (0, "b"), (1, "c"), (0, "d")].map(|(partition, value)| (partition, value.into()));
+    log.append_batch(&ballots(), records.to_vec()).await.unwrap();
+    let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
+    let busy = BTreeSet::from([0]);
+    let free = timeout(HANG, consumer.next_batch(1, &busy)).await.unwrap().unwrap();
+    assert_eq!((free.partition, values(&free.records)), (1, vec!["c".to_owned()]));
+    let waiting = timeout(Duration::from_millis(300), consumer.next_batch(1, &busy)).await;
+    assert!(waiting.is_err(), "nothing of a busy partition is read");
+    assert_eq!(values(&read(&mut consumer, 3).await), ["a", "b", "d"], "nor lost");
 }
 
 /// As many records as asked for, in batches of at most as many.
 async fn read(consumer: &mut GroupConsumer, records: usize) -> Vec<LogRecord> {
     let mut read = Vec::new();
     while read.len() < records {
-        let batch = timeout(HANG, consumer.next_batch(records - read.len())).await.unwrap().unwrap();
+        let batch = timeout(HANG, consumer.next_batch(records - read.len(), &BTreeSet::new())).await.unwrap().unwrap();
         read.extend(batch.records);
     }
     read
@@ -211,7 +228,7 @@ pub(crate) async fn closing_finishes_what_is_queued_and_wakes_who_waits(place: &
     let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
     consumer.commit(0, 100).await.unwrap();
     let waiting_reader = tokio::spawn(async move { reader.next_batch(1, 1).await });
-    let waiting_member = tokio::spawn(async move { consumer.next_batch(1).await });
+    let waiting_member = tokio::spawn(async move { consumer.next_batch(1, &BTreeSet::new()).await });
     tokio::task::yield_now().await;
     log.close().await;
     assert!(matches!(timeout(HANG, waiting_reader).await.unwrap().unwrap(), Err(LogError::Closed)));

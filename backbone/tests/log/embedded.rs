@@ -1,5 +1,7 @@
 //! What holds of the embedded log alone.
 
+use std::collections::BTreeSet;
+
 use pnyx_backbone::log::{AppendError, AppendTo, EmbeddedLog, OpenError, RECORD_BYTES_MAX};
 use tokio::time::timeout;
 
@@ -38,13 +40,14 @@ async fn members_share_partitions_and_take_over() {
     let mut second = log.subscribe(&ballots(), "verifier").unwrap();
     log.append(&ballots(), AppendTo::Partition(0), b"p0".to_vec()).await.unwrap();
     log.append(&ballots(), AppendTo::Partition(1), b"p1".to_vec()).await.unwrap();
-    let (one, other) = (first.next_batch(10).await.unwrap(), second.next_batch(10).await.unwrap());
+    let (one, other) =
+        (first.next_batch(10, &BTreeSet::new()).await.unwrap(), second.next_batch(10, &BTreeSet::new()).await.unwrap());
     assert_eq!((one.partition, other.partition), (0, 1));
     first.commit(0, 1).await.unwrap();
     first.commit(1, 1).await.unwrap();
     assert_eq!(log.committed(&ballots(), "verifier").await.unwrap(), [1, 0], "partition 1 is the other's");
     let waiting = tokio::spawn(async move {
-        let batch = first.next_batch(10).await;
+        let batch = first.next_batch(10, &BTreeSet::new()).await;
         (first, batch)
     });
     tokio::task::yield_now().await;
@@ -57,7 +60,7 @@ async fn members_share_partitions_and_take_over() {
         "what was not committed comes again"
     );
 
-    let waiting = tokio::spawn(async move { first.next_batch(10).await });
+    let waiting = tokio::spawn(async move { first.next_batch(10, &BTreeSet::new()).await });
     log.grow_topic(&ballots(), 3).await.unwrap();
     log.append(&ballots(), AppendTo::Partition(2), b"p2".to_vec()).await.unwrap();
     let batch = timeout(HANG, waiting).await.unwrap().unwrap().unwrap();
@@ -74,7 +77,7 @@ async fn busy_partitions_do_not_starve_others() {
     let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
     let mut served = Vec::new();
     for _ in 0..6 {
-        served.push(consumer.next_batch(1).await.unwrap().partition);
+        served.push(consumer.next_batch(1, &BTreeSet::new()).await.unwrap().partition);
     }
     served.sort_unstable();
     assert_eq!(served, [0, 0, 1, 1, 2, 2]);

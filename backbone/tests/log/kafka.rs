@@ -218,7 +218,7 @@ async fn a_read_that_is_given_up_loses_nothing() {
 async fn collect(consumer: &mut GroupConsumer, records: usize) -> Vec<(u32, String)> {
     let mut read = Vec::new();
     while read.len() < records {
-        let batch = timeout(HANG, consumer.next_batch(100)).await.expect("records come").unwrap();
+        let batch = timeout(HANG, consumer.next_batch(100, &BTreeSet::new())).await.expect("records come").unwrap();
         read.extend(values(&batch.records).into_iter().map(|value| (batch.partition, value)));
     }
     read.sort();
@@ -250,10 +250,10 @@ async fn members_share_and_take_over(place: &Place) {
             log.append(&ballots(), AppendTo::Partition(partition), value).await.unwrap();
         }
         number += 1;
-        while let Ok(batch) = timeout(Duration::from_millis(200), first.next_batch(100)).await {
+        while let Ok(batch) = timeout(Duration::from_millis(200), first.next_batch(100, &BTreeSet::new())).await {
             by_first.insert(batch.unwrap().partition);
         }
-        while let Ok(batch) = timeout(Duration::from_millis(200), second.next_batch(100)).await {
+        while let Ok(batch) = timeout(Duration::from_millis(200), second.next_batch(100, &BTreeSet::new())).await {
             by_second.insert(batch.unwrap().partition);
         }
     }
@@ -491,7 +491,7 @@ async fn a_group_never_goes_past_a_gap() {
     let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
     let mut read = Vec::new();
     let first = loop {
-        match timeout(HANG, consumer.next_batch(100)).await.unwrap() {
+        match timeout(HANG, consumer.next_batch(100, &BTreeSet::new())).await.unwrap() {
             Ok(batch) => {
                 consumer.commit(0, batch.records.last().unwrap().offset + 1).await.unwrap();
                 read.extend(values(&batch.records));
@@ -505,7 +505,7 @@ async fn a_group_never_goes_past_a_gap() {
     drop(consumer);
     // The next member begins in front of the gap and finds it with its first record.
     let mut consumer = log.subscribe(&ballots(), "verifier").unwrap();
-    let second = timeout(HANG, consumer.next_batch(100)).await.unwrap().unwrap_err();
+    let second = timeout(HANG, consumer.next_batch(100, &BTreeSet::new())).await.unwrap().unwrap_err();
     assert!(matches!(second, LogError::Damaged { partition: 0, offset: 2, .. }), "{second:?}");
     assert_eq!(log.committed(&ballots(), "verifier").await.unwrap(), [2]);
 }

@@ -104,5 +104,6 @@ cases! {
     what_cannot_be_appended_is_refused
     topics_grow_and_never_shrink
     a_group_resumes_where_it_committed
+    partitions_that_are_busy_hold_no_others_back
     closing_finishes_what_is_queued_and_wakes_who_waits
 }

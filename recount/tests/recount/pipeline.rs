@@ -182,7 +182,7 @@ async fn verify(log: Log, definition: Arc<Definition>) {
     let mut consumer = log.subscribe(&Topic::ballots(proposal), VERIFIER_GROUP).unwrap();
     let mut memo = HashMemo::default();
     loop {
-        let batch = consumer.next_batch(16).await.unwrap();
+        let batch = consumer.next_batch(16, &BTreeSet::new()).await.unwrap();
         let records = batch.records.iter().map(|record| BallotRecord {
             place: Place { partition: batch.partition, offset: record.offset },
             appended_at: record.appended_at,

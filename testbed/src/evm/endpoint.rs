@@ -217,11 +217,7 @@ impl Shared {
             return Answer::new(400, Vec::new());
         };
         self.count(&body);
-        for fault in &faults {
-            if let Fault::Slow(delay) = fault {
-                thread::sleep(*delay);
-            }
-        }
+        thread::sleep(fault::delay(&faults, &request.body));
         let mut answer = match fault::refusal(&faults, request.body.len(), body.is_array()) {
             Some(refusal) => refusal,
             None => match pass_on(&faults, &mut body, &request.body, number, node) {

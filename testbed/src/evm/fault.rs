@@ -19,6 +19,8 @@ pub enum Fault {
     Silent,
     /// Every answer comes so much later.
     Slow(Duration),
+    /// Every answer to a request that names this account comes so much later: its contract is slow.
+    SlowAbout(Address, Duration),
     /// Every request is refused with 429 and the time after which to come back.
     TooManyRequests {
         /// Seconds in `Retry-After`.
@@ -110,6 +112,20 @@ pub(super) fn refusal(faults: &[Fault], body_len: usize, is_batch: bool) -> Opti
         }
         _ => None,
     })
+}
+
+/// How much later the answer to a request comes.
+pub(super) fn delay(faults: &[Fault], body: &[u8]) -> Duration {
+    let names = |account: &Address| {
+        let digits = hex::encode(account);
+        body.windows(digits.len()).any(|window| window.eq_ignore_ascii_case(digits.as_bytes()))
+    };
+    let delays = faults.iter().map(|fault| match fault {
+        Fault::Slow(delay) => *delay,
+        Fault::SlowAbout(account, delay) if names(account) => *delay,
+        _ => Duration::ZERO,
+    });
+    delays.sum()
 }
 
 /// Changes the finished answer.

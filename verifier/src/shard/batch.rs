@@ -1,13 +1,18 @@
 //! The work of a batch: signatures, power, what is deferred or asked of contracts, and what that is written to.
 //!
 //! Of the ballots topic, records that no key signed are deferred where contracts may sign; all others get their verdicts.
-//! Of the deferred topic all get theirs, but those whose contract is slow: they are put back, behind the others.
+//! Of the deferred topic all get theirs, but those whose contract was not heard: they are put back, behind the others.
 
 use std::sync::Arc;
 
+use super::{
+    Shards, Stage,
+    chains::Heard,
+    failing::{Pause, ShardError, Tried},
+};
 use pnyx_backbone::{
     blocking::{RuntimeEnded, blocking},
-    log::{GroupBatch, Topic},
+    log::{GroupBatch, LogRecord, Topic},
 };
 use pnyx_core::{
     ballot::HashMemo,
@@ -21,12 +26,6 @@ use pnyx_core::{
 };
 use pnyx_verification::{BallotRecord, Claim, ClaimAnswer, ContractSigners, Judged, signers, weigh};
 use tokio::time::Instant;
-use tracing::error;
-
-use super::{
-    Shards, Stage,
-    failing::{Pause, ShardError, Tried},
-};
 
 /// A batch whose outcome is durable, unless the shards were stopped before.
 pub(super) struct Finished {
@@ -53,19 +52,21 @@ struct ClaimedRecord<'a> {
     claim: Claim,
 }
 
-/// The records of a batch. What is none is left out.
-fn records<'a>(stage: &'a Stage, batch: &'a GroupBatch) -> impl Iterator<Item = BallotRecord<'a>> {
-    batch.records.iter().filter_map(move |record| match stage {
-        Stage::Ballots => Some(BallotRecord {
-            place: Place { partition: batch.partition, offset: record.offset },
-            appended_at: record.appended_at,
-            bytes: &record.value,
-        }),
-        Stage::Deferred(_) => {
-            let DeferredRecord { place, appended_at, record } = deferred::decode(&record.value).ok()?;
-            Some(BallotRecord { place, appended_at, bytes: record })
+/// The records of a batch, as they lie in the ballots topic.
+fn records<'a>(stage: &Stage, batch: &'a GroupBatch) -> Result<Vec<BallotRecord<'a>>, ShardError> {
+    let record = |record: &'a LogRecord| {
+        let place = Place { partition: batch.partition, offset: record.offset };
+        match stage {
+            Stage::Ballots => Ok(BallotRecord { place, appended_at: record.appended_at, bytes: &record.value }),
+            Stage::Deferred(_) => match deferred::decode(&record.value) {
+                Ok(DeferredRecord { place, appended_at, record }) => {
+                    Ok(BallotRecord { place, appended_at, bytes: record })
+                }
+                Err(source) => Err(ShardError::Deferred { at: place, source }),
+            },
         }
-    })
+    };
+    batch.records.iter().map(record).collect()
 }
 
 impl Shards {
@@ -75,8 +76,7 @@ impl Shards {
         let partition = batch.partition;
         let next_offset = batch.records.last().map_or(0, |record| record.offset + 1);
         let (batch, judged, memo) = self.check_signatures(batch, memo).await;
-        self.report_unreadable(&batch, judged.len());
-        let decided = self.decide(&batch, judged).await;
+        let decided = self.decide(&batch, judged?).await?;
         let (verdicts, deferred, is_durable) = match decided {
             Some(Decided { verdicts, deferred }) => {
                 let count = deferred.len();
@@ -89,11 +89,16 @@ impl Shards {
     }
 
     /// Checks signatures on a thread where blocking is allowed, so that they never hold up what waits for the log.
-    async fn check_signatures(&self, batch: GroupBatch, mut memo: HashMemo) -> (GroupBatch, Vec<Judged>, HashMemo) {
+    async fn check_signatures(
+        &self,
+        batch: GroupBatch,
+        mut memo: HashMemo,
+    ) -> (GroupBatch, Result<Vec<Judged>, ShardError>, HashMemo) {
         let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
         let (verifier, stage) = (Arc::clone(&self.verifier), self.stage.clone());
         let work = blocking(move || {
-            let judged = records(&stage, &batch).map(|record| verifier.judge(record, &mut memo)).collect();
+            let judged = records(&stage, &batch)
+                .map(|records| records.into_iter().map(|record| verifier.judge(record, &mut memo)).collect());
             drop(core);
             (batch, judged, memo)
         });
@@ -104,20 +109,10 @@ impl Shards {
         }
     }
 
-    /// Nobody but verifiers writes to the deferred topic: what cannot be read there is a ballot that nobody judges.
-    fn report_unreadable(&self, batch: &GroupBatch, read: usize) {
-        let unreadable = batch.records.len() - read;
-        if unreadable > 0 {
-            self.metrics.signatures.unreadable.inc_by(unreadable as u64);
-            let (proposal, partition) = (self.proposal(), batch.partition);
-            error!(%proposal, partition, unreadable, "deferred records cannot be read and are skipped");
-        }
-    }
-
     /// What becomes of the records; `None` if the shards were stopped before that was known.
-    async fn decide(&self, batch: &GroupBatch, judged: Vec<Judged>) -> Option<Decided> {
+    async fn decide(&self, batch: &GroupBatch, judged: Vec<Judged>) -> Result<Option<Decided>, ShardError> {
         let (mut by_key, mut of_key, mut claims) = (Vec::new(), Vec::new(), Vec::new());
-        for (record, judged) in records(&self.stage, batch).zip(judged) {
+        for (record, judged) in records(&self.stage, batch)?.into_iter().zip(judged) {
             match judged {
                 Judged::Record(judged) => {
                     by_key.push(record);
@@ -126,16 +121,20 @@ impl Shards {
                 Judged::Claim(claim) => claims.push(ClaimedRecord { record, claim }),
             }
         }
-        let powers = self.powers(&signers(&of_key)).await?;
+        let Some(powers) = self.powers(&signers(&of_key)).await else { return Ok(None) };
         let mut verdicts = weigh(by_key, of_key, &powers);
         let left = match &self.stage {
             Stage::Ballots => claims,
-            Stage::Deferred(contracts) => self.settle(contracts, claims, &mut verdicts).await?,
+            Stage::Deferred(contracts) => match self.settle(contracts, claims, &mut verdicts).await {
+                Some(left) => left,
+                None => return Ok(None),
+            },
         };
-        Some(Decided { verdicts, deferred: left.iter().map(|claimed| self.deferred(claimed)).collect() })
+        Ok(Some(Decided { verdicts, deferred: left.iter().map(|claimed| self.deferred(claimed)).collect() }))
     }
 
-    /// Adds the verdicts on claimed records; gives back those whose contracts are too slow.
+    /// Adds the verdicts on claimed records; gives back those whose contracts were not heard, and last those that the chain
+    /// failed at, so that next time the others are asked about first.
     async fn settle<'a>(
         &self,
         contracts: &ContractSigners,
@@ -148,21 +147,27 @@ impl Shards {
         let asked = claims.iter().zip(&powers).filter(|(_, power)| is_asked(power));
         let asked: Vec<&Claim> = asked.map(|(claimed, _)| &claimed.claim).collect();
         let mut rulings = self.rulings(contracts, &asked).await?.into_iter();
-        let mut left = Vec::new();
+        let (mut late, mut failed) = (Vec::new(), Vec::new());
         for (claimed, power) in claims.into_iter().zip(powers) {
-            let answer = ClaimAnswer::unasked(power).or_else(|| {
-                let ruling = rulings.next().expect("there is a ruling, or none yet, for each that is asked about");
-                ruling.map(|ruling| ClaimAnswer::Asked(power, ruling))
-            });
-            match answer {
-                Some(answer) => {
-                    let ClaimedRecord { record, claim } = claimed;
-                    verdicts.push(claim.verdict(record, answer, contracts.pin()));
-                }
-                None => left.push(claimed),
-            }
+            let answer = match ClaimAnswer::unasked(power) {
+                Some(answer) => answer,
+                None => match rulings.next().expect("each that is asked about was heard or not") {
+                    Heard::Said(ruling) => ClaimAnswer::Asked(power, ruling),
+                    Heard::NotYet => {
+                        late.push(claimed);
+                        continue;
+                    }
+                    Heard::Failed => {
+                        failed.push(claimed);
+                        continue;
+                    }
+                },
+            };
+            let ClaimedRecord { record, claim } = claimed;
+            verdicts.push(claim.verdict(record, answer, contracts.pin()));
         }
-        Some(left)
+        late.extend(failed);
+        Some(late)
     }
 
     /// What stands in the deferred topic, in the lane of the account that is to be asked.

@@ -12,12 +12,31 @@ use tracing::warn;
 
 use super::{Shards, failing::Pause};
 
-/// How long one account's contract may be asked about the claims of a batch. What is left then is put back behind the
-/// claims of others, so that whoever floods a slow contract costs the others of the batch no more than this.
-pub(super) const ACCOUNT_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a contract may be asked about the claims of a batch, and all those together that have one claim each. What is
+/// left then is put back behind the claims of others, so that whoever floods slow contracts costs the others of the batch
+/// little more than this.
+pub(super) const TURN_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Most claims that one account's contract is asked about at once: as many as go in one call.
-const ACCOUNT_CLAIMS_MAX: usize = 64;
+/// Claims of accounts that have one each that are asked about at once at first.
+const SINGLE_CLAIMS_MIN: usize = 16;
+
+/// Most claims that are asked about at once: a batch's.
+const CLAIMS_AT_ONCE_MAX: usize = 256;
+
+/// Pause before claims are put back of which none was heard, although the chain answers: it bounds how quickly a topic
+/// grows by claims that endpoints fail at.
+const PUT_BACK_PAUSE: Duration = Duration::from_secs(2);
+
+/// What is known of a claim that a contract was to be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The chain's answer.
+    Said(SignatureRuling),
+    /// Nothing: its turn was over before.
+    NotYet,
+    /// Nothing: the chain failed at this one.
+    Failed,
+}
 
 impl Shards {
     /// The power of each voter; `None` if the shards were stopped before a chain answered.
@@ -33,41 +52,39 @@ impl Shards {
                 Ok(powers) => return Some(powers),
                 Err(error) => {
                     waiting.failed();
-                    self.wait_for_chain(telemetry::chain(&error), &mut pause).await?;
+                    self.wait_for_chain(telemetry::chain(&error), pause.next()).await?;
                 }
             }
         }
     }
 
-    /// What the contracts say of the signatures of accounts with power, in their order: nothing where one is so slow that
-    /// its turn was over. `None` if the shards were stopped before the chain answered.
-    pub(super) async fn rulings(
-        &self,
-        contracts: &ContractSigners,
-        claims: &[&Claim],
-    ) -> Option<Vec<Option<SignatureRuling>>> {
+    /// What the contracts say of the signatures of accounts with power, in their order. `None` if the shards were stopped
+    /// before the chain answered.
+    pub(super) async fn rulings(&self, contracts: &ContractSigners, claims: &[&Claim]) -> Option<Vec<Heard>> {
         let waiting = self.metrics.signatures.waits.wait(claims.len());
-        let mut rulings = vec![None; claims.len()];
         let mut pause = Pause::default();
         loop {
-            let asked = tokio::select! {
+            let (heard, failure) = tokio::select! {
                 () = self.stop.cancelled() => return None,
-                asked = ask(contracts, claims, &mut rulings) => asked,
+                asked = ask(contracts, claims) => asked,
             };
-            match asked {
-                Ok(()) => return Some(rulings),
-                // What was answered before stays, and nobody's turn is over because an endpoint failed.
-                Err(error) => {
-                    waiting.failed();
-                    self.wait_for_chain(telemetry::chain(&error), &mut pause).await?;
+            let Some(error) = failure else { return Some(heard) };
+            waiting.failed();
+            let is_any_said = heard.iter().any(|heard| matches!(heard, Heard::Said(_)));
+            match (is_any_said, error.may_be_the_question()) {
+                (true, _) => return Some(heard),
+                // Others may be answered, so these make room for them; not at once, for each time they are written again.
+                (false, true) => {
+                    self.wait_for_chain(telemetry::chain(&error), PUT_BACK_PAUSE).await?;
+                    return Some(heard);
                 }
+                (false, false) => self.wait_for_chain(telemetry::chain(&error), pause.next()).await?,
             }
         }
     }
 
     /// Waits before a chain is asked again; `None` if the shards were stopped meanwhile.
-    async fn wait_for_chain(&self, error: impl Display, pause: &mut Pause) -> Option<()> {
-        let pause = pause.next();
+    async fn wait_for_chain(&self, error: impl Display, pause: Duration) -> Option<()> {
         let proposal = self.proposal();
         warn!(%proposal, %error, pause_ms = pause.as_millis(), "a shard waits for a chain");
         tokio::select! {
@@ -77,14 +94,10 @@ impl Shards {
     }
 }
 
-/// Asks about all claims that have no ruling, all accounts at once, until each is ruled or its account's turn is over.
-async fn ask(
-    contracts: &ContractSigners,
-    claims: &[&Claim],
-    rulings: &mut [Option<SignatureRuling>],
-) -> Result<(), RulingsUnavailable> {
+/// Asks about all claims, all accounts at once, until each is heard or its account's turn is over.
+async fn ask(contracts: &ContractSigners, claims: &[&Claim]) -> (Vec<Heard>, Option<RulingsUnavailable>) {
     let mut by_account: BTreeMap<Voter, Vec<usize>> = BTreeMap::new();
-    for (index, claim) in claims.iter().enumerate().filter(|(index, _)| rulings[*index].is_none()) {
+    for (index, claim) in claims.iter().enumerate() {
         by_account.entry(claim.claimed_voter()).or_default().push(index);
     }
     // Most accounts have one claim. These go together, which costs the chain a fraction of asking about each.
@@ -95,45 +108,63 @@ async fn ask(
             _ => turns.push(Turn { contracts, claims, at_once: 1, indices }),
         }
     }
-    turns.push(Turn { contracts, claims, at_once: single.len().max(1), indices: single });
+    turns.push(Turn { contracts, claims, at_once: SINGLE_CLAIMS_MIN, indices: single });
+    let mut heard = vec![Heard::NotYet; claims.len()];
     let mut failure = None;
     for (found, failed) in join_all(turns.into_iter().map(Turn::take)).await {
-        for (index, ruling) in found {
-            rulings[index] = Some(ruling);
+        for (index, said) in found {
+            heard[index] = said;
         }
         failure = failure.or(failed);
     }
-    failure.map_or(Ok(()), Err)
+    (heard, failure)
 }
 
 /// The claims of one account, or those of accounts that have one each.
 struct Turn<'a> {
     contracts: &'a ContractSigners,
     claims: &'a [&'a Claim],
-    /// How many of them are asked about at once: few until it is known that their contract is quick.
+    /// How many of them are asked about at once: few until it is known that their contracts are quick.
     at_once: usize,
     indices: Vec<usize>,
 }
 
 impl Turn<'_> {
-    /// Asks until the time is over, once at least. What was found, and why there is not more.
-    async fn take(mut self) -> (Vec<(usize, SignatureRuling)>, Option<RulingsUnavailable>) {
+    /// Asks until the time is over, and at least until one is heard or failed at alone. What was heard, and why not more.
+    async fn take(self) -> (Vec<(usize, Heard)>, Option<RulingsUnavailable>) {
         let began = Instant::now();
-        let mut found = Vec::new();
-        let mut rest = &self.indices[..];
-        while !rest.is_empty() && (found.is_empty() || began.elapsed() < ACCOUNT_TIME_MAX) {
-            let (now, later) = rest.split_at(self.at_once.min(rest.len()));
+        let (mut heard, mut failure) = (Vec::new(), None);
+        let (mut rest, mut at_once) = (&self.indices[..], self.at_once);
+        while !rest.is_empty() && (heard.is_empty() || began.elapsed() < TURN_TIME_MAX) {
+            let (now, later) = rest.split_at(at_once.min(rest.len()));
             let asked_at = Instant::now();
             let claims: Vec<&Claim> = now.iter().map(|index| self.claims[*index]).collect();
             match self.contracts.rulings(&claims).await {
-                Ok(rulings) => found.extend(now.iter().copied().zip(rulings)),
-                Err(error) => return (found, Some(error)),
+                Ok(rulings) => {
+                    heard.extend(now.iter().copied().zip(rulings.into_iter().map(Heard::Said)));
+                    rest = later;
+                    at_once = adapted(at_once, asked_at.elapsed());
+                }
+                Err(error) => {
+                    let may_be_the_question = error.may_be_the_question();
+                    failure = Some(error);
+                    match now {
+                        _ if !may_be_the_question => break,
+                        [index] => {
+                            heard.push((*index, Heard::Failed));
+                            rest = later;
+                        }
+                        _ => at_once = now.len() / 2,
+                    }
+                }
             }
-            if asked_at.elapsed() < ACCOUNT_TIME_MAX / 4 {
-                self.at_once = (self.at_once * 2).min(ACCOUNT_CLAIMS_MAX);
-            }
-            rest = later;
         }
-        (found, None)
+        (heard, failure)
     }
+}
+
+/// How many claims are asked about at once next: more while they are quick, fewer when they are not.
+fn adapted(at_once: usize, took: Duration) -> usize {
+    let next = if took < TURN_TIME_MAX / 4 { at_once.saturating_mul(2) } else { at_once / 2 };
+    next.clamp(1, CLAIMS_AT_ONCE_MAX)
 }

@@ -6,6 +6,7 @@ use pnyx_backbone::{
     disabled::Fault,
     log::{AppendError, Log, LogError, Topic},
 };
+use pnyx_core::{id::Place, wire::WireError};
 use thiserror::Error;
 
 /// First pause after the log did not do what it was asked: a few writes of a log whose queue is full.
@@ -33,6 +34,17 @@ pub enum ShardError {
     /// Records could not be read.
     #[error("ballots could not be read")]
     Read(#[source] LogError),
+    /// A deferred record is of no version that this build knows. To skip it would lose a ballot.
+    #[error(
+        "deferred record {at} cannot be read: an older build runs beside a newer one, or somebody else writes to the topic"
+    )]
+    Deferred {
+        /// Where it lies in the deferred topic.
+        at: Place,
+        /// What is wrong with it.
+        #[source]
+        source: WireError,
+    },
     /// Verdicts could not be written.
     #[error("verdicts could not be written")]
     Append(#[source] AppendError),
@@ -71,6 +83,7 @@ impl ShardError {
         match self {
             Self::Topics(error) | Self::Read(error) | Self::Commit(error) => error.fault(),
             Self::Lanes { .. } => Some(Fault::Partitions),
+            Self::Deferred { .. } => Some(Fault::Damaged),
             Self::Append(error) => error.fault(),
         }
     }
@@ -80,7 +93,7 @@ impl ShardError {
         let is_closed = match self {
             Self::Topics(error) | Self::Read(error) | Self::Commit(error) => matches!(error, LogError::Closed),
             Self::Append(error) => matches!(error, AppendError::Closed),
-            Self::Lanes { .. } => false,
+            Self::Lanes { .. } | Self::Deferred { .. } => false,
         };
         if is_closed || self.fault().is_some() || !log.is_writable() { Remedy::GiveUp } else { Remedy::TryAgain }
     }

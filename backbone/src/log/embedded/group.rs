@@ -1,7 +1,7 @@
 //! Consumer groups within this process: members share the partitions of a topic, committed offsets survive restarts.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -118,13 +118,13 @@ impl EmbeddedConsumer {
     }
 
     /// See [`super::super::GroupConsumer::next_batch`].
-    pub async fn next_batch(&mut self, records_max: usize) -> Result<GroupBatch, LogError> {
+    pub async fn next_batch(&mut self, records_max: usize, busy: &BTreeSet<u32>) -> Result<GroupBatch, LogError> {
         loop {
             // Marked as seen before looking, so that whatever comes after wakes us.
             self.activity.borrow_and_update();
             self.generation.borrow_and_update();
             self.take_assignment();
-            if let Some((partition, position, end)) = self.next_with_records() {
+            if let Some((partition, position, end)) = self.next_with_records(busy) {
                 let bounds = Bounds { records_max, bytes_max: GROUP_BATCH_BYTES_MAX };
                 let records = reader::read(&self.shared, &self.topic, partition, position, end, bounds).await?;
                 self.positions.insert(partition, position + records.len() as u64);
@@ -165,10 +165,10 @@ impl EmbeddedConsumer {
             .collect();
     }
 
-    fn next_with_records(&self) -> Option<(u32, u64, u64)> {
+    fn next_with_records(&self, busy: &BTreeSet<u32>) -> Option<(u32, u64, u64)> {
         let after = self.positions.range(self.served.saturating_add(1)..);
         let up_to = self.positions.range(..=self.served);
-        after.chain(up_to).find_map(|(partition, position)| {
+        after.chain(up_to).filter(|(partition, _)| !busy.contains(partition)).find_map(|(partition, position)| {
             let end = self.topic.partition(*partition)?.end();
             (end > *position).then_some((*partition, *position, end))
         })

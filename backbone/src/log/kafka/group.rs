@@ -4,7 +4,7 @@
 //! leaves out must not be committed past by whoever commits what comes behind it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -120,14 +120,14 @@ impl KafkaConsumer {
     }
 
     /// See [`crate::log::GroupConsumer::next_batch`].
-    pub async fn next_batch(&mut self, records_max: usize) -> Result<GroupBatch, LogError> {
+    pub async fn next_batch(&mut self, records_max: usize, busy: &BTreeSet<u32>) -> Result<GroupBatch, LogError> {
         let bounds = Bounds { records_max, bytes_max: GROUP_BATCH_BYTES_MAX };
         loop {
             self.shared.check_open()?;
             if let Some(failure) = lock(&self.state.failure).take() {
                 return Err(failure);
             }
-            if let Some(batch) = self.state.take(self.served, bounds) {
+            if let Some(batch) = self.state.take(self.served, busy, bounds) {
                 self.served = batch.partition;
                 return Ok(batch);
             }
@@ -161,12 +161,12 @@ impl Drop for KafkaConsumer {
 }
 
 impl GroupState {
-    /// Records of the next partition that has some, the one served last coming last.
-    fn take(&self, served: u32, bounds: Bounds) -> Option<GroupBatch> {
+    /// Records of the next partition that has some and is not busy, the one served last coming last.
+    fn take(&self, served: u32, busy: &BTreeSet<u32>, bounds: Bounds) -> Option<GroupBatch> {
         let mut all_owned = lock(&self.owned);
         let after = all_owned.range(served.saturating_add(1)..).map(|(partition, _)| *partition);
         let up_to = all_owned.range(..=served).map(|(partition, _)| *partition);
-        for partition in after.chain(up_to).collect::<Vec<_>>() {
+        for partition in after.chain(up_to).filter(|partition| !busy.contains(partition)).collect::<Vec<_>>() {
             let Some(owned) = all_owned.get_mut(&partition) else { continue };
             let mut taken = Taken::default();
             match taken.fill(&owned.queue, &mut owned.next, bounds) {
