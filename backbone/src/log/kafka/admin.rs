@@ -93,13 +93,14 @@ impl Admin {
         }
     }
 
-    /// Gives the topic this many partitions.
+    /// Gives the topic this many partitions. One that somebody else has just grown, so that brokers refuse the number, is as
+    /// good: whoever calls waits until it is seen.
     pub(super) fn grow(&self, settings: &Settings, topic: &Topic, partitions: u32) -> Result<(), LogError> {
         let name = settings.topic_name(topic);
         let new = NewPartitions::new(&name, usize::try_from(partitions).unwrap_or(usize::MAX));
         let grown = Handle::current().block_on(self.client.create_partitions([&new], &self.options));
         match grown.map(|results| results.into_iter().next()) {
-            Ok(Some(Ok(_)) | None) => Ok(()),
+            Ok(Some(Err((_, RDKafkaErrorCode::InvalidPartitions)) | Ok(_)) | None) => Ok(()),
             Ok(Some(Err((_, code)))) => Err(errors::administering(topic, &KafkaError::AdminOp(code))),
             Err(error) => Err(errors::administering(topic, &error)),
         }
