@@ -53,7 +53,7 @@ pub(crate) trait Batched: Sync {
     fn alone(&self, index: usize) -> Request;
 
     /// Reads the answer to [`Batched::alone`].
-    fn read_alone(&self, answer: &[u8], index: usize) -> Result<Self::Fact, Failure>;
+    fn read_alone(&self, answer: &[u8]) -> Result<Self::Fact, Failure>;
 }
 
 impl Chain {
@@ -78,7 +78,7 @@ impl Chain {
 
     /// What the chain says to one question, put alone.
     pub(crate) async fn fact<B: Batched>(&self, questions: &B, index: usize) -> Result<B::Fact, ChainError> {
-        self.ask(&Alone { request: questions.alone(index), questions, index }).await
+        self.ask(&Alone { request: questions.alone(index), questions }).await
     }
 
     /// Facts by question; `None` for those that must be put alone.
@@ -205,7 +205,6 @@ fn merge<F: Copy>(mut one: Vec<Option<F>>, other: &[Option<F>]) -> Vec<Option<F>
 struct Alone<'a, B> {
     request: Request,
     questions: &'a B,
-    index: usize,
 }
 
 impl<B: Batched> Question for Alone<'_, B> {
@@ -214,7 +213,7 @@ impl<B: Batched> Question for Alone<'_, B> {
     const IS_HEAVY: bool = false;
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<B::Fact, Failure> {
-        endpoint.call(&self.request, |value| self.questions.read_alone(&rpc::bytes(value)?, self.index)).await
+        endpoint.call(&self.request, |value| self.questions.read_alone(&rpc::bytes(value)?)).await
     }
 
     fn agree(one: &B::Fact, other: &B::Fact) -> bool {

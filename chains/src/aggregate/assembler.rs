@@ -59,8 +59,6 @@ pub(super) enum Op {
     Dup2 = 0x81,
     /// c, b, a → a, c, b, a
     Dup3 = 0x82,
-    /// d, c, b, a → a, d, c, b, a
-    Dup4 = 0x83,
     /// h, g, f, e, d, c, b, a → a, h, g, f, e, d, c, b, a
     Dup8 = 0x87,
     /// a, b → b, a

@@ -1,14 +1,19 @@
-//! The contract from which signatures are checked. A program makes it, calls it for every check, and it ends each time
-//! by reverting with the check's entry as its answer.
+//! The contract from which others are called. A program makes it, calls it for every look-up or check, and it ends each
+//! time by reverting with the entry as its answer.
 //!
-//! Contracts that check signatures are chosen by voters, of whom some mean harm, and what a check gives must depend on
-//! nothing but the account, the call and the block. Within one transaction calls leave traces: an account or a slot
-//! that was read before costs less to read again (EIP-2929), so that a contract could tell by its gas who else is in
-//! the batch. What reverts leaves no trace, this one included. The caller is part of the rules, too, and the same in
-//! every batch and alone: the first contract that the program's account makes.
+//! Contracts are chosen by those who make proposals and by voters, of whom some mean harm, and what one says must depend
+//! on nothing but the call and the block: the recount, whose batches are others, must hear the same. Within one
+//! transaction calls leave traces: an account or a slot that was read before costs less to read again (EIP-2929), so that
+//! a contract could tell by its gas who else is in the batch. What reverts leaves no trace, this one included. The caller
+//! is part of the rules, too, and the same in every batch and alone: the first contract that the program's account makes.
+//!
+//! What a contract says is defined by two steps: what it returns with little gas, if that is one word and half of the gas
+//! was left; else what it does with the full gas. Both are the rule, in a batch as alone, so that a contract that looks at
+//! its gas has one answer. In a batch a call is repeated with the full gas on the spot while there is enough of it: a
+//! contract that refuses by reverting then costs no request of its own.
 
 use super::{
-    BATCH_CALL_GAS, BATCH_CALL_USED_MAX, CHECK_GAS_GRANTED, PREPARATION_GAS, SIGNATURE_GAS,
+    CALL_GAS, FIRST_CALL_GAS, FIRST_CALL_USED_MAX, FULL_CALL_GAS_GRANTED, PREPARATION_GAS,
     assembler::{Assembler, Op},
     checks::Call,
     program::{ENTRY_LEN, VOTER_LEN, WORD_LEN, emit_shape},
@@ -27,9 +32,9 @@ const FULL_GAS: u64 = 3;
 /// Bits of a word behind the account that it begins with.
 const BEHIND_ACCOUNT: u64 = (WORD_LEN - VOTER_LEN) * 8;
 
-/// What gas the calls of a check get, and which are repeated.
+/// What gas a contract gets, and which calls are repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CheckGas {
+pub(crate) struct CallGas {
     /// The gas of the first call.
     pub(crate) first: u64,
     /// A first call that used as much is not believed.
@@ -42,12 +47,12 @@ pub(crate) struct CheckGas {
     pub(crate) repeats_costly: bool,
 }
 
-impl CheckGas {
+impl CallGas {
     pub(crate) const IN_BATCH: Self = Self {
-        first: BATCH_CALL_GAS,
-        used_max: BATCH_CALL_USED_MAX,
-        full: SIGNATURE_GAS,
-        granted: CHECK_GAS_GRANTED,
+        first: FIRST_CALL_GAS,
+        used_max: FIRST_CALL_USED_MAX,
+        full: CALL_GAS,
+        granted: FULL_CALL_GAS_GRANTED,
         repeats_costly: false,
     };
     pub(crate) const ALONE: Self = Self { repeats_costly: true, ..Self::IN_BATCH };
@@ -63,14 +68,14 @@ pub(super) fn creation(runtime: &[u8]) -> Vec<u8> {
 }
 
 /// The runtime code that makes one call, at most twice. It is given `account:20 input…`.
-pub(super) fn check(gas: CheckGas) -> Vec<u8> {
+pub(super) fn call(gas: CallGas) -> Vec<u8> {
     let mut program = Assembler::default();
     let ends = program.label();
     emit_input_len(&mut program);
     program.push(VOTER_LEN).push(INPUT).ops(&[Op::CallDataCopy]);
     // → [gas before, ok]
     program.ops(&[Op::Gas]);
-    emit_check(&mut program, gas.first);
+    emit_call(&mut program, gas.first);
     emit_shape(&mut program);
     // → [shape, cheap], where cheap := used_max > gas before − gas now
     program.ops(&[Op::Swap1, Op::Gas, Op::Swap1, Op::Sub]).push(gas.used_max).ops(&[Op::Gt]);
@@ -84,7 +89,7 @@ pub(super) fn check(gas: CheckGas) -> Vec<u8> {
     }
     // → [], at the end unless it is repeated and the gas suffices
     program.push(gas.granted).ops(&[Op::Gas, Op::Gt, Op::And, Op::IsZero]).push_label(ends).ops(&[Op::JumpI]);
-    emit_check(&mut program, gas.full);
+    emit_call(&mut program, gas.full);
     emit_shape(&mut program);
     program.push(FULL_GAS).ops(&[Op::Add]).push(FLAG).ops(&[Op::MStore8]);
     program.jump_place(ends);
@@ -104,7 +109,7 @@ pub(super) fn prepared_check(preparation: &Call, call: &Call) -> Vec<u8> {
     program.push(second_len).push(first_len).push(INPUT).ops(&[Op::CallDataCopy]);
     // STATICCALL(gas, account, INPUT, its length, WORD, 32) → [prepared, ok]
     program.push(WORD_LEN).push(WORD).push(second_len).push(INPUT).push_bytes(call.to.as_bytes());
-    program.push(SIGNATURE_GAS).ops(&[Op::StaticCall]);
+    program.push(CALL_GAS).ops(&[Op::StaticCall]);
     emit_shape(&mut program);
     // flag := prepared × shape, with the full gas
     program.ops(&[Op::Mul]).push(FULL_GAS).ops(&[Op::Add]).push(FLAG).ops(&[Op::MStore8]);
@@ -113,7 +118,7 @@ pub(super) fn prepared_check(preparation: &Call, call: &Call) -> Vec<u8> {
 }
 
 /// → [ok]: a static call of the account, whose answer's first word goes into the entry.
-fn emit_check(program: &mut Assembler, gas: u64) {
+fn emit_call(program: &mut Assembler, gas: u64) {
     program.push(WORD_LEN).push(WORD);
     emit_input_len(program);
     program.push(INPUT).push(0).ops(&[Op::CallDataLoad]).push(BEHIND_ACCOUNT).ops(&[Op::Shr]);
