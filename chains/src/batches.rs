@@ -1,9 +1,10 @@
 //! Many questions to a chain at one pin: as many in each call as the endpoints answer, and alone what failed among
 //! others.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use futures_util::stream::{self, FuturesUnordered, StreamExt as _, TryStreamExt as _};
+use tokio::time::sleep;
 
 use crate::{
     aggregate::BatchSize,
@@ -17,6 +18,13 @@ use crate::{
 /// Calls one after another that may have been too large and failed, before it is no longer believed that size is their
 /// trouble: more than it takes to come down from the largest batches to single questions with several in flight.
 const TOO_LARGE_MAX: usize = 128;
+
+/// Most times that a batch is halved in one go because of failures that may as well be the endpoint's: from the largest
+/// one to a dozen questions, for which no proxy is too narrow.
+const HALVINGS_IN_DOUBT_MAX: u32 = 6;
+
+/// Pause before the halves of such a batch, longer with each halving: an endpoint that asks to be asked less is.
+const PAUSE_IN_DOUBT: Duration = Duration::from_millis(200);
 
 /// Questions, numbered through, that can be put together or alone.
 pub(crate) trait Batched: Sync {
@@ -45,7 +53,7 @@ pub(crate) trait Batched: Sync {
     fn alone(&self, index: usize) -> Request;
 
     /// Reads the answer to [`Batched::alone`].
-    fn read_alone(&self, answer: &[u8], index: usize) -> Result<Self::Fact, Failure>;
+    fn read_alone(&self, answer: &[u8]) -> Result<Self::Fact, Failure>;
 }
 
 impl Chain {
@@ -70,39 +78,59 @@ impl Chain {
 
     /// What the chain says to one question, put alone.
     pub(crate) async fn fact<B: Batched>(&self, questions: &B, index: usize) -> Result<B::Fact, ChainError> {
-        self.ask(&Alone { request: questions.alone(index), questions, index }).await
+        self.ask(&Alone { request: questions.alone(index), questions }).await
     }
 
     /// Facts by question; `None` for those that must be put alone.
     async fn facts_in_batches<B: Batched>(&self, questions: &B) -> Result<Vec<Option<B::Fact>>, ChainError> {
         let size = questions.size(self);
         let mut facts = vec![None; questions.count()];
-        let mut waiting = VecDeque::new();
-        waiting.push_back(0..facts.len());
+        let mut waiting = VecDeque::from([Part { range: 0..facts.len(), in_doubt: 0 }]);
         let mut running = FuturesUnordered::new();
         let mut too_large = 0;
+        // How many questions a call may have in here, while it is in doubt whether the endpoints take more.
+        let mut doubtful = usize::MAX;
         loop {
             while running.len() < self.concurrency()
-                && let Some(part) = waiting.pop_front()
+                && let Some(Part { range, in_doubt }) = waiting.pop_front()
             {
-                let (batch, rest) = split(part.clone(), questions.fitting(part).min(size.get()));
-                waiting.extend((!rest.is_empty()).then_some(rest));
-                running.push(self.batch(questions, batch));
+                let most = questions.fitting(range.clone()).min(size.get()).min(doubtful);
+                let (batch, rest) = split(range, most);
+                if !rest.is_empty() {
+                    waiting.push_front(Part { range: rest, in_doubt });
+                }
+                running.push(self.batch(questions, Part { range: batch, in_doubt }));
             }
-            let Some((batch, answer)) = running.next().await else { return Ok(facts) };
+            let Some((Part { range: batch, in_doubt }, answer)) = running.next().await else { return Ok(facts) };
             let count = batch.len();
             match answer {
                 Ok(found) => {
                     too_large = 0;
+                    if count >= doubtful {
+                        // Fewer were answered, so it was their number.
+                        size.lower(count);
+                        doubtful = usize::MAX;
+                    }
                     size.answered(count);
                     questions.metrics(self).per_call.observe(count as f64);
                     facts[batch].copy_from_slice(&found);
                 }
                 Err(error) if error.may_be_size() && count > 1 && too_large < TOO_LARGE_MAX => {
+                    let is_ambiguous = error.is_ambiguous();
+                    if is_ambiguous && in_doubt >= HALVINGS_IN_DOUBT_MAX {
+                        return Err(error);
+                    }
                     too_large += 1;
-                    size.too_large(count);
+                    if is_ambiguous {
+                        doubtful = doubtful.min(count / 2);
+                    } else {
+                        size.lower(count / 2);
+                    }
                     let (one, other) = split(batch, count / 2);
-                    waiting.extend([one, other]);
+                    let in_doubt = in_doubt + u32::from(is_ambiguous);
+                    // The halves first: the rest need not fail for the same reason.
+                    waiting.push_front(Part { range: other, in_doubt });
+                    waiting.push_front(Part { range: one, in_doubt });
                 }
                 // Alone it gets more gas than in a batch, even a batch of one.
                 Err(error) if error.may_be_size() && count == 1 => {}
@@ -111,15 +139,22 @@ impl Chain {
         }
     }
 
-    async fn batch<B: Batched>(
-        &self,
-        questions: &B,
-        batch: Range<usize>,
-    ) -> (Range<usize>, Result<Vec<Option<B::Fact>>, ChainError>) {
-        let question = Batch { request: questions.batch(batch.clone()), questions, count: batch.len() };
+    async fn batch<B: Batched>(&self, questions: &B, part: Part) -> (Part, Result<Vec<Option<B::Fact>>, ChainError>) {
+        if part.in_doubt > 0 {
+            sleep(PAUSE_IN_DOUBT * part.in_doubt).await;
+        }
+        let range = part.range.clone();
+        let question = Batch { count: range.len(), request: questions.batch(range), questions };
         let answer = self.ask(&question).await;
-        (batch, answer)
+        (part, answer)
     }
+}
+
+/// Some of the questions.
+struct Part {
+    range: Range<usize>,
+    /// How often what it was a part of failed in a way that may as well be the endpoint's fault.
+    in_doubt: u32,
 }
 
 fn split(part: Range<usize>, size: usize) -> (Range<usize>, Range<usize>) {
@@ -170,7 +205,6 @@ fn merge<F: Copy>(mut one: Vec<Option<F>>, other: &[Option<F>]) -> Vec<Option<F>
 struct Alone<'a, B> {
     request: Request,
     questions: &'a B,
-    index: usize,
 }
 
 impl<B: Batched> Question for Alone<'_, B> {
@@ -179,7 +213,7 @@ impl<B: Batched> Question for Alone<'_, B> {
     const IS_HEAVY: bool = false;
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<B::Fact, Failure> {
-        endpoint.call(&self.request, |value| self.questions.read_alone(&rpc::bytes(value)?, self.index)).await
+        endpoint.call(&self.request, |value| self.questions.read_alone(&rpc::bytes(value)?)).await
     }
 
     fn agree(one: &B::Fact, other: &B::Fact) -> bool {

@@ -302,6 +302,11 @@ impl ChainError {
     pub(crate) fn may_be_size(&self) -> bool {
         self.failures().iter().any(|failure| failure.failure.may_be_size())
     }
+
+    /// Whether that is all that speaks for it: no endpoint that is well said so.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.failures().iter().all(|failure| !failure.failure.may_be_size() || failure.failure.is_ambiguous())
+    }
 }
 
 async fn put<'a, Q: Question>(question: &Q, endpoint: &'a Endpoint) -> (&'a Endpoint, Result<Q::Answer, Failure>) {

@@ -4,7 +4,6 @@ use pnyx_core::id::Voter;
 use thiserror::Error;
 
 use crate::{
-    aggregate::Run,
     chain::ChainError,
     powers::{ChainPower, Part},
     reads::Raw,
@@ -30,9 +29,6 @@ pub enum NeverAnswers {
     /// The function gives something else.
     #[error("its function does not return one integer of 32 bytes")]
     OtherShape,
-    /// The answer depends on who asks, or on how much gas it has.
-    #[error("its function gives one answer to a call alone and another to the same call among others")]
-    Inconstant,
 }
 
 /// What is known of a proposal's strategies.
@@ -90,12 +86,9 @@ async fn never_answers(part: &Part) -> Result<Option<NeverAnswers>, ChainError> 
     {
         return Ok(Some(NeverAnswers::NoContract));
     }
-    let alone = match chain.read_alone(pin, read, NOBODY).await? {
-        Raw::Integer(raw) => raw,
-        Raw::Reverts => return Ok(Some(NeverAnswers::Reverts)),
-        Raw::OtherShape => return Ok(Some(NeverAnswers::OtherShape)),
-    };
-    let among_others = chain.read(pin, &[Run { read, voters: &[NOBODY] }]).await?;
-    let is_constant = among_others == [[Raw::Integer(alone)]];
-    Ok((!is_constant).then_some(NeverAnswers::Inconstant))
+    Ok(match chain.read_alone(pin, read, NOBODY).await? {
+        Raw::Integer(_) => None,
+        Raw::Reverts => Some(NeverAnswers::Reverts),
+        Raw::OtherShape => Some(NeverAnswers::OtherShape),
+    })
 }

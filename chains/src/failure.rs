@@ -226,19 +226,21 @@ impl Failure {
         )
     }
 
-    /// Whether half of the same call might have been answered.
-    pub(crate) const fn may_be_size(&self) -> bool {
+    /// Whether half of the same call might have been answered: proxies refuse what is too long for them in many ways.
+    pub(crate) fn may_be_size(&self) -> bool {
         match self {
             Self::TimedOut(_)
+            | Self::Limited(_)
             | Self::TooLarge
             | Self::Rpc { .. }
             | Self::Reverted
             | Self::Starved
             | Self::Malformed(_) => true,
-            Self::Status { status, .. } => *status == STATUS_TOO_LARGE,
-            Self::Unreachable(_)
-            | Self::Limited(_)
-            | Self::UnknownBlock(_)
+            Self::Unreachable(how) => *how == CONNECTION_BROKE,
+            Self::Status { status, retry_after } => {
+                *status == STATUS_TOO_LARGE || (STATUSES_OF_PROXIES.contains(status) && retry_after.is_none())
+            }
+            Self::UnknownBlock(_)
             | Self::PrunedState(_)
             | Self::WrongChain { .. }
             | Self::WrongBlock
@@ -252,8 +254,14 @@ impl Failure {
     }
 
     /// Whether the same endpoint might have answered another question of the same size.
-    pub(crate) const fn may_be_the_question(&self) -> bool {
+    pub(crate) fn may_be_the_question(&self) -> bool {
         matches!(self, Self::GasClamped { .. }) || self.may_be_size()
+    }
+
+    /// Whether a call of many questions failed in a way that says nothing yet: it was too much at once, or the endpoint
+    /// is at fault.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.may_be_size() && self.harms_endpoint()
     }
 
     /// Whether asking the same endpoint again within a second may help.
@@ -283,6 +291,13 @@ impl Failure {
         if let Self::Status { retry_after, .. } = self { *retry_after } else { None }
     }
 }
+
+/// A connection that was there and ended without an answer.
+pub(crate) const CONNECTION_BROKE: &str = "the connection broke";
+
+/// What proxies say when the node behind them is ill, or when something is too long or takes too long for them: an
+/// internal error, a bad gateway, a gateway's time-out.
+const STATUSES_OF_PROXIES: [u16; 3] = [500, 502, 504];
 
 /// HTTP's "content too large": the request's fault, not the endpoint's.
 const STATUS_TOO_LARGE: u16 = 413;

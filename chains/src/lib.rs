@@ -31,7 +31,7 @@ use pnyx_core::chain::ChainId;
 use thiserror::Error;
 
 pub use self::{
-    aggregate::{PREPARATION_GAS, Run, SIGNATURE_GAS, STRATEGY_GAS},
+    aggregate::{CALL_GAS, PREPARATION_GAS, Run},
     block::PinError,
     cache::CACHE_BYTES_DEFAULT,
     chain::{Chain, ChainError, ChainStatus},

@@ -19,7 +19,7 @@ use crate::{
 pub enum Raw {
     /// The integer.
     Integer(U256),
-    /// Alone and with the full gas ([`crate::STRATEGY_GAS`]) the call fails.
+    /// Alone and with the full gas ([`crate::CALL_GAS`]) the call fails.
     Reverts,
     /// The call returns something else than one integer.
     OtherShape,
@@ -31,6 +31,16 @@ impl Raw {
         match self {
             Self::Integer(raw) => read.power(raw).map_or(VoterPower::Unavailable, VoterPower::Known),
             Self::Reverts | Self::OtherShape => VoterPower::Unavailable,
+        }
+    }
+}
+
+impl From<Entry> for Raw {
+    fn from(entry: Entry) -> Self {
+        match entry {
+            Entry::Integer(raw) => Self::Integer(raw),
+            Entry::Failed => Self::Reverts,
+            Entry::OtherShape => Self::OtherShape,
         }
     }
 }
@@ -118,11 +128,7 @@ impl Batched for LookUps<'_> {
 
     fn read_batch(&self, answer: &[u8], count: usize) -> Result<Vec<Option<Raw>>, Failure> {
         let entries = aggregate::read_batch(answer, count, self.pin)?.into_iter();
-        let fact = |entry| match entry {
-            Entry::Integer(raw) => Some(Raw::Integer(raw)),
-            Entry::Failed | Entry::OtherShape => None,
-        };
-        Ok(entries.map(fact).collect())
+        Ok(entries.map(|entry| entry.map(Raw::from)).collect())
     }
 
     fn alone(&self, index: usize) -> Request {
@@ -130,16 +136,8 @@ impl Batched for LookUps<'_> {
         aggregate::alone(what, voter, self.pin)
     }
 
-    fn read_alone(&self, answer: &[u8], index: usize) -> Result<Raw, Failure> {
-        match (self.at(index).0, aggregate::read_alone(answer, self.pin)?) {
-            (_, Entry::Integer(raw)) => Ok(Raw::Integer(raw)),
-            (LookUp::Read(_), Entry::Failed) => Ok(Raw::Reverts),
-            (LookUp::Read(_), Entry::OtherShape) => Ok(Raw::OtherShape),
-            // No contract is asked for it, so nothing can fail.
-            (LookUp::CodeSize, Entry::Failed | Entry::OtherShape) => {
-                Err(Failure::Malformed("a length of code that is none"))
-            }
-        }
+    fn read_alone(&self, answer: &[u8]) -> Result<Raw, Failure> {
+        aggregate::read_alone(answer, self.pin).map(Raw::from)
     }
 }
 

@@ -308,7 +308,7 @@ impl Batched for Checks<'_> {
         aggregate::check_alone(&self.calls[index], self.pin)
     }
 
-    fn read_alone(&self, answer: &[u8], _: usize) -> Result<Checked, Failure> {
+    fn read_alone(&self, answer: &[u8]) -> Result<Checked, Failure> {
         aggregate::read_check_alone(answer, self.pin)
     }
 }

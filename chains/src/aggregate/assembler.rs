@@ -21,6 +21,8 @@ pub(super) enum Op {
     IsZero = 0x15,
     /// a, b → a and b, bit by bit
     And = 0x16,
+    /// a, b → a or b, bit by bit
+    Or = 0x17,
     /// shift, a → a shifted right by so many bits
     Shr = 0x1c,
     /// account → its native balance
@@ -55,16 +57,18 @@ pub(super) enum Op {
     Gas = 0x5a,
     /// → (where jumps may lead)
     JumpDest = 0x5b,
+    /// a → a, a
+    Dup1 = 0x80,
     /// b, a → a, b, a
     Dup2 = 0x81,
     /// c, b, a → a, c, b, a
     Dup3 = 0x82,
-    /// d, c, b, a → a, d, c, b, a
-    Dup4 = 0x83,
     /// h, g, f, e, d, c, b, a → a, h, g, f, e, d, c, b, a
     Dup8 = 0x87,
     /// a, b → b, a
     Swap1 = 0x90,
+    /// a, b, c → c, b, a
+    Swap2 = 0x91,
     /// value, offset, length → the account whose code that memory makes
     Create = 0xf0,
     /// gas, account, value, input offset, input length, output offset, output length → 1 if it succeeded, else 0

@@ -8,10 +8,6 @@
 //!                2    with little gas it returned the word and did not use much
 //!                3    with the full gas it failed, 4 returned another length, 5 returned the word
 //! ```
-//! What an account's contract says is defined by these two steps: what it returns with little gas, if that is one word
-//! and half of the gas was left; else what it does with the full gas. So a contract that looks at its gas says the same
-//! in every batch and alone. In a batch a call is repeated with the full gas on the spot while there is enough of it: a
-//! contract that refuses by reverting then costs no request of its own.
 
 use std::ops::Range;
 
@@ -20,8 +16,8 @@ use pnyx_core::{chain::Pin, id::Voter};
 
 use super::{
     assembler::{Assembler, Label, Op},
-    frame::{self, CheckGas},
-    program::{ENTRY_LEN, HEADER_LEN, Header, WORD_LEN, emit_begin, emit_end, read_entries},
+    frame::{self, CallGas, Company},
+    program::{ENTRY_LEN, HEADER_LEN, Header, WORD_LEN, emit_begin, emit_end, emit_frame, read_entries},
 };
 use crate::failure::Failure;
 
@@ -35,8 +31,8 @@ const PROGRAM_BYTES_MAX: usize = 49_152;
 /// Bytes of a program beside its records, at most.
 const PROGRAM_BYTES: usize = 512;
 
-/// Bytes of a call's record beside the call's own: the length and the account.
-const RECORD_BYTES: usize = 22;
+/// Bytes of a call's record beside the call's own: the length, the company and the account.
+const RECORD_BYTES: usize = 23;
 
 /// Bytes of the length before a record.
 const LEN_LEN: u64 = 2;
@@ -76,9 +72,9 @@ pub(crate) fn fitting(calls: &[Call], part: Range<usize>) -> usize {
 }
 
 /// The program that makes `calls`.
-pub(crate) fn assemble(calls: &[Call], gas: CheckGas) -> Vec<u8> {
-    let records: Vec<Vec<u8>> = calls.iter().map(|call| [call.to.as_bytes(), call.input.as_slice()].concat()).collect();
-    assemble_for(&frame::check(gas), &records)
+pub(crate) fn assemble(calls: &[Call], company: Company) -> Vec<u8> {
+    let record = |call: &Call| [&[company.byte()], call.to.as_bytes().as_slice(), &call.input].concat();
+    assemble_for(&frame::call(CallGas::RULES), &calls.iter().map(record).collect::<Vec<_>>())
 }
 
 /// The program that makes `preparation` and then `call`.
@@ -96,9 +92,7 @@ fn assemble_for(runtime: &[u8], records: &[Vec<u8>]) -> Vec<u8> {
     let mut program = Assembler::with_capacity(bytes + 2 * records.len() + PROGRAM_BYTES);
     let (frame, first, ends) = (program.label(), program.label(), program.label());
     emit_begin(&mut program, output);
-    let creation_len = creation.len() as u64;
-    program.push(creation_len).push_label(frame).push(RECORD).ops(&[Op::CodeCopy]);
-    program.push(creation_len).push(RECORD).push(0).ops(&[Op::Create]);
+    emit_frame(&mut program, frame, creation.len(), RECORD);
     // The stack from here on, the top last: [the frame, where the next entry goes, where the next record is].
     program.push(output + HEADER_LEN as u64).push_label(first);
     if !records.is_empty() {

@@ -1,14 +1,19 @@
-//! The contract from which signatures are checked. A program makes it, calls it for every check, and it ends each time
-//! by reverting with the check's entry as its answer.
+//! The contract from which others are called. A program makes it, calls it for every look-up or check, and it ends each
+//! time by reverting with the entry as its answer.
 //!
-//! Contracts that check signatures are chosen by voters, of whom some mean harm, and what a check gives must depend on
-//! nothing but the account, the call and the block. Within one transaction calls leave traces: an account or a slot
-//! that was read before costs less to read again (EIP-2929), so that a contract could tell by its gas who else is in
-//! the batch. What reverts leaves no trace, this one included. The caller is part of the rules, too, and the same in
-//! every batch and alone: the first contract that the program's account makes.
+//! Contracts are chosen by those who make proposals and by voters, of whom some mean harm, and what one says must depend
+//! on nothing but the call and the block: the recount, whose batches are others, must hear the same. Within one
+//! transaction calls leave traces: an account or a slot that was read before costs less to read again (EIP-2929), so that
+//! a contract could tell by its gas who else is in the batch. What reverts leaves no trace, this one included. The caller
+//! is part of the rules, too, and the same in every batch and alone: the first contract that the program's account makes.
+//!
+//! What a contract says is defined by two steps: what it returns with little gas, if that is one word and half of the gas
+//! was left; else what it does with the full gas. Both are the rule, in a batch as alone, so that a contract that looks at
+//! its gas has one answer. In a batch a call is repeated with the full gas on the spot while there is enough of it: a
+//! contract that refuses by reverting then costs no request of its own.
 
 use super::{
-    BATCH_CALL_GAS, BATCH_CALL_USED_MAX, CHECK_GAS_GRANTED, PREPARATION_GAS, SIGNATURE_GAS,
+    CALL_GAS, FIRST_CALL_GAS, FIRST_CALL_USED_MAX, FULL_CALL_GAS_GRANTED, PREPARATION_GAS,
     assembler::{Assembler, Op},
     checks::Call,
     program::{ENTRY_LEN, VOTER_LEN, WORD_LEN, emit_shape},
@@ -27,9 +32,18 @@ const FULL_GAS: u64 = 3;
 /// Bits of a word behind the account that it begins with.
 const BEHIND_ACCOUNT: u64 = (WORD_LEN - VOTER_LEN) * 8;
 
-/// What gas the calls of a check get, and which are repeated.
+/// Bits of a word behind the byte of [`Company`].
+const BEHIND_COMPANY: u64 = (WORD_LEN - COMPANY_LEN) * 8;
+
+/// Length of the byte of [`Company`].
+pub(super) const COMPANY_LEN: u64 = 1;
+
+/// What stands before a call's bytes in the frame's input: company and account.
+const CALL_HEAD_LEN: u64 = COMPANY_LEN + VOTER_LEN;
+
+/// What gas a contract gets, and which calls are repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CheckGas {
+pub(crate) struct CallGas {
     /// The gas of the first call.
     pub(crate) first: u64,
     /// A first call that used as much is not believed.
@@ -38,19 +52,31 @@ pub(crate) struct CheckGas {
     pub(crate) full: u64,
     /// What must be left for a call to be repeated.
     pub(crate) granted: u64,
-    /// Whether calls that used much gas are repeated, too: one of them takes the full gas from all others.
-    pub(crate) repeats_costly: bool,
 }
 
-impl CheckGas {
-    pub(crate) const IN_BATCH: Self = Self {
-        first: BATCH_CALL_GAS,
-        used_max: BATCH_CALL_USED_MAX,
-        full: SIGNATURE_GAS,
-        granted: CHECK_GAS_GRANTED,
-        repeats_costly: false,
-    };
-    pub(crate) const ALONE: Self = Self { repeats_costly: true, ..Self::IN_BATCH };
+/// With whom a call is put. It is the first byte of what the frame is given and nothing in its code, which the contract
+/// that is called can look at: it must not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// Others, so a call that used much gas is left open: to repeat it here would take the full gas from them.
+    Others,
+    /// None.
+    Nobody,
+}
+
+impl CallGas {
+    pub(crate) const RULES: Self =
+        Self { first: FIRST_CALL_GAS, used_max: FIRST_CALL_USED_MAX, full: CALL_GAS, granted: FULL_CALL_GAS_GRANTED };
+}
+
+impl Company {
+    /// Its byte in the frame's input.
+    pub(super) const fn byte(self) -> u8 {
+        match self {
+            Self::Others => 0,
+            Self::Nobody => 1,
+        }
+    }
 }
 
 /// The code that makes the contract with this runtime code.
@@ -62,29 +88,28 @@ pub(super) fn creation(runtime: &[u8]) -> Vec<u8> {
     program.finish()
 }
 
-/// The runtime code that makes one call, at most twice. It is given `account:20 input…`.
-pub(super) fn check(gas: CheckGas) -> Vec<u8> {
+/// The runtime code that makes one call, at most twice. It is given `company:1 account:20 input…`.
+pub(super) fn call(gas: CallGas) -> Vec<u8> {
     let mut program = Assembler::default();
     let ends = program.label();
     emit_input_len(&mut program);
-    program.push(VOTER_LEN).push(INPUT).ops(&[Op::CallDataCopy]);
+    program.push(CALL_HEAD_LEN).push(INPUT).ops(&[Op::CallDataCopy]);
     // → [gas before, ok]
     program.ops(&[Op::Gas]);
-    emit_check(&mut program, gas.first);
+    emit_call(&mut program, gas.first);
     emit_shape(&mut program);
     // → [shape, cheap], where cheap := used_max > gas before − gas now
     program.ops(&[Op::Swap1, Op::Gas, Op::Swap1, Op::Sub]).push(gas.used_max).ops(&[Op::Gt]);
     // flag := shape × cheap
     program.ops(&[Op::Dup2, Op::Dup2, Op::Mul]).push(FLAG).ops(&[Op::MStore8]);
-    // → [repeat], where repeat := 2 > flag, and cheap unless costly ones are repeated, too
-    if gas.repeats_costly {
-        program.ops(&[Op::Mul]).push(2).ops(&[Op::Gt]);
-    } else {
-        program.ops(&[Op::Swap1]).push(2).ops(&[Op::Gt, Op::And]);
-    }
+    // → [cheap or without company, flag]
+    program.ops(&[Op::Dup1]).push(0).ops(&[Op::CallDataLoad]).push(BEHIND_COMPANY).ops(&[Op::Shr, Op::Or]);
+    program.ops(&[Op::Swap2, Op::Mul]);
+    // → [repeat], where repeat := 2 > flag, and cheap or without company
+    program.push(2).ops(&[Op::Gt, Op::And]);
     // → [], at the end unless it is repeated and the gas suffices
     program.push(gas.granted).ops(&[Op::Gas, Op::Gt, Op::And, Op::IsZero]).push_label(ends).ops(&[Op::JumpI]);
-    emit_check(&mut program, gas.full);
+    emit_call(&mut program, gas.full);
     emit_shape(&mut program);
     program.push(FULL_GAS).ops(&[Op::Add]).push(FLAG).ops(&[Op::MStore8]);
     program.jump_place(ends);
@@ -104,7 +129,7 @@ pub(super) fn prepared_check(preparation: &Call, call: &Call) -> Vec<u8> {
     program.push(second_len).push(first_len).push(INPUT).ops(&[Op::CallDataCopy]);
     // STATICCALL(gas, account, INPUT, its length, WORD, 32) → [prepared, ok]
     program.push(WORD_LEN).push(WORD).push(second_len).push(INPUT).push_bytes(call.to.as_bytes());
-    program.push(SIGNATURE_GAS).ops(&[Op::StaticCall]);
+    program.push(CALL_GAS).ops(&[Op::StaticCall]);
     emit_shape(&mut program);
     // flag := prepared × shape, with the full gas
     program.ops(&[Op::Mul]).push(FULL_GAS).ops(&[Op::Add]).push(FLAG).ops(&[Op::MStore8]);
@@ -113,16 +138,16 @@ pub(super) fn prepared_check(preparation: &Call, call: &Call) -> Vec<u8> {
 }
 
 /// → [ok]: a static call of the account, whose answer's first word goes into the entry.
-fn emit_check(program: &mut Assembler, gas: u64) {
+fn emit_call(program: &mut Assembler, gas: u64) {
     program.push(WORD_LEN).push(WORD);
     emit_input_len(program);
-    program.push(INPUT).push(0).ops(&[Op::CallDataLoad]).push(BEHIND_ACCOUNT).ops(&[Op::Shr]);
+    program.push(INPUT).push(COMPANY_LEN).ops(&[Op::CallDataLoad]).push(BEHIND_ACCOUNT).ops(&[Op::Shr]);
     program.push(gas).ops(&[Op::StaticCall]);
 }
 
 /// → [length of the call's bytes]
 fn emit_input_len(program: &mut Assembler) {
-    program.push(VOTER_LEN).ops(&[Op::CallDataSize, Op::Sub]);
+    program.push(CALL_HEAD_LEN).ops(&[Op::CallDataSize, Op::Sub]);
 }
 
 fn emit_revert(program: &mut Assembler) {

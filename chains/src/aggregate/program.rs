@@ -5,12 +5,13 @@
 //! answer := 0x01 timestamp:32 chain id:32 gas at the start:32 gas at the end:32 entry…
 //!           (its first byte must not be 0xEF, which EIP-3541 forbids)
 //! entry  := flag:1 word:32
-//!           flag 0 the call failed, or used so much of its gas that with more it might have answered otherwise,
-//!                1 it returned another length than 32 bytes, 2 the word is the integer
+//!           flag 0, 1 nothing is known yet: with little gas the call failed, or returned another length than 32 bytes,
+//!                     or used so much gas that with more it might have answered otherwise
+//!                2    with little gas it returned the word and did not use much, or no contract had to be called
+//!                3    with the full gas it failed, 4 returned another length, 5 returned the word
 //! ```
 //! Timestamp and chain id prove that the endpoint executed the call where it was told to; the gas says what it granted.
-//! Each inner call gets exactly the gas that the program names for it, so that one that burns gas cannot spoil the
-//! others, and what it gives is what it would give alone.
+//! Contracts are called from a frame ([`super::frame`]), so that what they answer is what they would answer alone.
 
 use alloy_primitives::U256;
 use pnyx_core::{chain::Pin, id::Voter};
@@ -18,6 +19,7 @@ use pnyx_core::{chain::Pin, id::Voter};
 use super::{
     Entry, LookUp, Row,
     assembler::{Assembler, Label, Op},
+    frame::{self, COMPANY_LEN, CallGas, Company},
 };
 use crate::failure::Failure;
 
@@ -33,17 +35,20 @@ pub(super) const HEADER_LEN: usize = 1 + 4 * 32;
 /// Flag and word.
 pub(super) const ENTRY_LEN: usize = 1 + 32;
 
-/// Where the call's bytes are made in memory: selector, voter, at most one more word.
+/// Where the frame's input is made in memory: company, contract, selector, voter, at most one more word.
 const INPUT: u64 = 0;
 
-/// Where a voter's 20 bytes stand in them: after the selector and 12 zeros.
-const VOTER: u64 = 16;
+/// Where a voter's 20 bytes stand in it: after the company, the contract, the selector and 12 zeros.
+const VOTER: u64 = COMPANY_LEN + 36;
 
 /// The word whose last 20 bytes are the voter.
-const VOTER_WORD: u64 = 4;
+const VOTER_WORD: u64 = VOTER + VOTER_LEN - WORD_LEN;
 
-/// Where the answer is made in memory, behind the longest input.
-const OUTPUT: u64 = 0x80;
+/// Where the code that makes the frame is in memory, behind the longest input.
+const FRAME: u64 = 0x60;
+
+/// Where the answer is made in memory, behind that.
+const OUTPUT: u64 = 0x120;
 
 pub(super) const VOTER_LEN: u64 = 20;
 pub(super) const WORD_LEN: u64 = 32;
@@ -57,22 +62,20 @@ pub(crate) struct Header {
     pub(crate) gas_at_end: u64,
 }
 
-/// What a program gives each of its calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CallGas {
-    /// Its gas.
-    pub(crate) gas: u64,
-    /// A call that used as much is not believed; `None` to believe whatever it did.
-    pub(crate) used_max: Option<u64>,
-}
-
 /// The program that answers `rows`.
-pub(crate) fn assemble(rows: &[Row<'_>], call_gas: CallGas) -> Vec<u8> {
+pub(crate) fn assemble(rows: &[Row<'_>], gas: CallGas, company: Company) -> Vec<u8> {
     let voters = rows.iter().map(|row| row.voters.len()).sum::<usize>();
     let mut program = Assembler::with_capacity(voters * 20 + rows.len() * 256 + 64);
-    let first_voter = program.label();
+    let (first_voter, frame) = (program.label(), program.label());
+    let creation = if rows.iter().any(Row::calls) { frame::creation(&frame::call(gas)) } else { Vec::new() };
+    assert!(creation.len() as u64 <= OUTPUT - FRAME, "a frame has room before the answer");
     emit_begin(&mut program, OUTPUT);
-    // The stack from here on, the top last: [where the next entry goes, where the next voter is].
+    if creation.is_empty() {
+        program.push(0);
+    } else {
+        emit_frame(&mut program, frame, creation.len(), FRAME);
+    }
+    // The stack from here on, the top last: [the frame, where the next entry goes, where the next voter is].
     program.push(OUTPUT + HEADER_LEN as u64).push_label(first_voter);
     let mut data = Vec::with_capacity(rows.len());
     for row in rows.iter().filter(|row| !row.voters.is_empty()) {
@@ -84,9 +87,9 @@ pub(crate) fn assemble(rows: &[Row<'_>], call_gas: CallGas) -> Vec<u8> {
         let input = match calldata {
             Ok((contract, input)) => {
                 let template = program.label();
-                let input_len = input.len() as u64;
-                program.push(input_len).push_label(template).push(INPUT).ops(&[Op::CodeCopy]);
-                emit_calls(&mut program, contract.as_bytes(), input_len, call_gas, ends);
+                let input = [&[company.byte()], contract.as_bytes().as_slice(), &input].concat();
+                program.push(input.len() as u64).push_label(template).push(INPUT).ops(&[Op::CodeCopy]);
+                emit_calls(&mut program, input.len() as u64, ends);
                 Some((template, input))
             }
             Err(op) => {
@@ -98,9 +101,10 @@ pub(crate) fn assemble(rows: &[Row<'_>], call_gas: CallGas) -> Vec<u8> {
         };
         data.push((row, ends, input));
     }
-    // [end of entries, end of voters] → [end of entries]
-    program.ops(&[Op::Pop]);
+    // → [end of entries]
+    program.ops(&[Op::Pop, Op::Swap1, Op::Pop]);
     emit_end(&mut program, OUTPUT);
+    program.place(frame).data(&creation);
     program.place(first_voter);
     for (row, ends, _) in &data {
         for voter in row.voters {
@@ -122,6 +126,12 @@ pub(super) fn emit_begin(program: &mut Assembler, output: u64) {
     }
 }
 
+/// → [the frame], made by the code at a label, for which there is room in memory.
+pub(super) fn emit_frame(program: &mut Assembler, code: Label, len: usize, room: u64) {
+    program.push(len as u64).push_label(code).push(room).ops(&[Op::CodeCopy]);
+    program.push(len as u64).push(room).push(0).ops(&[Op::Create]);
+}
+
 /// [end of entries] → RETURN(output, end of entries − output), with the gas at the end in the head.
 pub(super) fn emit_end(program: &mut Assembler, output: u64) {
     program.ops(&[Op::Gas]).push(output + 97).ops(&[Op::MStore]);
@@ -133,18 +143,13 @@ pub(super) fn emit_shape(program: &mut Assembler) {
     program.push(WORD_LEN).ops(&[Op::ReturnDataSize, Op::Eq, Op::Dup2, Op::And, Op::Add]);
 }
 
-/// One call for each voter up to `ends`.
-fn emit_calls(program: &mut Assembler, contract: &[u8; 20], input_len: u64, call_gas: CallGas, ends: Label) {
+/// One call of the frame for each voter up to `ends`.
+fn emit_calls(program: &mut Assembler, input_len: u64, ends: Label) {
     let each = emit_voter(program);
-    // [entry, voter] → [entry, voter, gas before]
-    program.ops(&[Op::Gas]);
-    // STATICCALL(gas, contract, INPUT, input_len, entry + 1, 32): an answer's first word goes where it belongs at once.
-    program.push(WORD_LEN).ops(&[Op::Dup4]).push(1).ops(&[Op::Add]);
-    program.push(input_len).push(INPUT).push_bytes(contract).push(call_gas.gas).ops(&[Op::StaticCall]);
-    emit_shape(program);
-    // flag × (used_max > gas before − gas now)
-    program.ops(&[Op::Swap1, Op::Gas, Op::Swap1, Op::Sub]).push(call_gas.used_max.unwrap_or(u64::MAX));
-    program.ops(&[Op::Gt, Op::Mul, Op::Dup3, Op::MStore8]);
+    // CALL(gas, frame, no value, INPUT, its length, entry, an entry's length): it always reverts, so what it returns
+    // is the whole answer. If it lacked the gas even for that, the entry stays zero: nothing is known.
+    program.push(ENTRY_LEN as u64).ops(&[Op::Dup3]).push(input_len).push(INPUT).push(0);
+    program.ops(&[Op::Dup8, Op::Gas, Op::Call, Op::Pop]);
     emit_next(program, each, ends);
 }
 
@@ -169,12 +174,13 @@ fn emit_next(program: &mut Assembler, each: Label, ends: Label) {
     program.push_label(ends).ops(&[Op::Dup2, Op::Lt]).push_label(each).ops(&[Op::JumpI]);
 }
 
-/// Reads an answer of `count` entries that must come from the pin.
-pub(crate) fn read(answer: &[u8], count: usize, pin: &Pin) -> Result<(Header, Vec<Entry>), Failure> {
+/// Reads an answer of `count` entries that must come from the pin; `None` for one of which nothing is known.
+pub(crate) fn read(answer: &[u8], count: usize, pin: &Pin) -> Result<(Header, Vec<Option<Entry>>), Failure> {
     read_entries(answer, count, pin, |flag, word| match flag {
-        0 => Some(Entry::Failed),
-        1 => Some(Entry::OtherShape),
-        2 => Some(Entry::Integer(word)),
+        0 | 1 => Some(None),
+        2 | 5 => Some(Some(Entry::Integer(word))),
+        3 => Some(Some(Entry::Failed)),
+        4 => Some(Some(Entry::OtherShape)),
         _ => None,
     })
 }

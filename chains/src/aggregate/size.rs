@@ -1,4 +1,4 @@
-//! How many look-ups, or signature checks, go in one call: as many as the endpoints answer. Halved when a call fails that may have been too
+//! How many look-ups, or signature checks, go in one call: as many as the endpoints answer. Lowered when a call was too
 //! large, raised slowly while full ones are answered.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,11 +39,11 @@ impl BatchSize {
         self.size.store((size + size / RAISE_BY + 1).min(self.most), Ordering::Relaxed);
     }
 
-    /// A call with this many look-ups failed and may have been too large.
-    pub(crate) fn too_large(&self, count: usize) {
+    /// Lowers it to this many look-ups: more were too many.
+    pub(crate) fn lower(&self, count: usize) {
         self.answered.store(0, Ordering::Relaxed);
         // Never raised by this: calls of the old size may fail after it was lowered.
-        self.size.fetch_min((count / 2).max(1), Ordering::Relaxed);
+        self.size.fetch_min(count.max(1), Ordering::Relaxed);
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
                     size.answered(count);
                 } else {
                     failed += 1;
-                    size.too_large(count);
+                    size.lower(count / 2);
                 }
             }
             assert!((limit.min(1_000) / 2..=limit.min(1_000)).contains(&size.get()), "{limit}: {}", size.get());
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn small_calls_say_nothing_of_the_limit() {
         let size = BatchSize::new(1_000);
-        size.too_large(1_000);
+        size.lower(500);
         (0..1_000).for_each(|_| size.answered(10));
         assert_eq!(size.get(), 500);
     }

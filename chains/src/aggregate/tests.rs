@@ -17,8 +17,6 @@ use super::{program, *};
 const TIMESTAMP_S: u64 = 1_796_000_000;
 const CHAIN: u64 = 31_337;
 
-const BATCH_GAS_OF_A_CALL: CallGas = CallGas { gas: BATCH_CALL_GAS, used_max: Some(BATCH_CALL_USED_MAX) };
-
 fn pin() -> Pin {
     Pin {
         chain: ChainId::new(CHAIN).unwrap(),
@@ -91,8 +89,8 @@ fn expected(what: LookUp<'_>, voter: Voter) -> Entry {
     }
 }
 
-fn entries_of(rows: &[Row<'_>]) -> Vec<Entry> {
-    rows.iter().flat_map(|row| row.voters.iter().map(|voter| expected(row.what, *voter))).collect()
+fn entries_of(rows: &[Row<'_>]) -> Vec<Option<Entry>> {
+    rows.iter().flat_map(|row| row.voters.iter().map(|voter| Some(expected(row.what, *voter)))).collect()
 }
 
 fn row<'a>(read: &'a ChainRead, voters: &'a [Voter]) -> Row<'a> {
@@ -104,7 +102,7 @@ fn a_full_program_is_within_the_limits_of_a_deployment() {
     let read = &reads()[3];
     let voters: Vec<Voter> = (0..program::LOOK_UPS_MAX as u64).map(voter).collect();
     let rows = [row(read, &voters)];
-    let code = program::assemble(&rows, BATCH_GAS_OF_A_CALL);
+    let code = program::assemble(&rows, CallGas::RULES, Company::Others);
     assert!(code.len() <= 49_152, "EIP-3860: {}", code.len());
     let answer = execute(&code, &Model, TIMESTAMP_S, CHAIN);
     assert!((24_544..=24_576).contains(&answer.len()), "EIP-170: {}", answer.len());
@@ -116,7 +114,7 @@ fn a_full_program_is_within_the_limits_of_a_deployment() {
 #[test]
 fn an_answer_from_elsewhere_is_refused() {
     let read = &reads()[0];
-    let code = program::assemble(&[row(read, &[voter(1)])], BATCH_GAS_OF_A_CALL);
+    let code = program::assemble(&[row(read, &[voter(1)])], CallGas::RULES, Company::Others);
     let read = |timestamp_s, chain| program::read(&execute(&code, &Model, timestamp_s, chain), 1, &pin());
     assert!(read(TIMESTAMP_S, CHAIN).is_ok());
     assert_eq!(read(TIMESTAMP_S - 12, CHAIN), Err(Failure::WrongBlock));
@@ -130,7 +128,7 @@ fn an_answer_from_elsewhere_is_refused() {
 
 #[test]
 fn a_look_up_alone_is_believed_only_with_its_gas() {
-    let code = program::assemble(&[row(&reads()[0], &[voter(1)])], CallGas { gas: STRATEGY_GAS, used_max: None });
+    let code = program::assemble(&[row(&reads()[0], &[voter(1)])], CallGas::RULES, Company::Nobody);
     let mut answer = execute(&code, &Model, TIMESTAMP_S, CHAIN);
     let mut with_gas = |gas: u64| {
         answer[65..97].copy_from_slice(&U256::from(gas).to_be_bytes::<32>());
@@ -142,13 +140,13 @@ fn a_look_up_alone_is_believed_only_with_its_gas() {
 
 #[test]
 fn a_batch_that_ran_short_of_gas_is_not_believed() {
-    let code = program::assemble(&[row(&reads()[0], &[voter(1)])], BATCH_GAS_OF_A_CALL);
+    let code = program::assemble(&[row(&reads()[0], &[voter(1)])], CallGas::RULES, Company::Others);
     let mut answer = execute(&code, &Model, TIMESTAMP_S, CHAIN);
     let mut with_gas = |gas: u64| {
         answer[97..129].copy_from_slice(&U256::from(gas).to_be_bytes::<32>());
         read_batch(&answer, 1, &pin())
     };
-    assert_eq!(with_gas(BATCH_GAS_LEFT), Ok(vec![expected(LookUp::Read(&reads()[0]), voter(1))]));
+    assert_eq!(with_gas(BATCH_GAS_LEFT), Ok(vec![Some(expected(LookUp::Read(&reads()[0]), voter(1)))]));
     assert_eq!(with_gas(BATCH_GAS_LEFT - 1), Err(Failure::Starved));
 }
 
@@ -159,19 +157,26 @@ fn a_call_that_used_much_gas_is_not_believed_in_a_batch() {
     let voters: Vec<Voter> = (0..20).map(voter).collect();
     let rows = [row(read, &voters)];
     let entries = |used_max| {
-        let code = program::assemble(&rows, CallGas { gas: 1_000_000, used_max });
+        let code = program::assemble(&rows, CallGas { used_max, ..CallGas::RULES }, Company::Others);
         program::read(&execute(&code, &Model, TIMESTAMP_S, CHAIN), 20, &pin()).unwrap().1
     };
-    assert_eq!(entries(Some(10_000)), entries_of(&rows));
-    assert_eq!(entries(None), entries_of(&rows));
-    assert_eq!(entries(Some(600)), [Entry::Failed; 20]);
+    assert_eq!(entries(10_000), entries_of(&rows));
+    assert_eq!(entries(600), [None; 20]);
+}
+
+/// An auditor needs the bytes of the contract that calls others, to repeat a call with its gas.
+#[test]
+fn the_frame_is_published() {
+    let code = alloy_primitives::hex::encode_prefixed(frame::call(CallGas::RULES));
+    let formats = include_str!("../../../docs/formats.md");
+    assert!(formats.contains(&code), "{code}");
 }
 
 proptest! {
     #[test]
     fn the_program_gives_what_the_calls_give(
         picks in prop::collection::vec((0_usize..7, prop::collection::vec(any::<u64>(), 0..9)), 0..7),
-        gas in 1_u64..=STRATEGY_GAS,
+        is_alone: bool,
     ) {
         let reads = reads();
         let voters: Vec<Vec<Voter>> =
@@ -182,7 +187,7 @@ proptest! {
             .map(|((pick, _), voters)| Row { what: reads.get(*pick).map_or(LookUp::CodeSize, LookUp::Read), voters })
             .collect();
         let expected = entries_of(&rows);
-        let code = program::assemble(&rows, CallGas { gas, used_max: None });
+        let code = program::assemble(&rows, CallGas::RULES, if is_alone { Company::Nobody } else { Company::Others });
         let answer = execute(&code, &Model, TIMESTAMP_S, CHAIN);
         prop_assert_eq!(program::read(&answer, expected.len(), &pin()).unwrap().1, expected);
     }
@@ -194,7 +199,7 @@ proptest! {
 
     #[test]
     fn an_answer_that_names_another_place_is_refused(at in 0_usize..65, byte: u8) {
-        let code = program::assemble(&[row(&reads()[0], &[voter(1)])], BATCH_GAS_OF_A_CALL);
+        let code = program::assemble(&[row(&reads()[0], &[voter(1)])], CallGas::RULES, Company::Others);
         let mut answer = execute(&code, &Model, TIMESTAMP_S, CHAIN);
         let is_same = std::mem::replace(&mut answer[at], byte) == byte;
         prop_assert_eq!(program::read(&answer, 1, &pin()).is_ok(), is_same);

@@ -42,8 +42,8 @@ pub(crate) struct Endpoint {
     limits: EndpointLimits,
     client: Client,
     permits: Semaphore,
-    /// Held by the one request that checks the chain id.
-    checking: tokio::sync::Mutex<()>,
+    /// Held by the one request that checks the chain id; when that failed last, and at what.
+    checking: tokio::sync::Mutex<Option<(Instant, Failure)>>,
     state: Mutex<State>,
     metrics: EndpointMetrics,
 }
@@ -92,7 +92,7 @@ impl Endpoint {
             limits,
             client,
             permits: Semaphore::new(limits.concurrency.get()),
-            checking: tokio::sync::Mutex::new(()),
+            checking: tokio::sync::Mutex::default(),
             state: Mutex::new(state),
             metrics,
         }
@@ -168,6 +168,20 @@ impl Endpoint {
         if failure.voids_check() {
             state.checked = None;
         }
+        self.tell(state, failure)
+    }
+
+    /// Takes note of a call of many questions that may have been too much at once. Whether the endpoint is at fault is
+    /// found by the next request, before which a small one, for the chain id, must be answered again.
+    fn note_doubt(&self, failure: Failure) -> Failure {
+        self.metrics.count(failure.outcome());
+        let mut state = self.state();
+        state.checked = None;
+        self.tell(state, failure)
+    }
+
+    /// Has people hear of a failure if it is none of those that are answers, and another than before.
+    fn tell(&self, mut state: MutexGuard<'_, State>, failure: Failure) -> Failure {
         if !failure.is_trouble() {
             return failure;
         }
@@ -205,10 +219,16 @@ impl Endpoint {
         if let Some(url) = self.state().checked.clone() {
             return Ok(url);
         }
-        let _turn = self.checking.lock().await;
+        let came_at = Instant::now();
+        let mut turn = self.checking.lock().await;
         // Whoever had the turn before may have found out.
         if let Some(url) = self.state().checked.clone() {
             return Ok(url);
+        }
+        if let Some((failed_at, failure)) = &*turn
+            && *failed_at >= came_at
+        {
+            return Err(failure.clone());
         }
         self.is_left_alone()?;
         let url = self.url.read().map_err(|error| self.note(Failure::NoUrl(error.to_string())))?;
@@ -216,7 +236,9 @@ impl Endpoint {
             found if found == self.chain.get() => Ok(()),
             found => Err(Failure::WrongChain { found }),
         };
-        self.send(&url, &Request::chain_id(), is_ours).await?;
+        let checked = self.send(&url, &Request::chain_id(), is_ours).await;
+        *turn = checked.as_ref().err().map(|failure| (Instant::now(), failure.clone()));
+        checked?;
         self.state().checked = Some(url.clone());
         Ok(url)
     }
@@ -239,7 +261,9 @@ impl Endpoint {
             timing.has_failed = answer.is_err();
             answer
         };
-        let value = answer.and_then(|value| read(&value)).map_err(|failure| self.note(failure))?;
+        let value = answer.and_then(|value| read(&value)).map_err(|failure| {
+            if request.is_heavy && failure.is_ambiguous() { self.note_doubt(failure) } else { self.note(failure) }
+        })?;
         self.metrics.count(ANSWERED);
         self.metrics.serving.set(1);
         let mut state = self.state();

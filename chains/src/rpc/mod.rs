@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 pub(crate) use self::values::{Block, block, bytes, number};
-use crate::failure::Failure;
+use crate::failure::{CONNECTION_BROKE, Failure};
 
 /// Most bytes of an answer. The largest that we ask for, a full batch or a contract's code, has 50 kB.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -153,7 +153,7 @@ fn transport(error: &reqwest::Error, limit: Duration) -> Failure {
     } else if error.is_body() || error.is_decode() {
         Failure::Malformed("the answer ends in the middle")
     } else {
-        Failure::Unreachable("the connection broke")
+        Failure::Unreachable(CONNECTION_BROKE)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::{Address, U256};
 use pnyx_chains::{ChainError, ChainPower, Chains};
 use pnyx_core::chain::Pin;
-use pnyx_testbed::evm::{Fault, FaultyEndpoint, Lie, Pruned};
+use pnyx_testbed::evm::{Fault, FaultyEndpoint, Lie, Pruned, Refusal};
 
 use crate::rig::{Rig, account, chains, erc20, on_chain, only, power, units, voter};
 
@@ -49,6 +49,16 @@ async fn is_right(power: &ChainPower) {
     assert_eq!(power.powers(&voters).await.unwrap(), expected);
 }
 
+/// Asks until the chain is read again.
+async fn await_healed(power: &ChainPower) {
+    let healed = Instant::now();
+    while let Err(error) = power.powers(&[voter(account(2))]).await {
+        assert!(healed.elapsed() < HEALED_WITHIN, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    is_right(power).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_becomes_a_fact_and_all_heal() {
     let held = Held::new(1);
@@ -81,12 +91,7 @@ async fn no_fault_becomes_a_fact_and_all_heal() {
         let trouble = only(&chains).status().endpoints[0].trouble.clone().map(|trouble| trouble.outcome());
         assert!(trouble.is_some_and(|trouble| outcomes.contains(&trouble)), "{fault:?}: {trouble:?}, {error}");
         held.endpoints[0].heal().unwrap();
-        let healed = Instant::now();
-        while power.powers(&[voter(account(2))]).await.is_err() {
-            assert!(healed.elapsed() < HEALED_WITHIN, "{fault:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        is_right(&power).await;
+        await_healed(&power).await;
     }
 }
 
@@ -196,4 +201,46 @@ async fn batches_shrink_to_what_an_endpoint_takes() {
     let voters: Vec<_> = (0..1_000).map(account).map(voter).collect();
     let found = held.power(&chains).powers(&voters).await.unwrap();
     assert_eq!(found[..4], [0, 1, 2, 3].map(|number| units(U256::from(number))));
+}
+
+/// A proxy that refuses long requests with an error as of an outage, in front of a healthy node.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_shrink_also_where_nobody_says_that_they_are_too_large() {
+    let held = Held::new(1);
+    let voters: Vec<_> = (0..1_000).map(account).map(voter).collect();
+    for refusal in
+        [Refusal::Status(500), Refusal::Status(502), Refusal::Status(504), Refusal::LimitExceeded, Refusal::HangUp]
+    {
+        held.endpoints[0].set(&[Fault::Overlong { len_max: 6_000, refusal }]).unwrap();
+        let chains = held.chains(1);
+        let power = held.power(&chains);
+        let found = power.powers(&voters).await.unwrap_or_else(|error| panic!("{refusal:?}: {error}"));
+        assert_eq!(found[..4], [0, 1, 2, 3].map(|number| units(U256::from(number))), "{refusal:?}");
+        // What was learnt is kept: as many again need no more calls than there are parts.
+        held.endpoints[0].reset_counts();
+        power.powers(&voters).await.unwrap();
+        let calls = held.endpoints[0].calls("eth_call");
+        assert!(calls <= 30, "{refusal:?}: {calls} calls");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_does_not_shrink_batches() {
+    let held = Held::new(1);
+    let chains = held.chains(1);
+    let power = held.power(&chains);
+    let voters: Vec<_> = (0..700).map(account).map(voter).collect();
+    for refusal in [Refusal::Status(502), Refusal::LimitExceeded] {
+        held.endpoints[0].set(&[Fault::Overlong { len_max: 0, refusal }]).unwrap();
+        for _ in 0..3 {
+            power.powers(&voters).await.unwrap_err();
+        }
+        let requests = held.endpoints[0].requests();
+        assert!(requests < 60, "{refusal:?}: {requests} requests to an endpoint that is out");
+        held.endpoints[0].heal().unwrap();
+        await_healed(&power).await;
+        held.endpoints[0].reset_counts();
+        power.powers(&voters).await.unwrap();
+        assert_eq!(held.endpoints[0].calls("eth_call"), 1, "{refusal:?}: all in one call");
+    }
 }

@@ -1,8 +1,8 @@
 //! Tokens that answer oddly for some holders: what they answer alone, with the full gas, is a fact, and nobody else's
 //! power suffers.
 
-use alloy_primitives::{Address, U256};
-use pnyx_chains::{Raw, STRATEGY_GAS};
+use alloy_primitives::{Address, U256, hex};
+use pnyx_chains::{CALL_GAS, Raw};
 use pnyx_core::power::VoterPower;
 use pnyx_testbed::evm::Odd;
 
@@ -44,7 +44,7 @@ async fn odd_answers_are_facts() {
         voter(who)
     };
     // More than a call in a batch gets, but less than it gets alone; and more than that.
-    let (patient, greedy) = (gas(100, STRATEGY_GAS / 2), gas(101, STRATEGY_GAS + STRATEGY_GAS / 10));
+    let (patient, greedy) = (gas(100, CALL_GAS / 2), gas(101, CALL_GAS + CALL_GAS / 10));
     let pin = rig.pin_head();
     let chains = rig.chains();
     let read = erc20(token, 18);
@@ -63,6 +63,32 @@ async fn odd_answers_are_facts() {
     }
     for (who, (odd, raw)) in holders.iter().zip(kinds) {
         assert_eq!(only(&chains).read_alone(&pin, &read, *who).await.unwrap(), raw, "{odd:?}");
+    }
+}
+
+/// SLOAD of slot 0, then GAS as the answer: what the first costs tells who was asked about before.
+const LOOKS_AT_GAS: [u8; 13] = hex!("600054505a60005260206000f3");
+
+/// The same, but reverting with little gas.
+const LOOKS_AT_FULL_GAS: [u8; 28] = hex!("620f42405a11600e5760006000fd5b600054505a60005260206000f3");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contracts_cannot_tell_who_else_is_asked_about() {
+    let rig = Rig::start();
+    for (number, code) in [(7_000, LOOKS_AT_GAS.as_slice()), (7_001, &LOOKS_AT_FULL_GAS)] {
+        let token = account(number);
+        rig.evm.place_code(token, code).unwrap();
+        let pin = rig.pin_head();
+        let chains = rig.chains();
+        let read = erc20(token, 0);
+        let alone = only(&chains).read_alone(&pin, &read, voter(account(1))).await.unwrap();
+        assert!(matches!(alone, Raw::Integer(_)), "{alone:?}");
+        let power = power(&chains, &[on_chain(rig.id(), read.clone())], &[pin]);
+        for count in [1, 2, 100, 700] {
+            let voters: Vec<_> = (0..count).map(account).map(voter).collect();
+            let found = power.powers(&voters).await.unwrap();
+            assert!(found.iter().all(|found| *found == alone.power(&read)), "{count}: {found:?}");
+        }
     }
 }
 

@@ -296,6 +296,9 @@ fn serve(shared: &Shared, client: TcpStream) {
     let mut client = BufReader::new(client);
     let mut node = Connection::new(shared.node);
     while let Ok(Some(request)) = http::read(&mut client) {
+        if fault::hangs_up(&shared.faults(), request.body.len()) {
+            return;
+        }
         let answer = shared.answer(&request, &mut node);
         let is_whole = answer.stated_len == answer.body.len();
         if http::write(client.get_mut(), &answer).is_err() || !is_whole || request.is_last() {

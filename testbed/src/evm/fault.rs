@@ -48,8 +48,26 @@ pub enum Fault {
     GasCap(u64),
     /// Bodies of requests above so many bytes are refused with 413.
     BodyMax(usize),
+    /// Bodies of requests above so many bytes are refused as if something else were wrong.
+    Overlong {
+        /// The most bytes that are not refused.
+        len_max: usize,
+        /// How.
+        refusal: Refusal,
+    },
     /// JSON-RPC batches are refused with an error.
     NoBatches,
+}
+
+/// How a proxy refuses what is too long for it without saying so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// With this status and a page of HTML.
+    Status(u16),
+    /// With JSON-RPC's error for a limit that was exceeded.
+    LimitExceeded,
+    /// The connection is closed without an answer.
+    HangUp,
 }
 
 /// How a node says that it has no state of a block.
@@ -100,10 +118,10 @@ pub(super) fn refusal(faults: &[Fault], body_len: usize, is_batch: bool) -> Opti
             answer.headers.push(("retry-after", retry_after_s.to_string()));
             Some(answer)
         }
-        Fault::Unavailable => {
-            let mut answer = Answer::new(503, b"<html><body>Service Unavailable</body></html>".into());
-            answer.headers = vec![("content-type", "text/html".to_owned())];
-            Some(answer)
+        Fault::Unavailable => Some(page(503)),
+        Fault::Overlong { len_max, refusal: Refusal::Status(status) } if body_len > *len_max => Some(page(*status)),
+        Fault::Overlong { len_max, refusal: Refusal::LimitExceeded } if body_len > *len_max => {
+            Some(Answer::new(200, error(&Value::Null, -32_005, "limit exceeded").to_string().into()))
         }
         Fault::BodyMax(len_max) if body_len > *len_max => Some(Answer::new(413, Vec::new())),
         Fault::NoBatches if is_batch => {
@@ -126,6 +144,20 @@ pub(super) fn delay(faults: &[Fault], body: &[u8]) -> Duration {
         _ => Duration::ZERO,
     });
     delays.sum()
+}
+
+/// Whether a request is not even answered.
+pub(super) fn hangs_up(faults: &[Fault], body_len: usize) -> bool {
+    let is_refused =
+        |fault: &Fault| matches!(fault, Fault::Overlong { len_max, refusal: Refusal::HangUp } if body_len > *len_max);
+    faults.iter().any(is_refused)
+}
+
+/// What proxies say in place of the node.
+fn page(status: u16) -> Answer {
+    let mut answer = Answer::new(status, b"<html><body>Try again later</body></html>".into());
+    answer.headers = vec![("content-type", "text/html".to_owned())];
+    answer
 }
 
 /// Changes the finished answer.

@@ -22,7 +22,7 @@ pub use abi::Argument;
 pub use chain::{Block, EvmSnapshot, Log, Receipt};
 pub use contracts::{Compiled, Contracts, Odd};
 pub use endpoint::FaultyEndpoint;
-pub use fault::{Fault, Lie, Pruned};
+pub use fault::{Fault, Lie, Pruned, Refusal};
 pub use ledger::Ledger;
 pub use node::{DEPLOYER, Evm, MULTICALL3};
 pub use options::EvmOptions;

@@ -44,7 +44,7 @@ impl Contracts for Wallets {
             NEEDS_GAS if gas < COSTLY => (Outcome::Failed, gas),
             NEEDS_GAS => (word(sum), COSTLY),
             IS_MADE => (word(self.is_made.get().into()), CHEAP),
-            REFUSES_LITTLE_GAS if gas < SIGNATURE_GAS => (Outcome::Failed, CHEAP),
+            REFUSES_LITTLE_GAS if gas < CALL_GAS => (Outcome::Failed, CHEAP),
             REFUSES_LITTLE_GAS => (word(sum), CHEAP),
             FACTORY => {
                 assert!(!is_static);
@@ -79,7 +79,7 @@ fn said(call: &Call) -> Checked {
     let sum: u64 = call.input.iter().zip(1..).map(|(byte, place)| u64::from(*byte) * place).sum();
     match call.to.as_bytes()[0] {
         ACCEPTS | NEEDS_GAS | REFUSES_LITTLE_GAS => Checked::Word(U256::from(sum)),
-        LOOKS_AT_GAS => Checked::Word(U256::from(BATCH_CALL_GAS)),
+        LOOKS_AT_GAS => Checked::Word(U256::from(FIRST_CALL_GAS)),
         IS_MADE => Checked::Word(U256::ZERO),
         _ => Checked::Nothing,
     }
@@ -90,7 +90,7 @@ fn run(program: &[u8]) -> Vec<u8> {
 }
 
 fn alone(call: &Call) -> Result<Checked, Failure> {
-    read_check_alone(&run(&checks::assemble(std::slice::from_ref(call), CheckGas::ALONE)), &pin())
+    read_check_alone(&run(&checks::assemble(std::slice::from_ref(call), Company::Nobody)), &pin())
 }
 
 proptest! {
@@ -99,7 +99,7 @@ proptest! {
         calls in prop::collection::vec((0_u8..FACTORY, prop::collection::vec(any::<u8>(), 0..200)), 0..12),
     ) {
         let calls: Vec<Call> = calls.iter().map(|(kind, input)| call(*kind, input)).collect();
-        let answer = run(&checks::assemble(&calls, CheckGas::IN_BATCH));
+        let answer = run(&checks::assemble(&calls, Company::Others));
         let (_, found) = checks::read(&answer, calls.len(), &pin()).unwrap();
         for (call, found) in calls.iter().zip(found) {
             prop_assert_eq!(alone(call), Ok(said(call)));
@@ -122,7 +122,7 @@ fn a_full_program_is_within_the_limits_of_a_deployment() {
         let calls = vec![call(ACCEPTS, &vec![0xab; len]); CHECKS_MAX + 1];
         let count = fitting(&calls, 0..calls.len()).min(CHECKS_MAX);
         assert_eq!(count, most, "{len}");
-        let program = checks::assemble(&calls[..count], CheckGas::IN_BATCH);
+        let program = checks::assemble(&calls[..count], Company::Others);
         assert!(program.len() <= 49_152, "EIP-3860: {}", program.len());
         let answer = run(&program);
         assert!(answer.len() <= 24_576, "EIP-170: {}", answer.len());
@@ -136,7 +136,7 @@ fn a_full_program_is_within_the_limits_of_a_deployment() {
 fn whoever_refuses_by_reverting_is_asked_again_on_the_spot() {
     let calls = vec![call(REVERTS, b"?"); 20];
     let wallets = Wallets::default();
-    let answer = execute(&checks::assemble(&calls, CheckGas::IN_BATCH), &wallets, TIMESTAMP_S, CHAIN);
+    let answer = execute(&checks::assemble(&calls, Company::Others), &wallets, TIMESTAMP_S, CHAIN);
     assert_eq!(read_check_batch(&answer, 20, &pin()), Ok(vec![Some(Checked::Nothing); 20]));
     assert_eq!(wallets.calls.get(), 40);
 }
@@ -165,14 +165,14 @@ fn a_check_is_believed_only_with_its_gas() {
         }
     };
     let one = call(ACCEPTS, b"one");
-    let alone = run(&checks::assemble(std::slice::from_ref(&one), CheckGas::ALONE));
+    let alone = run(&checks::assemble(std::slice::from_ref(&one), Company::Nobody));
     let prepared = run(&checks::assemble_prepared(&call(FACTORY, b"make"), &one));
     for gas in [0, 1_000_000, 11_000_000, 12_000_000, 16_000_000] {
-        checked(ALONE_CHECK_GAS_GRANTED, gas, &alone, read_check_alone);
+        checked(ALONE_GAS_GRANTED, gas, &alone, read_check_alone);
         checked(PREPARED_GAS_GRANTED, gas, &prepared, read_check_prepared);
     }
-    let mut batch = run(&checks::assemble(&[one], CheckGas::IN_BATCH));
-    for (gas, is_enough) in [(CHECK_BATCH_GAS_LEFT, true), (CHECK_BATCH_GAS_LEFT - 1, false)] {
+    let mut batch = run(&checks::assemble(&[one], Company::Others));
+    for (gas, is_enough) in [(BATCH_GAS_LEFT, true), (BATCH_GAS_LEFT - 1, false)] {
         batch[97..129].copy_from_slice(&U256::from(gas).to_be_bytes::<32>());
         assert_eq!(read_check_batch(&batch, 1, &pin()).is_ok(), is_enough);
     }
@@ -180,14 +180,14 @@ fn a_check_is_believed_only_with_its_gas() {
 
 #[test]
 fn every_program_stays_below_the_gas_that_nodes_grant() {
-    for granted in [ALONE_CHECK_GAS_GRANTED, PREPARED_GAS_GRANTED] {
+    for granted in [ALONE_GAS_GRANTED, PREPARED_GAS_GRANTED] {
         assert!(granted + LONG_CALL_GAS <= BATCH_GAS, "{granted}");
     }
 }
 
 #[test]
 fn an_answer_that_is_none_is_refused() {
-    let answer = run(&checks::assemble(&[call(ACCEPTS, b"x")], CheckGas::IN_BATCH));
+    let answer = run(&checks::assemble(&[call(ACCEPTS, b"x")], Company::Others));
     for len in 0..answer.len() {
         assert!(read_check_batch(&answer[..len], 1, &pin()).is_err(), "{len}");
     }

@@ -70,6 +70,7 @@ fn run<C: Contracts>(world: &World<'_, C>, made: &mut Option<Vec<u8>>, code: &[u
                 machine.stack.push(U256::from(is_zero));
             }
             0x16 => machine.two(|a, b| a & b),
+            0x17 => machine.two(|a, b| a | b),
             0x1c => machine.two(|a, b| b >> usize::try_from(a).unwrap()),
             0x31 => {
                 let account = machine.address();
