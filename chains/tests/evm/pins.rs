@@ -89,10 +89,10 @@ async fn two_endpoints_must_name_the_same_block() {
     let chains_of_two = chains([(rig.id(), urls()[..2].to_vec(), 2)]);
     let error = only(&chains_of_two).pin(rule).await.unwrap_err();
     assert!(matches!(error, PinError::Chain(pnyx_chains::ChainError::Contradiction { .. })), "{error}");
-    assert!(only(&chains_of_two).status().is_stopped);
+    assert!(only(&chains_of_two).status().is_stopped());
     endpoints[0].heal().unwrap();
     assert_eq!(only(&chains_of_two).pin(rule).await, Ok(expected));
-    assert!(!only(&chains_of_two).status().is_stopped);
+    assert!(!only(&chains_of_two).status().is_stopped());
     // One that stopped following says nothing about the others.
     endpoints[0].set(&[Fault::StuckAt(20)]).unwrap();
     let chains_of_three = chains([(rig.id(), urls(), 2)]);
