@@ -1,6 +1,6 @@
 //! Which block a rule names.
 
-use pnyx_chains::PinError;
+use pnyx_chains::{PinError, Run};
 use pnyx_core::{
     chain::{BlockHash, BlockNumber, Pin, SnapshotRule},
     time::TimestampMs,
@@ -70,6 +70,30 @@ async fn a_reorganisation_after_the_pin_changes_nothing_and_nothing_is_read_at_a
     let error = chain.read_alone(&wrong, &read, voter).await.unwrap_err();
     let outcomes: Vec<_> = error.failures().iter().map(|failure| failure.failure.outcome()).collect();
     assert_eq!(outcomes, ["unknown-block"], "{error}");
+}
+
+/// Finalized blocks are not replaced, but a node may have been told wrongly what is final.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_at_a_block_that_was_replaced() {
+    let rig = sixty_blocks();
+    let chains = rig.chains();
+    let chain = only(&chains);
+    let replaced = rig.pin_head();
+    let voters = [crate::rig::voter(crate::rig::account(1))];
+    let read = pnyx_core::proposal::ChainRead::EthBalance;
+    chain.read_alone(&replaced, &read, voters[0]).await.unwrap();
+    rig.evm.reorg(3).unwrap();
+    rig.evm.mine(3).unwrap();
+    let again = rig.pin(rig.evm.block(replaced.number.0).unwrap().unwrap());
+    assert_ne!(again.hash, replaced.hash);
+    let alone = chain.read_alone(&replaced, &read, voters[0]).await.map(|_| ());
+    let together = chain.read(&replaced, &[Run { read: &read, voters: &voters }]).await.map(|_| ());
+    for asked in [alone, together] {
+        let error = asked.unwrap_err();
+        let outcomes: Vec<_> = error.failures().iter().map(|failure| failure.failure.outcome()).collect();
+        assert_eq!(outcomes, ["unknown-block"], "{error}");
+    }
+    chain.read_alone(&again, &read, voters[0]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
