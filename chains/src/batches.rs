@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::{
     aggregate::BatchSize,
-    chain::{Chain, ChainError, Question},
+    chain::{Chain, ChainError, Question, Subject},
     endpoint::Endpoint,
     failure::Failure,
     metrics::{BatchMetrics, Raised},
@@ -144,7 +144,7 @@ impl Chain {
             sleep(PAUSE_IN_DOUBT * part.in_doubt).await;
         }
         let range = part.range.clone();
-        let question = Batch { count: range.len(), request: questions.batch(range), questions };
+        let question = Batch { request: questions.batch(range.clone()), questions, range };
         let answer = self.ask(&question).await;
         (part, answer)
     }
@@ -165,7 +165,14 @@ fn split(part: Range<usize>, size: usize) -> (Range<usize>, Range<usize>) {
 struct Batch<'a, B> {
     request: Request,
     questions: &'a B,
-    count: usize,
+    range: Range<usize>,
+}
+
+impl<B: Batched> Batch<'_, B> {
+    /// What one of its questions asks about, known again where it is put alone or among others.
+    fn subject_of(&self, index: usize) -> Subject {
+        self.questions.alone(self.range.start + index).subject()
+    }
 }
 
 impl<B: Batched> Question for Batch<'_, B> {
@@ -174,7 +181,21 @@ impl<B: Batched> Question for Batch<'_, B> {
     const IS_HEAVY: bool = true;
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<Self::Answer, Failure> {
-        endpoint.call(&self.request, |value| self.questions.read_batch(&rpc::bytes(value)?, self.count)).await
+        endpoint.call(&self.request, |value| self.questions.read_batch(&rpc::bytes(value)?, self.range.len())).await
+    }
+
+    fn subject(&self) -> Subject {
+        self.request.subject()
+    }
+
+    fn dispute(&self, one: &Self::Answer, other: &Self::Answer) -> Subject {
+        let mut facts = one.iter().zip(other);
+        let differ = facts.position(|(one, other)| one.is_some() && other.is_some() && one != other);
+        differ.map_or_else(|| self.subject(), |index| self.subject_of(index))
+    }
+
+    fn settles(&self, answer: &Self::Answer, subject: Subject) -> bool {
+        (0..answer.len()).any(|index| answer[index].is_some() && self.subject_of(index) == subject)
     }
 
     fn agree(one: &Self::Answer, other: &Self::Answer) -> bool {
@@ -214,6 +235,10 @@ impl<B: Batched> Question for Alone<'_, B> {
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<B::Fact, Failure> {
         endpoint.call(&self.request, |value| self.questions.read_alone(&rpc::bytes(value)?)).await
+    }
+
+    fn subject(&self) -> Subject {
+        self.request.subject()
     }
 
     fn agree(one: &B::Fact, other: &B::Fact) -> bool {

@@ -7,7 +7,7 @@ use pnyx_core::{
 use thiserror::Error;
 
 use crate::{
-    chain::{Chain, ChainError, Question},
+    chain::{Chain, ChainError, Question, Subject},
     endpoint::Endpoint,
     failure::Failure,
     rpc::{self, Block, Request},
@@ -112,6 +112,10 @@ impl Question for RuleBlock {
         }
     }
 
+    fn subject(&self) -> Subject {
+        Subject::new(&format!("{:?}", self.rule))
+    }
+
     fn agree(one: &Found, other: &Found) -> bool {
         one == other
     }
@@ -130,6 +134,10 @@ impl Question for Code {
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<Vec<u8>, Failure> {
         endpoint.call(&self.0, rpc::bytes).await
+    }
+
+    fn subject(&self) -> Subject {
+        self.0.subject()
     }
 
     fn agree(one: &Vec<u8>, other: &Vec<u8>) -> bool {

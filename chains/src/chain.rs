@@ -3,8 +3,9 @@
 use std::{
     fmt,
     future::{Future, pending},
+    hash::{DefaultHasher, Hash, Hasher as _},
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -27,6 +28,11 @@ use crate::{
 /// reach those who wait; what does not is theirs to wait for.
 const PAUSES: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(600)];
 
+/// How long a chain counts as stopped after its endpoints were last heard contradicting each other, unless they agree
+/// about the same thing before: many times the longest pause after which those who wait ask again, so that it ends only
+/// where nobody does.
+const STOPPED_FOR: Duration = Duration::from_secs(20);
+
 /// A chain and its endpoints. Clones share them.
 #[derive(Clone)]
 pub struct Chain {
@@ -37,12 +43,22 @@ pub(crate) struct Inner {
     id: ChainId,
     endpoints: Vec<Endpoint>,
     agreement: NonZeroUsize,
-    /// Endpoints that contradict each other, since too few agree; empty otherwise.
-    contradicting: Mutex<Vec<EndpointName>>,
+    stop: Mutex<Option<Stop>>,
     pub(crate) look_ups_size: BatchSize,
     pub(crate) checks_size: BatchSize,
     pub(crate) metrics: ChainMetrics,
 }
+
+/// Endpoints contradict each other, and too few agree.
+struct Stop {
+    endpoints: Vec<EndpointName>,
+    about: Subject,
+    until: Instant,
+}
+
+/// What answers may contradict each other about: equal for the same thing, whatever it is asked together with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Subject(u64);
 
 /// How a chain does, for the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +67,7 @@ pub struct ChainStatus {
     pub chain: ChainId,
     /// How many endpoints must give the same answer.
     pub agreement: NonZeroUsize,
-    /// Whether endpoints contradict each other and too few agree, so that nothing is read.
-    pub is_stopped: bool,
-    /// The endpoints that do; empty unless it is stopped.
+    /// The endpoints that contradict each other while too few agree, so that nothing is read; empty otherwise.
     pub contradicting: Vec<EndpointName>,
     /// The endpoints, as configured.
     pub endpoints: Vec<EndpointStatus>,
@@ -90,6 +104,19 @@ pub(crate) trait Question: Sync {
     /// Asks one endpoint.
     fn ask(&self, endpoint: &Endpoint) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 
+    /// What it asks about.
+    fn subject(&self) -> Subject;
+
+    /// What two answers contradict each other about.
+    fn dispute(&self, _: &Self::Answer, _: &Self::Answer) -> Subject {
+        self.subject()
+    }
+
+    /// Whether an answer says something about a subject.
+    fn settles(&self, _: &Self::Answer, subject: Subject) -> bool {
+        self.subject() == subject
+    }
+
     /// Whether two answers do not contradict each other.
     fn agree(one: &Self::Answer, other: &Self::Answer) -> bool;
 
@@ -108,7 +135,7 @@ impl Chain {
                 id,
                 endpoints: endpoints.collect(),
                 agreement: config.agreement(),
-                contradicting: Mutex::default(),
+                stop: Mutex::default(),
                 look_ups_size: BatchSize::new(LOOK_UPS_MAX),
                 checks_size: BatchSize::new(CHECKS_MAX),
                 metrics: metrics.chain(id.get()),
@@ -123,12 +150,10 @@ impl Chain {
 
     /// How it does.
     pub fn status(&self) -> ChainStatus {
-        let contradicting = self.inner.contradicting.lock().unwrap_or_else(PoisonError::into_inner).clone();
         ChainStatus {
             chain: self.inner.id,
             agreement: self.inner.agreement,
-            is_stopped: !contradicting.is_empty(),
-            contradicting,
+            contradicting: self.inner.stop().as_ref().map(|stop| stop.endpoints.clone()).unwrap_or_default(),
             endpoints: self.inner.endpoints.iter().map(Endpoint::status).collect(),
         }
     }
@@ -170,7 +195,7 @@ impl Chain {
                 running.push(put(question, endpoint));
             }
             if running.is_empty() {
-                return Err(self.no_answer::<Q>(&answers, failures));
+                return Err(self.no_answer(question, &answers, failures));
             }
             let is_late = async {
                 match late_at {
@@ -195,7 +220,7 @@ impl Chain {
             }
             let group = largest_group::<Q>(&answers);
             if group.len() >= needed {
-                return Ok(self.conclude::<Q>(answers, &group));
+                return Ok(self.conclude(question, answers, &group));
             }
         }
     }
@@ -208,7 +233,7 @@ impl Chain {
     }
 
     /// What the group says; whoever contradicts as many as must agree is left out.
-    fn conclude<Q: Question>(&self, answers: Vec<(&Endpoint, Q::Answer)>, group: &[usize]) -> Q::Answer {
+    fn conclude<Q: Question>(&self, question: &Q, answers: Vec<(&Endpoint, Q::Answer)>, group: &[usize]) -> Q::Answer {
         let mut said: Option<Q::Answer> = None;
         // A call that failed at one endpoint contradicts nothing, so a group may hold one that the others outvote.
         let contradicted = |answer: &Q::Answer| {
@@ -226,41 +251,88 @@ impl Chain {
                 endpoint.leave_out();
             }
         }
-        self.set_contradicting(&[]);
-        said.expect("a group has as many members as must agree, at least one")
+        let said = said.expect("a group has as many members as must agree, at least one");
+        let stopped_about = self.inner.stop().as_ref().map(|stop| stop.about);
+        if stopped_about.is_some_and(|about| question.settles(&said, about)) {
+            self.inner.go_on();
+        }
+        said
     }
 
-    fn no_answer<Q: Question>(&self, answers: &[(&Endpoint, Q::Answer)], failures: Vec<EndpointFailure>) -> ChainError {
+    fn no_answer<Q: Question>(
+        &self,
+        question: &Q,
+        answers: &[(&Endpoint, Q::Answer)],
+        failures: Vec<EndpointFailure>,
+    ) -> ChainError {
         let chain = self.inner.id;
-        if largest_group::<Q>(answers).len() == answers.len() {
+        let pairs =
+            answers.iter().enumerate().flat_map(|(index, one)| answers[..index].iter().map(move |other| (one, other)));
+        let Some(((_, one), (_, other))) = pairs.into_iter().find(|((_, one), (_, other))| !Q::agree(one, other))
+        else {
             return ChainError::Unavailable { chain, failures };
-        }
+        };
         let mut endpoints: Vec<_> = answers.iter().map(|(endpoint, _)| endpoint.name().clone()).collect();
         // Not in the order in which they happened to answer.
         endpoints.sort_unstable();
-        self.set_contradicting(&endpoints);
+        self.stop(endpoints.clone(), question.dispute(one, other));
         ChainError::Contradiction { chain, endpoints }
     }
 
-    /// Stops the chain, or has it go on if there are none.
-    fn set_contradicting(&self, endpoints: &[EndpointName]) {
-        let mut contradicting = self.inner.contradicting.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_stopped = !contradicting.is_empty();
-        if *contradicting != endpoints {
-            *contradicting = endpoints.to_vec();
+    /// Stops the chain: endpoints contradict each other, and too few agree.
+    fn stop(&self, endpoints: Vec<EndpointName>, about: Subject) {
+        let names = list(&endpoints);
+        let until = Instant::now() + STOPPED_FOR;
+        let was_stopped = self.inner.stop().replace(Stop { endpoints, about, until }).is_some();
+        if was_stopped {
+            return;
         }
-        drop(contradicting);
-        self.inner.metrics.stopped.set(i64::from(!endpoints.is_empty()));
-        if !endpoints.is_empty() && !was_stopped {
-            let endpoints = list(endpoints);
-            error!(chain = %self.inner.id, endpoints, "endpoints contradict each other, nothing is read from the chain");
-        } else if endpoints.is_empty() && was_stopped {
-            info!(chain = %self.inner.id, "the chain is read again");
+        self.inner.metrics.stopped.set(1);
+        error!(chain = %self.inner.id, endpoints = names, "endpoints contradict each other, nothing is read from the chain");
+        tokio::spawn(end_stop(Arc::downgrade(&self.inner)));
+    }
+}
+
+/// Has a chain go on after a while in which nobody heard endpoints contradict each other.
+async fn end_stop(chain: Weak<Inner>) {
+    while let Some(until) = chain.upgrade().and_then(|chain| chain.stop().as_ref().map(|stop| stop.until)) {
+        sleep_until(until).await;
+        let Some(chain) = chain.upgrade() else { return };
+        if chain.stop().as_ref().is_some_and(|stop| stop.until <= Instant::now()) {
+            chain.go_on();
         }
     }
 }
 
+impl Subject {
+    /// What is asked by these bytes.
+    pub(crate) fn new(asked: &impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        asked.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+impl ChainStatus {
+    /// Whether endpoints contradict each other and too few agree, so that nothing is read.
+    pub const fn is_stopped(&self) -> bool {
+        !self.contradicting.is_empty()
+    }
+}
+
 impl Inner {
+    /// Notes that nothing is known any more that endpoints contradict each other about.
+    fn go_on(&self) {
+        if self.stop().take().is_some() {
+            self.metrics.stopped.set(0);
+            info!(chain = %self.id, "the chain is read again");
+        }
+    }
+
+    fn stop(&self) -> MutexGuard<'_, Option<Stop>> {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
@@ -334,4 +406,37 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
         return "no endpoint".to_owned();
     }
     items.iter().map(T::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::EndpointConfig, secret::SecretUrl};
+
+    fn chain() -> Chain {
+        let endpoint = EndpointConfig::new("a".parse().unwrap(), SecretUrl::parse("http://127.0.0.1:1").unwrap());
+        let config = ChainConfig::new(vec![endpoint], NonZeroUsize::MIN).unwrap();
+        // Only the first one is installed; they are all the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Chain::new(ChainId::new(1).unwrap(), &config, &Client::new(), &ChainsMetrics::unregistered())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chain_that_nobody_asks_does_not_stay_stopped() {
+        let chain = chain();
+        let stop = || chain.stop(vec!["a".parse().unwrap()], Subject::new(&1));
+        stop();
+        sleep(STOPPED_FOR / 2).await;
+        stop();
+        sleep(STOPPED_FOR * 3 / 4).await;
+        assert!(chain.status().is_stopped(), "it was heard again");
+        assert_eq!(chain.inner.metrics.stopped.get(), 1);
+        sleep(STOPPED_FOR / 2).await;
+        assert!(!chain.status().is_stopped());
+        assert_eq!(chain.inner.metrics.stopped.get(), 0);
+        stop();
+        assert!(chain.status().is_stopped());
+        sleep(STOPPED_FOR * 2).await;
+        assert!(!chain.status().is_stopped());
+    }
 }

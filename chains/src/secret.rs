@@ -6,6 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use alloy_primitives::hex;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use reqwest::Url;
 use thiserror::Error;
 
@@ -96,16 +101,42 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// `text` without anything that could be a key of `url`, for messages of servers that repeat what they were asked.
+/// `text` without anything that could be a key of `url`, for messages of servers that repeat what they were asked: as it
+/// is written, decoded, and as the header that user and password become.
 pub(crate) fn redact(url: &Url, text: &str) -> String {
+    let pairs = url.query().into_iter().flat_map(|query| query.split(['&', '='])).map(str::to_owned);
+    let decoded_pairs = url.query_pairs().flat_map(|(name, value)| [name.into_owned(), value.into_owned()]);
     let path = url.path_segments().into_iter().flatten().map(str::to_owned);
-    let pairs = url.query_pairs().flat_map(|(name, value)| [name.into_owned(), value.into_owned()]);
-    let user = [Some(url.username()), url.password(), url.query(), url.fragment()];
-    let mut keys: Vec<String> = path.chain(pairs).chain(user.into_iter().flatten().map(str::to_owned)).collect();
-    keys.retain(|key| key.len() >= KEY_BYTES_MIN);
+    let (user, password) = (url.username(), url.password().unwrap_or_default());
+    let others = [user, password, url.query().unwrap_or_default(), url.fragment().unwrap_or_default()];
+    let credentials = format!("{user}:{password}");
+    let written: Vec<String> =
+        path.chain(pairs).chain(others.map(str::to_owned)).chain((credentials != ":").then_some(credentials)).collect();
+    let plain = written.iter().flat_map(|key| [key.clone(), percent_decoded(key)]).chain(decoded_pairs);
+    let mut keys: Vec<String> = plain.filter(|key| key.len() >= KEY_BYTES_MIN).flat_map(forms).collect();
     // The longest first, so that no key's end remains where its beginning is another's.
     keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
     keys.iter().fold(text.to_owned(), |text, key| text.replace(key.as_str(), HIDDEN))
+}
+
+/// A key as it is and in base64. Without padding: what is padded begins like that.
+fn forms(key: String) -> [String; 3] {
+    let [standard, url_safe] = [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| engine.encode(&key));
+    [key, standard, url_safe]
+}
+
+/// `text` with each `%` and two hexadecimal digits as the byte that they stand for.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let escaped = (*first == b'%').then(|| behind.split_at_checked(2)).flatten();
+        let byte = escaped.and_then(|(digits, behind)| Some((hex::decode(digits).ok()?[0], behind)));
+        let (byte, behind) = byte.unwrap_or((*first, behind));
+        bytes.push(byte);
+        rest = behind;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn read_file(path: &Path) -> Result<String, SecretUrlError> {
@@ -162,5 +193,24 @@ mod tests {
             "no plan for [hidden] of user ([hidden]), [hidden] at /v2/[hidden]",
             "only what is too short for a key stays"
         );
+    }
+
+    #[test]
+    fn a_server_that_repeats_the_key_in_another_form_is_not_repeated() {
+        let url =
+            Url::parse("https://us%2Fer:pass%C3%A9phrase@node.example/v2/key%2Bpath?token=key%2Fin+query").unwrap();
+        let mut forms = vec!["us/er".to_owned(), "us%2Fer".to_owned(), "pass\u{e9}phrase".to_owned()];
+        forms.extend(["key+path", "key%2Bpath", "key/in query", "key%2Fin+query"].map(str::to_owned));
+        for credentials in ["us/er:pass\u{e9}phrase", "pass\u{e9}phrase", "key+path", "key/in query"] {
+            forms.push(base64::engine::general_purpose::STANDARD.encode(credentials));
+            forms.push(base64::engine::general_purpose::URL_SAFE.encode(credentials));
+        }
+        for form in forms {
+            let shown = redact(&url, &format!("no plan for {form} here"));
+            assert!(shown.starts_with("no plan for [hidden]") && shown.ends_with(" here"), "{form}: {shown}");
+            assert!(shown.len() <= "no plan for [hidden]== here".len(), "{form}: {shown}");
+        }
+        assert_eq!(percent_decoded("100%"), "100%");
+        assert_eq!(percent_decoded("%4g%41%"), "%4gA%");
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     Chains,
     aggregate::{self, BatchSize, CHECKS_MAX, Call, Checked},
     batches::Batched,
-    chain::{Chain, ChainError, Question},
+    chain::{Chain, ChainError, Question, Subject},
     codes::CodeCache,
     endpoint::Endpoint,
     failure::Failure,
@@ -325,6 +325,10 @@ impl Question for Prepared<'_> {
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<Checked, Failure> {
         endpoint.call(&self.request, |value| aggregate::read_check_prepared(&rpc::bytes(value)?, self.pin)).await
+    }
+
+    fn subject(&self) -> Subject {
+        self.request.subject()
     }
 
     fn agree(one: &Checked, other: &Checked) -> bool {

@@ -5,12 +5,18 @@
 use std::{
     error::Error as _,
     fmt::Write as _,
-    io::{self, Write},
+    io::{self, Read as _, Write},
+    net::TcpListener,
     num::NonZeroUsize,
     sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE},
+};
 use pnyx_chains::{
     ChainConfig, Chains, ChainsConfig, ChainsMetrics, EndpointConfig, EndpointLimits, Failure, SecretUrl,
 };
@@ -33,6 +39,34 @@ impl Write for Logged {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A server whose errors repeat the keys of its URL, in every form that it could know them in.
+struct Repeating {
+    url: String,
+    canaries: Vec<String>,
+}
+
+impl Repeating {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let [user, password, path] = ["canary/user", "canary:password", "canary+path"];
+        let basic = format!("{user}:{password}");
+        let mut canaries = vec![user.to_owned(), password.to_owned(), path.to_owned(), basic.clone()];
+        canaries.extend([STANDARD.encode(&basic), STANDARD.encode(path), URL_SAFE.encode(&basic)]);
+        let url = format!("http://canary%2Fuser:canary%3Apassword@{}/v2/canary%2Bpath", listener.local_addr().unwrap());
+        let message = canaries.join(" or ");
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":-32000,"message":"no plan for {message}"}}}}"#);
+        let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                // One read has the whole request, which is short.
+                let _read = client.read(&mut [0; 4_096]);
+                client.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        Self { url, canaries }
     }
 }
 
@@ -88,12 +122,18 @@ async fn keys_in_urls_are_shown_nowhere() {
         write!(shown, "{read:?} {:?} ", chain.status()).unwrap();
         assert_eq!(fault.is_none(), read.is_ok(), "{fault:?}: {read:?}");
     }
+    let repeating = Repeating::start();
+    let config = ChainConfig::new(vec![configured(&repeating.url)], NonZeroUsize::MIN).unwrap();
+    let chains = Chains::new(&ChainsConfig::new([(id, config)]).unwrap(), metrics.clone()).unwrap();
+    let error = chains.get(id).unwrap().pin(SnapshotRule::Block(BlockNumber(1))).await.unwrap_err();
+    write!(shown, "{error} {error:?} {:?}", chains.get(id).unwrap().status()).unwrap();
+    assert!(shown.contains("no plan for [hidden]"), "{shown}");
     prometheus_client::encoding::text::encode(&mut shown, &registry).unwrap();
     let logged = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("TRACE") && logged.contains("node"), "everything is logged");
     assert!(shown.contains(Failure::Unreachable("no connection").outcome()));
     assert_eq!(endpoint.canaries().len(), 5);
-    for canary in endpoint.canaries() {
+    for canary in endpoint.canaries().into_iter().chain(repeating.canaries) {
         assert!(!shown.contains(&canary), "{shown}");
         let line = logged.lines().find(|line| line.contains(&canary));
         assert_eq!(line, None);

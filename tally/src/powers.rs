@@ -1,13 +1,14 @@
 //! What readers are told of a voter's power: what the proposal lists, and what its chains say at the pins.
 //!
-//! Anybody may ask, and each answer may cost requests to somebody else's node: so few look-ups run at once, none for
-//! long, and what a chain said at a pin, which is true for ever, is remembered in bounded memory. Nothing here decides
-//! whether a ballot counts.
+//! Anybody may ask, and each answer may cost requests to somebody else's node, which shards in the same process may be
+//! waiting for: so few look-ups run at once, few in a second, none for long, and what a chain said at a pin, which is true
+//! for ever, is remembered in bounded memory. Who comes when that is used up is told to ask again. Nothing here decides whether a
+//! ballot counts.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pnyx_chains::{Chains, PowerPart};
@@ -22,8 +23,14 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use crate::lock;
 
-/// Look-ups at once: each is a few requests, and shards have the endpoints' capacity before readers.
-const LOOK_UPS_AT_ONCE_MAX: usize = 8;
+/// Look-ups at once: each is a request for each strategy, and endpoints answer in the order in which they are asked. So a
+/// shard is behind two readers at most.
+const LOOK_UPS_AT_ONCE_MAX: usize = 2;
+
+/// Look-ups in a second, in the long run, and at once after a pause: more than people do who look at a page, and little
+/// beside what a provider sells.
+const LOOK_UPS_PER_SECOND: u32 = 5;
+const LOOK_UPS_SAVED_MAX: u32 = 30;
 
 /// Longest that a reader waits for a chain: with the store's share an answer stays below 5 s.
 const LOOK_UP_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -39,7 +46,15 @@ pub(crate) struct Powers(Arc<Inner>);
 struct Inner {
     chains: Chains,
     places: Semaphore,
+    budget: Mutex<Budget>,
     remembered: Mutex<Remembered>,
+}
+
+/// How many look-ups readers may have. Pure: times come in as arguments.
+#[derive(Debug)]
+struct Budget {
+    /// When it would be whole again.
+    full_at: Instant,
 }
 
 /// The last answers of chains. The oldest goes first.
@@ -87,7 +102,8 @@ pub(crate) enum Missing {
 impl Powers {
     pub(crate) fn new(chains: Chains) -> Self {
         let places = Semaphore::new(LOOK_UPS_AT_ONCE_MAX);
-        Self(Arc::new(Inner { chains, places, remembered: Mutex::default() }))
+        let budget = Mutex::new(Budget { full_at: Instant::now() });
+        Self(Arc::new(Inner { chains, places, budget, remembered: Mutex::default() }))
     }
 
     /// What is known of a voter's power, by strategy.
@@ -124,6 +140,9 @@ impl Powers {
         }
         let source = PowerSource::of(proposal, decisions.pins.as_ref(), &self.0.chains, Caching::Bypassed)?;
         let _place = self.0.places.try_acquire().map_err(|_| Missing::Busy)?;
+        if !lock(&self.0.budget).take(Instant::now()) {
+            return Err(Missing::Busy);
+        }
         let looked_up = timeout(LOOK_UP_WAIT_MAX, source.chain_parts(voter)).await;
         // Why a chain has no answer is in its metrics and in the log, under the endpoints' names.
         let parts: Arc<[PowerPart]> = looked_up.map_err(|_| Missing::NoAnswer)?.map_err(|_| Missing::NoAnswer)?.into();
@@ -134,6 +153,19 @@ impl Powers {
 
 fn sum(powers: impl Iterator<Item = VoterPower>) -> VoterPower {
     powers.fold(VoterPower::Known(Power::ZERO), VoterPower::checked_add)
+}
+
+impl Budget {
+    /// Takes one look-up, if there is one.
+    fn take(&mut self, now: Instant) -> bool {
+        let each = Duration::from_secs(1) / LOOK_UPS_PER_SECOND;
+        let full_at = self.full_at.max(now) + each;
+        let is_there = full_at.saturating_duration_since(now) <= each * LOOK_UPS_SAVED_MAX;
+        if is_there {
+            self.full_at = full_at;
+        }
+        is_there
+    }
 }
 
 impl Remembered {
@@ -161,6 +193,16 @@ impl From<SourceError> for Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readers_have_few_look_ups_in_a_second() {
+        let start = Instant::now();
+        let mut budget = Budget { full_at: start };
+        let mut taken = |at_ms: u64| (0..100).filter(|_| budget.take(start + Duration::from_millis(at_ms))).count();
+        assert_eq!(taken(0), LOOK_UPS_SAVED_MAX as usize);
+        assert_eq!((taken(199), taken(200), taken(1_000)), (0, 1, 4));
+        assert_eq!(taken(3_600_000), LOOK_UPS_SAVED_MAX as usize, "no more is saved");
+    }
 
     #[test]
     fn the_oldest_is_forgotten_first() {

@@ -42,6 +42,8 @@ pub(crate) struct Endpoint {
     limits: EndpointLimits,
     client: Client,
     permits: Semaphore,
+    /// Held by the one request that waits for the rate limit; none without a limit.
+    pace: Option<tokio::sync::Mutex<Pace>>,
     /// Held by the one request that checks the chain id; when that failed last, and at what.
     checking: tokio::sync::Mutex<Option<(Instant, Failure)>>,
     state: Mutex<State>,
@@ -50,7 +52,6 @@ pub(crate) struct Endpoint {
 
 struct State {
     breaker: Breaker,
-    pace: Pace,
     light: Latencies,
     heavy: Latencies,
     /// The URL at which the chain id was found right, until the endpoint fails.
@@ -77,7 +78,6 @@ impl Endpoint {
         let EndpointConfig { name, url, limits } = config;
         let state = State {
             breaker: Breaker::default(),
-            pace: Pace::new(limits.requests_per_second),
             light: Latencies::default(),
             heavy: Latencies::default(),
             checked: None,
@@ -92,6 +92,7 @@ impl Endpoint {
             limits,
             client,
             permits: Semaphore::new(limits.concurrency.get()),
+            pace: limits.requests_per_second.map(|rate| tokio::sync::Mutex::new(Pace::new(rate))),
             checking: tokio::sync::Mutex::default(),
             state: Mutex::new(state),
             metrics,
@@ -243,15 +244,22 @@ impl Endpoint {
         Ok(url)
     }
 
+    /// Waits until the rate limit lets a request go. Whoever goes away while waiting has taken nobody's place.
+    async fn turn(&self) {
+        let Some(pace) = &self.pace else { return };
+        let mut pace = pace.lock().await;
+        sleep(pace.wait(Instant::now())).await;
+        pace.count(Instant::now());
+    }
+
     async fn send<T>(
         &self,
         url: &Url,
         request: &Request,
         read: impl FnOnce(&RawValue) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let wait = self.state().pace.take(Instant::now());
-        if !wait.is_zero() {
-            sleep(wait).await;
+        if timeout(self.limits.request_timeout, self.turn()).await.is_err() {
+            return Err(self.note(Failure::Busy));
         }
         let answer = {
             let _in_flight = self.metrics.begin();
@@ -331,22 +339,58 @@ impl fmt::Debug for Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
     use crate::metrics::ChainsMetrics;
 
-    /// Whoever was faster takes the answer, and the silent one must not stay as quick as it was.
-    #[tokio::test]
-    async fn requests_that_nobody_waits_for_any_more_count_as_slow() {
+    /// An endpoint that accepts connections and answers nothing.
+    fn silent(limits: EndpointLimits) -> (Endpoint, std::net::TcpListener) {
         // Only the first one is installed; they are all the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let config = EndpointConfig {
             name: "silent".parse().unwrap(),
             url: SecretUrl::parse(&format!("http://{}", silent.local_addr().unwrap())).unwrap(),
-            limits: EndpointLimits::default(),
+            limits,
         };
         let metrics = ChainsMetrics::unregistered().endpoint(1, "silent");
-        let endpoint = Endpoint::new(ChainId::new(1).unwrap(), config, Client::new(), metrics);
+        (Endpoint::new(ChainId::new(1).unwrap(), config, Client::new(), metrics), silent)
+    }
+
+    /// With those that went away counted, the last request would wait for minutes.
+    #[tokio::test]
+    async fn who_goes_away_leaves_the_rate_to_others() {
+        let limits = EndpointLimits {
+            requests_per_second: NonZeroU32::new(4),
+            request_timeout: Duration::from_secs(60),
+            ..EndpointLimits::default()
+        };
+        let (endpoint, _silent) = silent(limits);
+        for _ in 0..100 {
+            let _ = timeout(Duration::from_millis(1), endpoint.turn()).await;
+        }
+        timeout(Duration::from_secs(5), endpoint.turn()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_rate_limit_is_not_waited_for_longer_than_an_answer() {
+        let limits = EndpointLimits {
+            requests_per_second: NonZeroU32::new(1),
+            request_timeout: Duration::from_millis(100),
+            ..EndpointLimits::default()
+        };
+        let (endpoint, _silent) = silent(limits);
+        endpoint.turn().await;
+        endpoint.turn().await;
+        let asked = endpoint.call(&Request::finalized_block(), |_| Ok(()));
+        assert_eq!(timeout(Duration::from_secs(5), asked).await.unwrap(), Err(Failure::Busy));
+    }
+
+    /// Whoever was faster takes the answer, and the silent one must not stay as quick as it was.
+    #[tokio::test]
+    async fn requests_that_nobody_waits_for_any_more_count_as_slow() {
+        let (endpoint, _silent) = silent(EndpointLimits::default());
         let unknown = endpoint.hedge_after(false);
         let request = Request::finalized_block();
         for _ in 0..8 {

@@ -36,16 +36,18 @@ pub(super) struct Latencies {
 }
 
 impl Pace {
-    pub(super) fn new(requests_per_second: Option<NonZeroU32>) -> Self {
-        let interval = requests_per_second.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
-        Self { interval, next: None }
+    pub(super) fn new(requests_per_second: NonZeroU32) -> Self {
+        Self { interval: Duration::from_secs(1) / requests_per_second.get(), next: None }
     }
 
-    /// Takes a place for one request and says how long to wait for it.
-    pub(super) fn take(&mut self, now: Instant) -> Duration {
-        let next = self.next.map_or(now, |next| next.max(now));
-        self.next = Some(next + self.interval);
-        (next - now).saturating_sub(BURST)
+    /// How long the next request has to wait.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        self.next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now).saturating_sub(BURST))
+    }
+
+    /// Counts a request that goes now.
+    pub(super) fn count(&mut self, now: Instant) {
+        self.next = Some(self.next.map_or(now, |next| next.max(now)) + self.interval);
     }
 }
 
@@ -77,13 +79,16 @@ mod tests {
     #[test]
     fn requests_are_spread_over_the_second() {
         let start = Instant::now();
-        let mut pace = Pace::new(NonZeroU32::new(100));
-        let waits: Vec<u128> = (0..101).map(|_| pace.take(start).as_millis()).collect();
+        let mut pace = Pace::new(NonZeroU32::new(100).unwrap());
+        let mut waits = Vec::new();
+        for _ in 0..101 {
+            assert_eq!(pace.wait(start), pace.wait(start), "who only asks takes nobody's place");
+            waits.push(pace.wait(start).as_millis());
+            pace.count(start);
+        }
         assert_eq!(waits[..26], [0; 26]);
         assert_eq!((waits[26], waits[50], waits[100]), (10, 250, 750));
-        assert_eq!(pace.take(start + Duration::from_secs(2)), Duration::ZERO);
-        let mut unlimited = Pace::new(None);
-        assert!((0..10_000).all(|_| unlimited.take(start).is_zero()));
+        assert_eq!(pace.wait(start + Duration::from_secs(2)), Duration::ZERO);
     }
 
     #[test]

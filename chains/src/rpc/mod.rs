@@ -20,7 +20,10 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 pub(crate) use self::values::{Block, block, bytes, number};
-use crate::failure::{CONNECTION_BROKE, Failure};
+use crate::{
+    chain::Subject,
+    failure::{CONNECTION_BROKE, Failure},
+};
 
 /// Most bytes of an answer. The largest that we ask for, a full batch or a contract's code, has 50 kB.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -116,6 +119,11 @@ impl Request {
         params.push_str(r#""},"#);
         params.push_str(&at(pin.hash));
         Self::new("eth_call", &params, is_heavy)
+    }
+
+    /// What it asks about.
+    pub(crate) fn subject(&self) -> Subject {
+        Subject::new(&self.body)
     }
 
     fn new(method: &'static str, params: &str, is_heavy: bool) -> Self {

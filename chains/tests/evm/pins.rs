@@ -1,6 +1,6 @@
 //! Which block a rule names.
 
-use pnyx_chains::PinError;
+use pnyx_chains::{PinError, Run};
 use pnyx_core::{
     chain::{BlockHash, BlockNumber, Pin, SnapshotRule},
     time::TimestampMs,
@@ -72,6 +72,30 @@ async fn a_reorganisation_after_the_pin_changes_nothing_and_nothing_is_read_at_a
     assert_eq!(outcomes, ["unknown-block"], "{error}");
 }
 
+/// Finalized blocks are not replaced, but a node may have been told wrongly what is final.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_at_a_block_that_was_replaced() {
+    let rig = sixty_blocks();
+    let chains = rig.chains();
+    let chain = only(&chains);
+    let replaced = rig.pin_head();
+    let voters = [crate::rig::voter(crate::rig::account(1))];
+    let read = pnyx_core::proposal::ChainRead::EthBalance;
+    chain.read_alone(&replaced, &read, voters[0]).await.unwrap();
+    rig.evm.reorg(3).unwrap();
+    rig.evm.mine(3).unwrap();
+    let again = rig.pin(rig.evm.block(replaced.number.0).unwrap().unwrap());
+    assert_ne!(again.hash, replaced.hash);
+    let alone = chain.read_alone(&replaced, &read, voters[0]).await.map(|_| ());
+    let together = chain.read(&replaced, &[Run { read: &read, voters: &voters }]).await.map(|_| ());
+    for asked in [alone, together] {
+        let error = asked.unwrap_err();
+        let outcomes: Vec<_> = error.failures().iter().map(|failure| failure.failure.outcome()).collect();
+        assert_eq!(outcomes, ["unknown-block"], "{error}");
+    }
+    chain.read_alone(&again, &read, voters[0]).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_endpoints_must_name_the_same_block() {
     let rig = sixty_blocks();
@@ -89,10 +113,10 @@ async fn two_endpoints_must_name_the_same_block() {
     let chains_of_two = chains([(rig.id(), urls()[..2].to_vec(), 2)]);
     let error = only(&chains_of_two).pin(rule).await.unwrap_err();
     assert!(matches!(error, PinError::Chain(pnyx_chains::ChainError::Contradiction { .. })), "{error}");
-    assert!(only(&chains_of_two).status().is_stopped);
+    assert!(only(&chains_of_two).status().is_stopped());
     endpoints[0].heal().unwrap();
     assert_eq!(only(&chains_of_two).pin(rule).await, Ok(expected));
-    assert!(!only(&chains_of_two).status().is_stopped);
+    assert!(!only(&chains_of_two).status().is_stopped());
     // One that stopped following says nothing about the others.
     endpoints[0].set(&[Fault::StuckAt(20)]).unwrap();
     let chains_of_three = chains([(rig.id(), urls(), 2)]);

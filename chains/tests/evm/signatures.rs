@@ -357,7 +357,7 @@ async fn what_endpoints_fail_at_decides_nothing() {
         assert_eq!(rulings(&chains_of_three, &pin, &cases).await, [EIP_1271, Refused]);
     }
     let status = only(&chains_of_three).status();
-    assert!(!status.is_stopped);
+    assert!(!status.is_stopped());
     for (index, endpoint) in status.endpoints.iter().enumerate() {
         let outcome = endpoint.trouble.as_ref().map(|trouble| trouble.outcome());
         assert!(outcome.is_none() || (index == 1 && outcome == Some("left-out")), "{index}: {outcome:?}");

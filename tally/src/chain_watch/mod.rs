@@ -257,8 +257,8 @@ pub(crate) const fn is_in_progress(decisions: &ProposalDecisions) -> bool {
 
 /// How a chain does, from what its endpoints met and what probing them came to, in the same order.
 fn judge(status: &ChainStatus, found: &[Found], now: Instant) -> (ChainState, Option<String>) {
-    let ChainStatus { chain: _, agreement, is_stopped, contradicting, endpoints } = status;
-    if *is_stopped {
+    let ChainStatus { chain: _, agreement, contradicting, endpoints } = status;
+    if status.is_stopped() {
         let names: Vec<String> = contradicting.iter().map(ToString::to_string).collect();
         let reason = format!(
             "disagreement: {} contradict each other, and {agreement} must say the same; nothing is read until they do",

@@ -20,7 +20,6 @@ fn status(agreement: usize, endpoints: Vec<EndpointStatus>) -> ChainStatus {
     ChainStatus {
         chain: ChainId::new(1).unwrap(),
         agreement: NonZeroUsize::new(agreement).unwrap(),
-        is_stopped: false,
         contradicting: Vec::new(),
         endpoints,
     }
@@ -95,7 +94,6 @@ fn an_endpoint_that_lied_is_named_while_it_is_left_out() {
 fn endpoints_that_contradict_each_other_stop_it() {
     let now = Instant::now();
     let mut stopped = status(2, vec![endpoint(1, None, Some(now)), endpoint(2, None, Some(now))]);
-    stopped.is_stopped = true;
     stopped.contradicting = vec![name(1), name(2)];
     let said = "disagreement: endpoint-1, endpoint-2 contradict each other, and 2 must say the same; nothing is read until \
                 they do";

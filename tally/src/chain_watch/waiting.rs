@@ -2,10 +2,13 @@
 //!
 //! Endpoints that contradict each other, or fail, over some voters alone are found by nobody who does not ask for those. So
 //! where the verifiers stand still before a record, the power of its voter and of those behind is looked up here, too, and
-//! thrown away: what the endpoints do meanwhile is what readers are told.
+//! thrown away: what the endpoints do meanwhile is what readers are told. A fixed account would not do, because whoever
+//! lies may lie about one holder. Nobody has proven to be those voters, and nobody needs to: the verifiers stand before the
+//! same records, and what forged ones cost is bounded below.
 
 use std::{
     collections::BTreeMap,
+    ops::Bound,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,10 +38,10 @@ use crate::ends::{Ends, Verification};
 /// Pause between two looks. Two of them that find the verifiers at the same place are told within 5 s.
 const ROUND_INTERVAL: Duration = Duration::from_millis(1_500);
 
-/// Proposals that are looked at in a round: each costs requests to the log.
+/// Proposals that are looked at in a round: each costs requests to the log. The next round goes on behind them.
 const PROPOSALS_MAX: usize = 16;
 
-/// Proposals for which chains are asked in a round.
+/// Proposals for which chains are asked in a round, with one call each in the ordinary case.
 const ASKED_MAX: usize = 4;
 
 /// Records whose voters are looked up: one call, and about what a shard has in hand.
@@ -62,19 +65,24 @@ pub(super) struct Waiting {
     pub(super) proposals: Proposals,
 }
 
+/// What the rounds before found.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Proposals with records that have no verdict, and how many have one.
+    behind: BTreeMap<ProposalId, u64>,
+    /// The proposal that was looked at last.
+    last: Option<ProposalId>,
+}
+
 impl Waiting {
     /// Looks until dropped, and notes whether any ballot waits.
     pub(super) async fn follow(self, is_waited_for: &AtomicBool) {
-        let mut before = BTreeMap::new();
+        let mut seen = Seen::default();
         loop {
             sleep(ROUND_INTERVAL).await;
-            let found = self.find().await;
-            is_waited_for.store(!found.is_empty() || self.waits_for_pins(), Ordering::Relaxed);
-            let stuck =
-                found.iter().filter(|(id, (_, verification))| before.get(*id) == Some(&verification.verified()));
-            join_all(stuck.take(ASKED_MAX).map(|(_, (decisions, verification))| self.ask(decisions, verification)))
-                .await;
-            before = found.into_iter().map(|(id, (_, verification))| (id, verification.verified())).collect();
+            let stuck = self.find(&mut seen).await;
+            is_waited_for.store(!seen.behind.is_empty() || self.waits_for_pins(), Ordering::Relaxed);
+            join_all(stuck.iter().map(|(decisions, verification)| self.ask(decisions, verification))).await;
         }
     }
 
@@ -86,25 +94,37 @@ impl Waiting {
             .any(|decisions| decisions.waits_for_pins() && decisions.definition.proposal().window().opens_at() <= now)
     }
 
-    /// Pinned proposals with records that have no verdict.
-    async fn find(&self) -> BTreeMap<ProposalId, (ProposalDecisions, Arc<Verification>)> {
+    /// Of the pinned proposals whose turn it is, those whose verifiers stand before the same record as when it was seen last.
+    async fn find(&self, seen: &mut Seen) -> Vec<(ProposalDecisions, Arc<Verification>)> {
         let (book, now) = (self.proposals.book(), clock::now());
-        let is_candidate = |decisions: &&ProposalDecisions| {
+        let is_candidate = |decisions: &ProposalDecisions| {
             decisions.pins.is_some()
                 && is_in_progress(decisions)
                 && decisions.definition.proposal().window().opens_at() <= now
         };
-        let mut found = BTreeMap::new();
-        for decisions in book.proposals().values().filter(is_candidate).take(PROPOSALS_MAX) {
-            let id = decisions.definition.proposal().id();
+        let candidates: BTreeMap<ProposalId, &ProposalDecisions> = book
+            .proposals()
+            .iter()
+            .filter(|(_, decisions)| is_candidate(decisions))
+            .map(|(id, it)| (*id, it))
+            .collect();
+        seen.behind.retain(|id, _| candidates.contains_key(id));
+        let mut stuck = Vec::new();
+        for (id, decisions) in in_turn(&candidates, seen.last).take(PROPOSALS_MAX) {
+            if stuck.len() == ASKED_MAX {
+                break;
+            }
+            seen.last = Some(*id);
             // Whoever cannot read the log says so elsewhere.
-            if let Ok(read) = self.ends.verification_known(&decisions.definition).await
-                && read.value.lag() > 0
-            {
-                found.insert(id, (decisions.clone(), read.value));
+            let Ok(read) = self.ends.verification_known(&decisions.definition).await else { continue };
+            let verification = read.value;
+            if verification.lag() == 0 {
+                seen.behind.remove(id);
+            } else if seen.behind.insert(*id, verification.verified()) == Some(verification.verified()) {
+                stuck.push(((*decisions).clone(), verification));
             }
         }
-        found
+        stuck
     }
 
     /// Asks the chains; what they say is not kept.
@@ -135,7 +155,28 @@ impl Waiting {
     }
 }
 
+/// All entries, beginning behind the one that was looked at last.
+fn in_turn<K: Ord + Copy, V>(map: &BTreeMap<K, V>, last: Option<K>) -> impl Iterator<Item = (&K, &V)> {
+    let behind = map.range((last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+    behind.chain(last.into_iter().flat_map(move |last| map.range(..=last)))
+}
+
 fn claimed_voter(value: &[u8]) -> Option<Voter> {
     let envelope = Envelope::parse(record::decode(value).ok()?, &mut HashMemo::forgetful()).ok()?;
     Some(envelope.claimed_voter())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_proposal_has_its_turn() {
+        let map: BTreeMap<u8, ()> = (1..=5).map(|key| (key, ())).collect();
+        let keys = |last| in_turn(&map, last).map(|(key, ())| *key).collect::<Vec<_>>();
+        assert_eq!(keys(None), [1, 2, 3, 4, 5]);
+        assert_eq!(keys(Some(2)), [3, 4, 5, 1, 2]);
+        assert_eq!(keys(Some(5)), [1, 2, 3, 4, 5]);
+        assert_eq!(keys(Some(9)), [1, 2, 3, 4, 5], "it is over");
+    }
 }
