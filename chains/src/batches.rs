@@ -31,6 +31,9 @@ pub(crate) trait Batched: Sync {
     /// What a chain says to one of them.
     type Fact: Copy + Eq + Send + Sync;
 
+    /// Whether voters chose the contracts that are called.
+    const IS_OF_VOTERS: bool;
+
     /// How many they are.
     fn count(&self) -> usize;
 
@@ -179,6 +182,7 @@ impl<B: Batched> Question for Batch<'_, B> {
     type Answer = Vec<Option<B::Fact>>;
 
     const IS_HEAVY: bool = true;
+    const IS_OF_VOTERS: bool = B::IS_OF_VOTERS;
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<Self::Answer, Failure> {
         endpoint.call(&self.request, |value| self.questions.read_batch(&rpc::bytes(value)?, self.range.len())).await
@@ -232,6 +236,7 @@ impl<B: Batched> Question for Alone<'_, B> {
     type Answer = B::Fact;
 
     const IS_HEAVY: bool = false;
+    const IS_OF_VOTERS: bool = B::IS_OF_VOTERS;
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<B::Fact, Failure> {
         endpoint.call(&self.request, |value| self.questions.read_alone(&rpc::bytes(value)?)).await

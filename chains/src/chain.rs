@@ -101,6 +101,10 @@ pub(crate) trait Question: Sync {
     /// Whether the node has to work for it.
     const IS_HEAVY: bool;
 
+    /// Whether voters chose the contract that answers. Endpoints that differ about it may both be honest, because a contract
+    /// can look at what each makes up for a call, such as the base fee: so nobody is left out, and the chain not stopped.
+    const IS_OF_VOTERS: bool = false;
+
     /// Asks one endpoint.
     fn ask(&self, endpoint: &Endpoint) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 
@@ -232,7 +236,7 @@ impl Chain {
         endpoints
     }
 
-    /// What the group says; whoever contradicts as many as must agree is left out.
+    /// What the group says; whoever contradicts as many as must agree is left out, if it must have lied.
     fn conclude<Q: Question>(&self, question: &Q, answers: Vec<(&Endpoint, Q::Answer)>, group: &[usize]) -> Q::Answer {
         let mut said: Option<Q::Answer> = None;
         // A call that failed at one endpoint contradicts nothing, so a group may hold one that the others outvote.
@@ -247,7 +251,7 @@ impl Chain {
                     Some(said) => Q::merge(said, &answer),
                     None => answer,
                 });
-            } else if outvoted[index] {
+            } else if outvoted[index] && !Q::IS_OF_VOTERS {
                 endpoint.leave_out();
             }
         }
@@ -275,7 +279,9 @@ impl Chain {
         let mut endpoints: Vec<_> = answers.iter().map(|(endpoint, _)| endpoint.name().clone()).collect();
         // Not in the order in which they happened to answer.
         endpoints.sort_unstable();
-        self.stop(endpoints.clone(), question.dispute(one, other));
+        if !Q::IS_OF_VOTERS {
+            self.stop(endpoints.clone(), question.dispute(one, other));
+        }
         ChainError::Contradiction { chain, endpoints }
     }
 

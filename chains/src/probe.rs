@@ -8,7 +8,7 @@ use pnyx_core::{chain::Pin, id::Voter, proposal::ChainRead};
 use serde_json::value::RawValue;
 
 use crate::{
-    aggregate::{self, LookUp},
+    aggregate::{self, Call, LookUp},
     chain::Chain,
     config::EndpointName,
     endpoint::Endpoint,
@@ -22,8 +22,10 @@ const ANYBODY: Voter = Voter::new([0; 20]);
 /// What an endpoint is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// Whether it executes a call at the pin, with the gas that the rules fix.
+    /// Whether it executes a call at the pin, with the gas that the rules fix for look-ups.
     State(Pin),
+    /// The same with the gas that the rules fix for signatures, which is more.
+    Signatures(Pin),
     /// Whether it knows a finalized block, which is what pins are made of.
     Finalized,
 }
@@ -53,10 +55,15 @@ impl Probed {
         match probe {
             Probe::State(pin) => {
                 let request = aggregate::alone(LookUp::Read(&ChainRead::EthBalance), ANYBODY, &pin);
-                let read = |value: &RawValue| match aggregate::read_alone(&rpc::bytes(value)?, &pin) {
-                    // Only voters who need all of that gas wait for it, so too little of it is no failure here.
-                    Err(clamped @ Failure::GasClamped { .. }) => Ok(Err(clamped)),
-                    answer => answer.map(|_| Ok(())),
+                let read =
+                    |value: &RawValue| unless_clamped(aggregate::read_alone(&rpc::bytes(value)?, &pin).map(drop));
+                self.endpoint().call(&request, read).await?
+            }
+            Probe::Signatures(pin) => {
+                let nothing = Call { to: ANYBODY, input: Vec::new() };
+                let request = aggregate::check_prepared(&nothing, &nothing, &pin);
+                let read = |value: &RawValue| {
+                    unless_clamped(aggregate::read_check_prepared(&rpc::bytes(value)?, &pin).map(drop))
                 };
                 self.endpoint().call(&request, read).await?
             }
@@ -69,5 +76,13 @@ impl Probed {
 
     fn endpoint(&self) -> &Endpoint {
         &self.chain.inner.endpoints()[self.index]
+    }
+}
+
+/// Too little gas is no failure of the endpoint: only who needs all of it waits for it. Whoever probes is told.
+fn unless_clamped(answer: Result<(), Failure>) -> Result<Result<(), Failure>, Failure> {
+    match answer {
+        Err(clamped @ Failure::GasClamped { .. }) => Ok(Err(clamped)),
+        answer => answer.map(Ok),
     }
 }

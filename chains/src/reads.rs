@@ -106,6 +106,8 @@ impl<'a> LookUps<'a> {
 impl Batched for LookUps<'_> {
     type Fact = Raw;
 
+    const IS_OF_VOTERS: bool = false;
+
     fn count(&self) -> usize {
         self.count
     }

@@ -280,6 +280,8 @@ struct Checks<'a> {
 impl Batched for Checks<'_> {
     type Fact = Checked;
 
+    const IS_OF_VOTERS: bool = true;
+
     fn count(&self) -> usize {
         self.calls.len()
     }
@@ -322,6 +324,7 @@ impl Question for Prepared<'_> {
     type Answer = Checked;
 
     const IS_HEAVY: bool = false;
+    const IS_OF_VOTERS: bool = true;
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<Checked, Failure> {
         endpoint.call(&self.request, |value| aggregate::read_check_prepared(&rpc::bytes(value)?, self.pin)).await

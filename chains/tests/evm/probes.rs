@@ -38,9 +38,14 @@ async fn what_look_ups_would_fail_at_is_found() {
         endpoint.heal().unwrap();
     }
     let chains = chains([(rig.id(), vec![endpoint.url()], 1)]);
-    for probe in [Probe::State(pin), Probe::Finalized] {
+    for probe in [Probe::State(pin), Probe::Signatures(pin), Probe::Finalized] {
         ask(&chains, probe).await.unwrap();
     }
+    // Enough for every look-up, and not for an ERC-6492 wrapper.
+    endpoint.set(&[Fault::GasCap(12_500_000)]).unwrap();
+    ask(&chains, Probe::State(pin)).await.unwrap();
+    assert_eq!(ask(&chains, Probe::Signatures(pin)).await.unwrap_err().outcome(), "gas-clamped");
+    endpoint.heal().unwrap();
     assert!(only(&chains).status().endpoints[0].answered_at.is_some());
 }
 

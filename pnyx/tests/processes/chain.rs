@@ -1,9 +1,12 @@
-//! Power from a chain, with a process for each component: ballots are taken before anybody knows the block and wait in
-//! Kafka, a shard process that dies meanwhile is missed by nobody, and the result is what the chain says to whoever asks it.
+//! Power from a chain and contracts that sign, with a process for each component: ballots are taken before anybody knows the
+//! block and wait in Kafka, a shard process that dies meanwhile is missed by nobody, and the result is what the chain says to
+//! whoever asks it.
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
+use pnyx_core::{ballot, id::Voter, signing::SigningKey};
+use pnyx_testbed::evm::{Safe, SafeContracts};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,6 +23,11 @@ use crate::{
 
 /// Wallets that hold tokens, the first of them one, the next two, and so on.
 const VOTERS: u64 = 24;
+/// Safes that hold tokens and vote with a ballot each, all for the first choice; and as many records that only claim to be
+/// theirs.
+const SAFES: u64 = 6;
+/// What each Safe holds.
+const SAFE_TOKENS: u64 = 10;
 /// How long the window is open: everything before the result falls into it, also on a busy machine.
 const OPEN_FOR_S: i64 = 180;
 /// How long a ballot may take to be counted once its block is known: a killed member of a group is noticed after a while.
@@ -42,14 +50,18 @@ pub(crate) fn powers_come_from_it() {
     for (number, ballot) in (1..).zip(&ballots) {
         chain.mint(holder(ballot), whole(number));
     }
+    let safes = make_safes(&chain);
     let (before, after) = ballots.split_at(ballots.len() / 2);
+    let (safes_before, safes_after) = safes.split_at(safes.len() / 2);
     cast(&pipeline, before);
-    they_wait_and_why_is_told(&pipeline, &target, before.len());
+    claim(&pipeline, &target, safes_before);
+    they_wait_and_why_is_told(&pipeline, &target, before.len() + 2 * safes_before.len());
     let shards = pipeline.of(Role::Verifier)[0];
     pipeline.kill(shards);
 
     chain.pass(target.opens_at_s);
     chain.transfer(holder(&ballots[0]), holder(&ballots[1]), whole(1));
+    claim(&pipeline, &target, safes_after);
     cast(&pipeline, after);
     wait_until_counted(&pipeline, &target);
     pipeline.spawn(shards);
@@ -58,7 +70,7 @@ pub(crate) fn powers_come_from_it() {
     for url in pipeline.reads() {
         let proposal = get_json(&of(&url, &target));
         assert_eq!(proposal["tally"]["scores"], expected, "{proposal}");
-        assert_eq!(proposal["tally"]["rejected"], json!({}), "{proposal}");
+        assert_eq!(proposal["tally"]["rejected"], json!({ "contractRefused": SAFES }), "{proposal}");
         assert!(proposal["snapshot"]["waitingFor"].is_null(), "{proposal}");
     }
 
@@ -72,7 +84,8 @@ pub(crate) fn powers_come_from_it() {
     for (more, power) in [(&[][..], "recorded"), (&["--chain", flag.as_str()][..], "chains")] {
         let report = audited(more);
         assert_eq!((&report["valid"], &report["power"]), (&json!(true), &json!(power)), "{report}");
-        assert_eq!(report["ballots"], VOTERS, "{report}");
+        assert_eq!(report["ballots"], VOTERS + SAFES, "{report}");
+        assert_eq!(report["contractSignatures"], json!({ "asked": 2 * SAFES, "evidence": power }), "{report}");
     }
     pipeline.assert_nobody_ended();
 }
@@ -98,7 +111,42 @@ const fn choice_of(number: u64) -> u8 {
 
 fn expected_scores() -> Value {
     let score = |choice: u8| (1..=VOTERS).filter(|number| choice_of(*number) == choice).sum::<u64>().to_string();
-    json!([score(1), score(2), score(3)])
+    let first: u64 = (1..=VOTERS).filter(|number| choice_of(*number) == 1).sum();
+    json!([(first + SAFES * SAFE_TOKENS).to_string(), score(2), score(3)])
+}
+
+fn owner() -> SigningKey {
+    SigningKey::from_bytes([1; 32]).unwrap()
+}
+
+fn make_safes(chain: &Chain) -> Vec<Safe> {
+    let owner = Address::from(*owner().address().as_bytes());
+    let contracts = SafeContracts::deploy(&chain.evm).unwrap();
+    let safes = (0..SAFES).map(|salt| contracts.make(&chain.evm, &[owner], 1, salt).unwrap());
+    let safes: Vec<Safe> = safes.collect();
+    for safe in &safes {
+        chain.mint(safe.address, whole(SAFE_TOKENS));
+    }
+    safes
+}
+
+/// A ballot of each Safe as its owner signs, and one a second older that is signed by nobody.
+fn claim(pipeline: &Pipeline, target: &Target, safes: &[Safe]) {
+    for safe in safes {
+        let owner = owner();
+        let sign = |hash: B256| owner.sign_digest(hash.0);
+        let signed = |digest: B256| safe.sign(digest, &[(Address::from(*owner.address().as_bytes()), &sign)]);
+        post(pipeline, claimed(target, *safe, now_s(), &signed));
+        post(pipeline, claimed(target, *safe, now_s() - 1, &|_| vec![7; 65]));
+    }
+}
+
+/// A ballot for the first choice in a Safe's name.
+fn claimed(target: &Target, safe: Safe, signed_at_s: u64, sign: &dyn Fn(B256) -> Vec<u8>) -> Vec<u8> {
+    let voter = Voter::new(safe.address.0.0);
+    let unsigned =
+        ballot::compose(voter, &target.space, signed_at_s, target.id.parse().unwrap(), "1", "", "test").unwrap();
+    unsigned.body_with(&sign(B256::from(*unsigned.digest().as_bytes())))
 }
 
 fn holder(ballot: &Ballot) -> Address {
@@ -111,11 +159,15 @@ fn of(reads: &str, target: &Target) -> String {
 
 fn cast(pipeline: &Pipeline, ballots: &[Ballot]) {
     for ballot in ballots {
-        let accepted = http::poll("acceptance of a ballot", COUNTED_WAIT_MAX, || {
-            http::post(pipeline.edge(), ballot.body.clone()).filter(http::Answer::is_success)
-        });
+        let accepted = post(pipeline, ballot.body.clone());
         assert_eq!(accepted.json()["id"], ballot.digest.as_str());
     }
+}
+
+fn post(pipeline: &Pipeline, body: Vec<u8>) -> http::Answer {
+    http::poll("acceptance of a ballot", COUNTED_WAIT_MAX, || {
+        http::post(pipeline.edge(), body.clone()).filter(http::Answer::is_success)
+    })
 }
 
 fn they_wait_and_why_is_told(pipeline: &Pipeline, target: &Target, ballots: usize) {
@@ -135,7 +187,7 @@ fn they_wait_and_why_is_told(pipeline: &Pipeline, target: &Target, ballots: usiz
 fn wait_until_counted(pipeline: &Pipeline, target: &Target) {
     for url in pipeline.reads() {
         http::poll(&format!("counting of all ballots at {url}"), COUNTED_WAIT_MAX, || {
-            http::try_json(&of(&url, target)).filter(|proposal| proposal["tally"]["ballots"] == VOTERS)
+            http::try_json(&of(&url, target)).filter(|proposal| proposal["tally"]["ballots"] == VOTERS + SAFES)
         });
     }
 }

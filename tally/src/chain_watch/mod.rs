@@ -9,7 +9,7 @@
 mod waiting;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -225,11 +225,14 @@ impl ChainWatch {
 }
 
 /// What is needed of the chains that proposals without a result read: the finalized block while pins are missing, and the
-/// state at the first and the last of the pinned blocks, because nodes lose the oldest and lack the newest.
+/// state at the first and the last of the pinned blocks, because nodes lose the oldest and lack the newest. Where contracts may
+/// sign, with the gas that signatures need.
 fn needed(book: &DecisionBook) -> BTreeMap<ChainId, Vec<Probe>> {
     let mut needed: BTreeMap<ChainId, Vec<Probe>> = BTreeMap::new();
     let mut pins: BTreeMap<ChainId, Vec<Pin>> = BTreeMap::new();
+    let mut signers: BTreeSet<ChainId> = BTreeSet::new();
     for decisions in book.proposals().values().filter(|decisions| is_in_progress(decisions)) {
+        signers.extend(decisions.definition.proposal().signers());
         for chain in decisions.definition.proposal().parts().snapshots.keys() {
             match decisions.pins.as_ref().and_then(|pins| pins.get(*chain)) {
                 Some(pin) => pins.entry(*chain).or_default().push(*pin),
@@ -245,7 +248,8 @@ fn needed(book: &DecisionBook) -> BTreeMap<ChainId, Vec<Probe>> {
     for (chain, pins) in pins {
         let first = pins.iter().min_by_key(|pin| pin.number);
         let last = pins.iter().max_by_key(|pin| pin.number).filter(|last| Some(*last) != first);
-        needed.entry(chain).or_default().extend(first.into_iter().chain(last).map(|pin| Probe::State(*pin)));
+        let probe = if signers.contains(&chain) { Probe::Signatures } else { Probe::State };
+        needed.entry(chain).or_default().extend(first.into_iter().chain(last).map(|pin| probe(*pin)));
     }
     needed
 }

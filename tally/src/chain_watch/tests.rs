@@ -140,7 +140,7 @@ fn nothing_is_said_before_an_endpoint_was_asked() {
 const CHAIN: u64 = 10;
 
 /// Records a proposal that reads a block of the chain, or everybody's ticket alone.
-fn record(book: &mut DecisionBook, name: &str, block: Option<u64>) -> ProposalId {
+fn record(book: &mut DecisionBook, name: &str, block: Option<u64>, signs: bool) -> ProposalId {
     let network = ChainId::new(CHAIN).unwrap();
     let (strategy, snapshots) = match block {
         Some(block) => (
@@ -169,7 +169,7 @@ fn record(book: &mut DecisionBook, name: &str, block: Option<u64>) -> ProposalId
         window: Window::new(TimestampMs(1_000), TimestampMs(9_000_000)).unwrap(),
         strategies: vec![strategy],
         snapshots,
-        signers: None,
+        signers: signs.then_some(network),
         clock_skew_s: 300,
     })
     .unwrap();
@@ -186,9 +186,9 @@ fn pin(number: u64) -> Pin {
 #[test]
 fn a_chain_is_asked_what_proposals_in_progress_need_of_it() {
     let mut book = DecisionBook::default();
-    record(&mut book, "listed", None);
+    record(&mut book, "listed", None, false);
     assert_eq!(needed(&book), BTreeMap::new(), "nobody reads it");
-    let ids = [7, 5, 9].map(|block| (record(&mut book, &format!("at-{block}"), Some(block)), block));
+    let ids = [7, 5, 9].map(|block| (record(&mut book, &format!("at-{block}"), Some(block), false), block));
     let asked = |book: &DecisionBook| needed(book).remove(&ChainId::new(CHAIN).unwrap()).unwrap();
     assert_eq!(asked(&book), [Probe::Finalized], "nobody is pinned");
     let pin_of = |book: &mut DecisionBook, index: usize| {
@@ -200,4 +200,7 @@ fn a_chain_is_asked_what_proposals_in_progress_need_of_it() {
     pin_of(&mut book, 1);
     pin_of(&mut book, 2);
     assert_eq!(asked(&book), [Probe::State(pin(5)), Probe::State(pin(9))], "the first and the last of the blocks");
+    let signing = record(&mut book, "signing", Some(6), true);
+    book.record(0, Decision::Pins(Pins::new(signing, [pin(6)]).unwrap()));
+    assert_eq!(asked(&book), [Probe::Signatures(pin(5)), Probe::Signatures(pin(9))], "signatures need more gas");
 }
