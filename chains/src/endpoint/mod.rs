@@ -35,6 +35,10 @@ use crate::{
 /// was put on the wrong fork and is being repaired, would be noticed; then it is asked again.
 const LEFT_OUT_FOR: Duration = Duration::from_secs(600);
 
+/// How long an endpoint that failed at many questions at once is asked after the others, and its trouble is told, even if
+/// it answers small requests meanwhile: as long as the breaker's longest pause.
+const DOUBTED_FOR: Duration = Duration::from_secs(8);
+
 pub(crate) struct Endpoint {
     chain: ChainId,
     name: EndpointName,
@@ -58,6 +62,8 @@ struct State {
     checked: Option<Url>,
     /// What the last request failed at; `None` if it was answered.
     trouble: Option<Failure>,
+    /// Until when it is doubted, because it failed at many questions at once.
+    doubted_until: Option<Instant>,
     left_out_until: Option<Instant>,
     answered_at: Option<Instant>,
 }
@@ -82,6 +88,7 @@ impl Endpoint {
             heavy: Latencies::default(),
             checked: None,
             trouble: None,
+            doubted_until: None,
             left_out_until: None,
             answered_at: None,
         };
@@ -118,7 +125,7 @@ impl Endpoint {
     pub(crate) fn rank(&self) -> impl Ord + use<> {
         let state = self.state();
         let in_flight = self.limits.concurrency.get().saturating_sub(self.permits.available_permits());
-        (!state.breaker.is_closed(), in_flight, state.heavy.hedge_after())
+        (!state.breaker.is_closed(), state.is_doubted(), in_flight, state.heavy.hedge_after())
     }
 
     /// When an answer of this endpoint is late.
@@ -178,6 +185,7 @@ impl Endpoint {
         self.metrics.count(failure.outcome());
         let mut state = self.state();
         state.checked = None;
+        state.doubted_until = Some(Instant::now() + DOUBTED_FOR);
         self.tell(state, failure)
     }
 
@@ -277,7 +285,12 @@ impl Endpoint {
         let mut state = self.state();
         state.breaker.succeed();
         state.answered_at = Some(Instant::now());
-        if let Some(trouble) = state.trouble.take() {
+        if request.is_heavy {
+            state.doubted_until = None;
+        }
+        if !state.is_doubted()
+            && let Some(trouble) = state.trouble.take()
+        {
             drop(state);
             info!(chain = %self.chain, endpoint = %self.name, after = trouble.outcome(), "an endpoint answers again");
         }
@@ -326,6 +339,10 @@ impl Drop for Admitted<'_> {
 }
 
 impl State {
+    fn is_doubted(&self) -> bool {
+        self.doubted_until.is_some_and(|until| until > Instant::now())
+    }
+
     fn left_alone(&self, rest: Duration) -> Failure {
         Failure::LeftAlone { rest, reason: self.trouble.as_ref().map_or(ANSWERED, Failure::outcome) }
     }

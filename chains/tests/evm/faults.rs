@@ -252,6 +252,22 @@ async fn batches_shrink_also_where_nobody_says_that_they_are_too_large() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_refuses_what_others_answer_is_asked_after_them() {
+    let held = Held::new(2);
+    held.endpoints[0].set(&[Fault::Overlong { len_max: 6_000, refusal: Refusal::Status(502) }]).unwrap();
+    let chains = held.chains(1);
+    let power = held.power(&chains);
+    let voters: Vec<_> = (0..700).map(account).map(voter).collect();
+    for _ in 0..20 {
+        power.powers(&voters).await.unwrap();
+    }
+    assert!(held.endpoints[0].calls("eth_call") <= 4, "{} calls", held.endpoints[0].calls("eth_call"));
+    assert_eq!(held.endpoints[1].calls("eth_call"), 20, "all in one call each");
+    let trouble = only(&chains).status().endpoints[0].trouble.clone().map(|trouble| trouble.outcome());
+    assert_eq!(trouble, Some("status"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_does_not_shrink_batches() {
     let held = Held::new(1);
     let chains = held.chains(1);
