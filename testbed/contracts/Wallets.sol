@@ -116,7 +116,10 @@ contract OddWallet {
         AcceptsWithLittleGas,
         AcceptsWithMuchGas,
         AcceptsIfNeighbourIsWarm,
-        AcceptsIfNeighbourAsks
+        AcceptsIfNeighbourAsks,
+        AcceptsWithoutMiner,
+        AcceptsIfCallersCodeIsAsLong,
+        AcceptsSlowlyIfCallersCodeIsAsLong
     }
 
     uint256 private constant MEGABYTE = 1 << 20;
@@ -175,6 +178,13 @@ contract OddWallet {
             return gasBefore - gasleft() < WARM_GAS + balance ? MAGIC : REFUSED;
         } else if (odd == Odd.AcceptsIfNeighbourAsks) {
             return msg.sender == neighbour ? MAGIC : REFUSED;
+        } else if (odd == Odd.AcceptsWithoutMiner) {
+            return block.coinbase == address(0) ? MAGIC : REFUSED;
+        } else if (odd == Odd.AcceptsIfCallersCodeIsAsLong) {
+            return msg.sender.code.length == uint160(neighbour) ? MAGIC : REFUSED;
+        } else if (odd == Odd.AcceptsSlowlyIfCallersCodeIsAsLong) {
+            while (gasAtStart - gasleft() < LITTLE_GAS / 2) {}
+            return msg.sender.code.length == uint160(neighbour) ? MAGIC : REFUSED;
         }
         return MAGIC;
     }

@@ -23,6 +23,9 @@ const DIGEST: [u8; 32] = [0xd1; 32];
 /// Who asks contracts about signatures: a part of the rules.
 const CALLER: Address = address!("f4d9599afd90b5038b18e3b551bc21a97ed21c37");
 
+/// Length of its code, another part: the same whoever else is asked, for contracts can look at it.
+const CALLERS_CODE_BYTES: u8 = 120;
+
 /// What ERC-6492 wrappers end with.
 const WRAPPED: [u8; 32] = [
     0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64,
@@ -191,6 +194,10 @@ async fn odd_answers_refuse_and_harm_nobody() {
     for (name, odd, ruling) in kinds {
         cases.push(case(name, odd_wallet(&rig, odd, owned), vec![7; 65], ruling));
     }
+    for odd in [OddWallet::AcceptsIfCallersCodeIsAsLong, OddWallet::AcceptsSlowlyIfCallersCodeIsAsLong] {
+        let len = Address::with_last_byte(CALLERS_CODE_BYTES);
+        cases.push(case("caller's code, in a batch and alone", odd_wallet(&rig, odd, len), vec![], EIP_1271));
+    }
     cases.push(case("fixed caller", odd_wallet(&rig, OddWallet::AcceptsIfNeighbourAsks, CALLER), vec![], EIP_1271));
     cases.push(case("last", owned, signed(&one), EIP_1271));
     let pin = rig.pin_head();
@@ -349,19 +356,48 @@ async fn what_endpoints_fail_at_decides_nothing() {
     assert_eq!(error.failures()[0].failure.outcome(), "gas-clamped", "{error}");
     endpoints[0].heal().unwrap();
     assert_eq!(rulings(&chains_of_one, &pin, &needy).await, [EIP_1271]);
-    // One that says that the contract accepts everything. Of a contract that a voter chose that may be no lie, so that it
-    // is outvoted and no more: whoever could have an honest endpoint left out would stop others' ballots.
+    // One that lies that the contract accepts everything, by another code: it is left out.
     let yes = U256::from(0x1626_ba7e_u64) << 224;
     endpoints[1].set(&[Fault::Lie(Lie::Constant { contract: owned, number: yes })]).unwrap();
     let chains_of_three = configured(3, 2);
     for _ in 0..6 {
         assert_eq!(rulings(&chains_of_three, &pin, &cases).await, [EIP_1271, Refused]);
     }
-    let status = only(&chains_of_three).status();
-    assert!(status.endpoints.iter().all(|endpoint| endpoint.trouble.is_none()), "{status:?}");
-    let chains_of_two = configured(2, 2);
-    let error = ask(&chains_of_two, &pin, &cases).await.unwrap_err();
+    let outcome = |index: usize| {
+        let endpoint = &only(&chains_of_three).status().endpoints[index];
+        endpoint.trouble.as_ref().map(|trouble| trouble.outcome())
+    };
+    assert_eq!([0, 1, 2].map(outcome), [None, Some("left-out"), None]);
+    let error = ask(&configured(2, 2), &pin, &cases).await.unwrap_err();
+    assert!(matches!(error, ChainError::Contradiction { .. }), "{error}");
+}
+
+/// Nodes make up parts of a block for a call. A contract that looks at them has honest endpoints contradict each other: whoever
+/// could have one left out by that, or the chain stopped, would stop others' ballots.
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_that_differ_about_a_voters_contract_are_outvoted_and_no_more() {
+    let rig = Rig::start();
+    let endpoints = [(); 3].map(|()| FaultyEndpoint::start(&rig.evm).unwrap());
+    let fickle = odd_wallet(&rig, OddWallet::AcceptsWithoutMiner, Address::ZERO);
+    let pin = rig.pin_head();
+    let cases = [case("looks at the miner", fickle, vec![], EIP_1271)];
+    endpoints[1].set(&[Fault::Miner(Address::repeat_byte(7))]).unwrap();
+    for endpoint in [&endpoints[0], &endpoints[2]] {
+        endpoint.set(&[Fault::Miner(Address::ZERO)]).unwrap();
+    }
+    let configured =
+        |count: usize| chains([(rig.id(), endpoints.iter().take(count).map(FaultyEndpoint::url).collect(), 2)]);
+    let of_three = configured(3);
+    for _ in 0..6 {
+        assert_eq!(rulings(&of_three, &pin, &cases).await, [EIP_1271]);
+    }
+    let of_two = configured(2);
+    let error = ask(&of_two, &pin, &cases).await.unwrap_err();
     assert!(matches!(error, ChainError::Contradiction { .. }), "{error}");
     assert!(error.may_be_the_question());
-    assert!(!only(&chains_of_two).status().is_stopped());
+    for chains in [of_three, of_two] {
+        let status = only(&chains).status();
+        assert!(!status.is_stopped(), "{status:?}");
+        assert!(status.endpoints.iter().all(|endpoint| endpoint.trouble.is_none()), "{status:?}");
+    }
 }

@@ -44,6 +44,8 @@ pub enum Fault {
     Lie(Lie),
     /// Whatever is asked of this contract, the answer is the number of the request, hence another one each time.
     Unsteady(Address),
+    /// Calls find this account as the block's miner, as each maker's nodes have their own idea of one.
+    Miner(Address),
     /// Calls get this much gas at most, without a word about it, as geth does.
     GasCap(u64),
     /// Bodies of requests above so many bytes are refused with 413.
@@ -184,6 +186,10 @@ pub(super) fn before(faults: &[Fault], call: &mut Value, number: u64, ask: Ask<'
             Fault::PrunedHistory(pruned) => pruned_history(call, *pruned),
             Fault::Lie(lie) => tell(call, *lie),
             Fault::Unsteady(contract) => tell(call, Lie::Constant { contract: *contract, number: U256::from(number) }),
+            Fault::Miner(miner) => {
+                set_miner(call, *miner);
+                None
+            }
             Fault::GasCap(gas_max) => {
                 cap_gas(call, *gas_max);
                 None
@@ -297,6 +303,17 @@ fn pruned_history(call: &Value, pruned: Pruned) -> Option<Value> {
         Pruned::HeaderNotFound => "header not found".to_owned(),
     };
     Some(error(&call["id"], SERVER_ERROR, &message))
+}
+
+fn set_miner(call: &mut Value, miner: Address) {
+    if method_of(call) != "eth_call" {
+        return;
+    }
+    let Some(params) = call["params"].as_array_mut().filter(|params| params.len() >= 2) else { return };
+    while params.len() < 3 {
+        params.push(json!({}));
+    }
+    params.insert(3, json!({ "coinbase": miner }));
 }
 
 fn cap_gas(call: &mut Value, gas_max: u64) {

@@ -9,7 +9,7 @@ use crate::TestbedError;
 const DESIGNATOR: [u8; 3] = [0xef, 0x01, 0x00];
 
 /// How contract `OddWallet` answers whether a signature is its own, whatever the signature: its constructor takes this
-/// and an address that matters to the last two kinds alone.
+/// and an address that matters to some kinds alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OddWallet {
     /// With yes.
@@ -48,6 +48,12 @@ pub enum OddWallet {
     AcceptsIfNeighbourIsWarm,
     /// With yes if the address asks, else with no.
     AcceptsIfNeighbourAsks,
+    /// With yes if the block has no miner, which nodes make up for a call.
+    AcceptsWithoutMiner,
+    /// With yes if the code of who asks has as many bytes as the address is a number.
+    AcceptsIfCallersCodeIsAsLong,
+    /// The same after half a million gas, so that it is asked alone.
+    AcceptsSlowlyIfCallersCodeIsAsLong,
 }
 
 impl Evm {
@@ -81,6 +87,9 @@ impl From<OddWallet> for Argument {
             OddWallet::AcceptsWithMuchGas => 15,
             OddWallet::AcceptsIfNeighbourIsWarm => 16,
             OddWallet::AcceptsIfNeighbourAsks => 17,
+            OddWallet::AcceptsWithoutMiner => 18,
+            OddWallet::AcceptsIfCallersCodeIsAsLong => 19,
+            OddWallet::AcceptsSlowlyIfCallersCodeIsAsLong => 20,
         };
         number.into()
     }
