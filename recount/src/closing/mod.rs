@@ -34,20 +34,29 @@ use crate::{
     recounting::Progress,
 };
 
-/// Recounts of proposals that read chains under way at once: each keeps its voters in memory while a chain is slow. One that
-/// does not answer at all is noticed before.
+/// Recounts under way at once of proposals that read power from chains, and as many of those where contracts may sign: each
+/// keeps its voters in memory while a chain is slow. A chain that does not answer at all is noticed before.
 const RECOUNTS_ON_CHAINS_MAX: usize = 4;
 
 /// Whose turn it is. Signature checks of one recount use all its cores, so two at once would only take twice the memory.
+///
+/// Where contracts may sign, claims are settled on a chain while signatures are checked: such a recount mostly waits, and
+/// takes none of the turns of those that do not. The price is that up to [`RECOUNTS_ON_CHAINS_MAX`] of them share the cores
+/// with each other and with the one whose turn it is, each with memory of its own.
 #[derive(Debug)]
 struct Turns {
+    /// To check signatures where only keys sign.
     cores: Semaphore,
+    /// To look up power on chains where only keys sign.
     chains: Semaphore,
+    /// For a whole recount where contracts may sign.
+    signers: Semaphore,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { cores: Semaphore::new(1), chains: Semaphore::new(RECOUNTS_ON_CHAINS_MAX) }
+        let [chains, signers] = [(); 2].map(|()| Semaphore::new(RECOUNTS_ON_CHAINS_MAX));
+        Self { cores: Semaphore::new(1), chains, signers }
     }
 }
 

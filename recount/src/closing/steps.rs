@@ -16,6 +16,7 @@ use pnyx_core::{
 };
 use pnyx_verification::{Caching, SourceError, Sources};
 use thiserror::Error;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{error, info};
 
 use super::{
@@ -140,9 +141,10 @@ impl Life {
     async fn recount(&self, cut: &Cut) -> Result<Recounted, StepError> {
         let (definition, pins) = (&self.definition, self.decisions()?.pins);
         let sources = Sources::of(definition.proposal(), pins.as_ref(), &self.closing.chains, Caching::Bypassed)?;
-        let _turn = match &sources.pins {
-            Some(_) => Some(self.turns.chains.acquire().await.expect("the semaphore is never closed")),
-            None => None,
+        let _turn = match (&sources.signers, &sources.pins) {
+            (Some(_), _) => Some(turn(&self.turns.signers).await),
+            (None, Some(_)) => Some(turn(&self.turns.chains).await),
+            (None, None) => None,
         };
         let started = Instant::now();
         let progress = self.closing.progress.clone();
@@ -150,8 +152,9 @@ impl Life {
             progress.send_replace(now);
         };
         let signed = {
-            // Not longer than cores are needed: a slow chain must not hold up proposals that need none.
-            let _turn = self.turns.cores.acquire().await.expect("the semaphore is never closed");
+            // Not longer than cores are needed, and not where that may take as long as a chain does: a slow chain must not
+            // hold up proposals that need none.
+            let _turn = if sources.signers.is_none() { Some(turn(&self.turns.cores).await) } else { None };
             check_signatures(&self.closing.log, definition, cut, &sources, self.config.threads, show).await?
         };
         let recounted = weigh(signed, definition, cut, &sources).await?;
@@ -203,4 +206,8 @@ impl Life {
         }
         Ok(Event::RecountDiffered)
     }
+}
+
+async fn turn(turns: &Semaphore) -> SemaphorePermit<'_> {
+    turns.acquire().await.expect("the semaphore is never closed")
 }

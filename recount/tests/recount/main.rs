@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod archives;
+mod chain;
 mod closings;
 mod contracts;
 mod golden;
@@ -10,4 +11,6 @@ mod properties;
 mod receipts;
 mod sample;
 mod tamperings;
+mod waiting;
+mod wallets;
 mod wrong_pins;

@@ -1,0 +1,1 @@
+//! What wallets say, through the recount of a real chain.
