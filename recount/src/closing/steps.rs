@@ -102,7 +102,8 @@ impl Life {
         self.closing.store.register(self.id, rules, self.definition.lanes()).await
     }
 
-    /// Waits until every record below the cut has a durable verdict, the deferred ones too; the lanes' ends read after that.
+    /// Waits until every record below the cut has a durable verdict, the deferred ones too; the lanes' ends read after
+    /// that.
     async fn verifiers_reached(&self) -> Result<LaneEnds, StepError> {
         let cut = self.cut()?;
         let mut waiting = Waiting::new(self.id, "the verifiers to reach the cut");
@@ -152,12 +153,13 @@ impl Life {
             progress.send_replace(now);
         };
         let signed = {
-            // Not longer than cores are needed, and not where that may take as long as a chain does: a slow chain must not
-            // hold up proposals that need none.
+            // Not longer than cores are needed, and not where that may take as long as a chain does: a slow chain must
+            // not hold up proposals that need none.
             let _turn = if sources.signers.is_none() { Some(turn(&self.turns.cores).await) } else { None };
-            check_signatures(&self.closing.log, definition, cut, &sources, self.config.threads, show).await?
+            check_signatures(&self.closing.log, definition, cut, &sources, &self.facts, self.config.threads, show)
+                .await?
         };
-        let recounted = weigh(signed, definition, cut, &sources).await?;
+        let recounted = weigh(signed, definition, cut, &sources, &self.facts).await?;
         self.closing.metrics.recounted(recounted.provenance.records, started.elapsed());
         Ok(recounted)
     }

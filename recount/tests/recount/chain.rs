@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use alloy_primitives::{Address, B256};
+use pnyx_backbone::clock;
 use pnyx_chains::{ChainConfig, Chains, ChainsConfig, ChainsMetrics, EndpointConfig, EndpointLimits, SecretUrl};
 use pnyx_core::{
     ballot::compose,
-    chain::{BlockHash, BlockNumber, ChainId, Pin, SnapshotRule},
+    chain::{BlockHash, BlockNumber, ChainId, Pin, Pins, SnapshotRule},
+    decisions::{Decision, Recorded},
     id::Voter,
     power::Power,
     proposal::{Definition, Proposal, ProposalParts, Strategy, VotingSystem},
@@ -16,7 +18,10 @@ use pnyx_core::{
 };
 use pnyx_testbed::evm::{Argument, Block, Contracts, Evm, EvmOptions, OddWallet};
 
-use crate::sample::{definition, wallet};
+use crate::{
+    pipeline::{Platform, Says, window_closing_in},
+    sample::{ballot, definition, wallet},
+};
 
 /// When chains begin: long before any window.
 const GENESIS_S: u64 = 1_760_000_000;
@@ -78,7 +83,8 @@ pub(crate) fn address_of(key: &SigningKey) -> Address {
     Address::from(*key.address().as_bytes())
 }
 
-/// The sample's proposal, but these accounts have a power of 1 beside its voters, and contracts may sign as of this block.
+/// The sample's proposal, but these accounts have a power of 1 beside its voters, and contracts may sign as of this
+/// block.
 pub(crate) fn with_signers(accounts: &[Address], pin: &Pin, window: Window) -> Arc<Definition> {
     let keys_only = definition(VotingSystem::Basic, window, 1);
     let parts = keys_only.proposal().parts().clone();
@@ -87,6 +93,25 @@ pub(crate) fn with_signers(accounts: &[Address], pin: &Pin, window: Window) -> A
     let snapshots = BTreeMap::from([(pin.chain, SnapshotRule::Block(pin.number))]);
     let parts = ProposalParts { strategies, snapshots, signers: Some(pin.chain), ..parts };
     Arc::new(Definition::new(Proposal::new(parts).unwrap(), 1, 1).unwrap())
+}
+
+/// Such a proposal with a ballot of a key, pinned at the newest block, whose verifier hears from contracts what `says`
+/// says.
+pub(crate) async fn propose(
+    platform: &Platform,
+    rig: &Rig,
+    account: Address,
+    closes_in_ms: u64,
+    says: Says,
+) -> Arc<Definition> {
+    let pin = rig.pin_head();
+    let definition = with_signers(&[account], &pin, window_closing_in(closes_in_ms));
+    platform.propose(&definition).await;
+    let pins = Pins::new(definition.proposal().id(), [pin]).unwrap();
+    assert_eq!(platform.proposals.decide(Decision::Pins(pins)).await.unwrap(), Recorded::Stands);
+    platform.append(&definition, ballot(&definition, 1, "1", clock::now().0 / 1_000 - 5)).await;
+    platform.count_with(&definition, says).await;
+    definition
 }
 
 /// A record of a ballot for the first choice, signed in some way.

@@ -2,23 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_primitives::Address;
 use pnyx_backbone::clock;
 use pnyx_core::{
-    chain::Pins,
-    decisions::{Decision, Recorded},
     id::ProposalId,
     lifecycle::Phase,
     proposal::{Definition, VotingSystem},
     signature_check::{ContractCheck, SignatureRuling},
 };
-use pnyx_recount::PhaseChange;
+use pnyx_recount::{
+    AuditOptions, PhaseChange,
+    audit::{AuditedSignatures, audit, look_up_again},
+};
 use pnyx_testbed::evm::{Fault, FaultyEndpoint, OddWallet};
 
 use crate::{
-    chain::{Rig, chains, record_of, with_signers},
-    pipeline::{PATIENCE, Platform, window_closing_in},
-    sample::{ballot, definition},
+    chain::{Rig, chains, propose, record_of},
+    pipeline::{PATIENCE, Platform, Says, window_closing_in},
+    sample::{self, ballot, options},
 };
 
 /// Less gas than any question to a contract needs: blocks are found, and contracts are not asked.
@@ -38,18 +38,6 @@ async fn until(platform: &mut Platform, proposal: ProposalId, phase: Phase, neve
     tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("never {phase:?}"));
 }
 
-/// A proposal where contracts may sign, with a ballot of a key.
-async fn propose(platform: &Platform, rig: &Rig, account: Address, closes_in_ms: u64) -> Arc<Definition> {
-    let pin = rig.pin_head();
-    let definition = with_signers(&[account], &pin, window_closing_in(closes_in_ms));
-    platform.propose(&definition).await;
-    let pins = Pins::new(definition.proposal().id(), [pin]).unwrap();
-    assert_eq!(platform.proposals.decide(Decision::Pins(pins)).await.unwrap(), Recorded::Stands);
-    platform.append(&definition, ballot(&definition, 1, "1", clock::now().0 / 1_000 - 5)).await;
-    platform.count_with(&definition, |_| SignatureRuling::Accepted(ContractCheck::Eip1271)).await;
-    definition
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recount_that_waits_for_contracts_holds_nobody_up() {
     let rig = Rig::start(31_337);
@@ -58,16 +46,18 @@ async fn a_recount_that_waits_for_contracts_holds_nobody_up() {
     let mut platform = Platform::start().await;
     platform.chains = chains([(rig.id(), endpoint.url())]);
 
-    let waiting = propose(&platform, &rig, account, 500).await;
+    let accepts: Says = |_| SignatureRuling::Accepted(ContractCheck::Eip1271);
+    let waiting = propose(&platform, &rig, account, 500, accepts).await;
     let claim = record_of(&waiting, account, clock::now().0 / 1_000 - 5, &|_| vec![7; 65]);
     platform.append(&waiting, claim).await;
-    let keys_sign = propose(&platform, &rig, account, 1_500).await;
-    let listed = definition(VotingSystem::SingleChoice, window_closing_in(2_500), 1);
+    let keys_sign = propose(&platform, &rig, account, 1_500, accepts).await;
+    let listed = sample::definition(VotingSystem::SingleChoice, window_closing_in(2_500), 1);
     platform.propose(&listed).await;
     platform.append(&listed, ballot(&listed, 1, "1", clock::now().0 / 1_000 - 5)).await;
     platform.count(&listed).await;
     endpoint.set(&[Fault::GasCap(GAS_TOO_LITTLE)]).unwrap();
 
+    let definition = Arc::clone(&waiting);
     let [waiting, keys_sign, listed] = [waiting, keys_sign, listed].map(|definition| definition.proposal().id());
     platform.close();
     until(&mut platform, waiting, Phase::Recounting, &[]).await;
@@ -81,4 +71,17 @@ async fn a_recount_that_waits_for_contracts_holds_nobody_up() {
     let result = platform.proposals.book().get(waiting).unwrap().result.clone().unwrap();
     assert_eq!(result.core.ballots, 2);
     assert_eq!(platform.metrics.disputes(), 0);
+    is_asked_again_only_if_it_was_kept(&platform, &definition).await;
+}
+
+/// An auditor who asks contracts without having kept what they were asked does not say so.
+async fn is_asked_again_only_if_it_was_kept(platform: &Platform, definition: &Definition) {
+    let archive = platform.archive(definition).await;
+    for asks_again in [false, true] {
+        let options = AuditOptions { asks_again, ..options() };
+        let mut report = audit(&archive[..], &[], &options, &mut |_| {}).unwrap();
+        let difference = look_up_again(&mut report, &platform.chains, &mut |_| {}).await.unwrap();
+        assert_eq!(difference, None);
+        assert_eq!(report.signatures, Some(AuditedSignatures { asked: 1, are_asked_again: asks_again }));
+    }
 }
