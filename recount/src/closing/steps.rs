@@ -26,6 +26,7 @@ use super::{
 use crate::{
     archive::Derived,
     cut::read_cut,
+    evidence::{self, EvidenceError},
     live::{LaneEnds, LiveTally},
     pinning::{self, PinningError},
     recounting::{ReadError, RecountError, Recounted, check_signatures, weigh},
@@ -46,6 +47,8 @@ pub(super) enum StepError {
     Pins(#[from] PinningError),
     #[error("the recount came to nothing")]
     Recount(#[from] RecountError),
+    #[error("what the verdicts say that chains said is not known")]
+    Evidence(#[from] EvidenceError),
     #[error("what is decided by now is not known")]
     Book(#[from] BookError),
     #[error("the decision was not made")]
@@ -127,7 +130,11 @@ impl Life {
         }
         let recounted = self.recount(&cut).await?;
         self.report_late(&cut).await?;
-        let differences = self.live_tally().await?.differences(&recounted);
+        let mut differences = self.live_tally().await?.differences(&recounted);
+        if recounted.provenance.chains.is_some() {
+            // Archives will be made of what the verdicts say, long after the chains can be asked.
+            differences.extend(evidence::differences(&self.closing.log, &recounted).await?);
+        }
         if differences.is_empty() { self.publish(recounted).await } else { self.dispute(differences).await }
     }
 

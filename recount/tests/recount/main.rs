@@ -5,6 +5,7 @@ mod archives;
 mod chain;
 mod closings;
 mod contracts;
+mod evidence;
 mod golden;
 mod pipeline;
 mod properties;
