@@ -14,7 +14,7 @@ use pnyx_core::{
     ballot::compose,
     id::{Place, ProposalId, RecordHash},
     merkle::{RootBuilder, record_leaf},
-    power::Power,
+    power::{Power, VoterPower},
     proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
     result::{Cut, CutPartition},
     signing::SigningKey,
@@ -71,7 +71,7 @@ fn time(work: impl FnOnce()) -> Duration {
 
 /// What a recount does with records once they are read: order, record roots, every check, standing ballots, result.
 fn recount(definition: &Arc<Definition>, cut: &Cut, records: &[ArchivedRecord], threads: NonZeroUsize) {
-    let counter = Counter::start(definition, threads, [].into(), None);
+    let counter = Counter::start(definition, threads, [].into());
     let mut batches = Batches::new(&counter);
     let mut root = RootBuilder::default();
     for record in records {
@@ -82,8 +82,10 @@ fn recount(definition: &Arc<Definition>, cut: &Cut, records: &[ArchivedRecord], 
     batches.flush();
     assert_eq!(root.root(), cut.partitions[0].records_root, "the same records");
     let signed = counter.finish();
-    let powers = ListedPower::of(definition.proposal()).powers(&signed.signers());
-    let counted = signed.weigh(&powers).count();
+    let listed = ListedPower::of(definition.proposal());
+    let power = |voter| (voter, VoterPower::Known(listed.power(voter)));
+    let powers = signed.signers().into_iter().map(power).collect();
+    let counted = signed.count(powers, Vec::new());
     let recounted = Recounted::new(definition, None, cut.clone(), counted);
     assert_eq!(recounted.core.ballots, RECORDS, "every ballot counts");
 }

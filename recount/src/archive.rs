@@ -316,7 +316,6 @@ impl Chunks {
         derived: &Derived,
     ) -> Result<(), Stopped> {
         self.writer.open(definition, result);
-        self.send_records(log, result).await?;
         if result.provenance.chains.is_some() {
             for (voter, power) in &derived.powers {
                 self.writer.push(&ArchiveLine::Power(ArchivedPower { voter: *voter, power: *power }));
@@ -327,6 +326,7 @@ impl Chunks {
             self.writer.push(&ArchiveLine::ContractSignature(*signature));
             self.send_if_full().await?;
         }
+        self.send_records(log, result).await?;
         for ballot in &derived.ballots {
             self.writer.push(&ArchiveLine::Ballot(ballot.clone()));
             self.send_if_full().await?;

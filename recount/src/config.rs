@@ -18,12 +18,12 @@ pub const DISPUTE_RETRY_MS: u64 = 10 * 60 * 1_000;
 /// How long to wait after the log or the store failed.
 pub const FAILURE_RETRY_MS: u64 = 1_000;
 
-/// How often a chain is asked whether a snapshot's block is final: seconds do not matter where finality takes minutes, and
-/// a public endpoint allows it.
+/// How often a chain is asked whether a snapshot's block is final: seconds do not matter where finality takes minutes,
+/// and a public endpoint allows it.
 pub const PIN_POLL_MS: u64 = 2_000;
 
-/// How long after the cut the log is watched for records that should lie below it: a process that was held up for longer
-/// than this with an append in flight has long been given up by the log.
+/// How long after the cut the log is watched for records that should lie below it: a process that was held up for
+/// longer than this with an append in flight has long been given up by the log.
 pub const LATE_WATCH_MS: u64 = 60 * 60 * 1_000;
 
 /// How often that is looked at: only ends of partitions are asked for.

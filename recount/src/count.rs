@@ -4,17 +4,17 @@
 //! nothing but the queue, each folds its records into the signed ballot of each voter that would stand, and these are
 //! merged at the end ([`Signed`]). Which ballot that is and which copy represents it are decided by what they carry, so
 //! neither the number of workers nor the order of records shows in what comes out. Then the power of all signers is
-//! looked up, by whoever counts, and those without any are taken out with all their records ([`Signed::weigh`]). Where the
-//! definition lists all power, signers without any are taken out at once: they cost an attacker nothing but keys.
+//! looked up, by whoever counts, and those without any are taken out with all their records ([`Signed::count`]). Where
+//! the definition lists all power, signers without any are taken out at once: they cost an attacker nothing but keys.
 //!
-//! Where contracts may sign, records that no key signed are *claimed*: workers hand them over to whoever settles them with
-//! what the chains say ([`crate::claims`]), or keep them until somebody knows ([`Weighed::settle`]), as an auditor who finds
-//! that behind the records.
+//! Where contracts may sign, records that no key signed are *claimed*: workers hand them over to whoever settles them
+//! with what the chains say ([`crate::claims`]), or settle them at once with what an archive says that they said.
 //!
 //! **Memory.** While counting, a voter costs one map entry (at most [`CANDIDATE_BYTES_MAX`] bytes) and the bytes of the
 //! smallest copy seen of the ballot that stands: an archive can only be read once, so a copy cannot be fetched again
 //! when a smaller one is to be told from it. Beside the voters there are [`QUEUED_BATCHES_PER_THREAD`] and one more
-//! batches of [`BATCH_BYTES_MAX`] bytes for each worker. Claimed records that are kept cost their bytes each.
+//! batches of [`BATCH_BYTES_MAX`] bytes for each worker. Of claimed records nothing is kept but of those that may
+//! stand.
 
 mod weighing;
 
@@ -40,10 +40,11 @@ use pnyx_core::{
     wire::archive::{ArchivedContractSignature, ArchivedRecord},
 };
 use pnyx_verification::{BallotRecord, Claim, ClaimAnswer, Judged, ListedPower, ProposalVerifier};
-use tokio::sync::mpsc;
+
+use crate::claims::ClaimSender;
 
 pub(crate) use self::weighing::Settled;
-pub use self::weighing::{Signed, Weighed};
+pub use self::weighing::Signed;
 
 /// Records a worker takes at once: about 10 ms of signature checks, so that the queue costs nothing beside them.
 pub const BATCH_RECORDS_MAX: usize = 256;
@@ -64,13 +65,26 @@ pub fn all_cores() -> NonZeroUsize {
 
 /// A record that no key signed and a contract may have signed.
 #[derive(Debug)]
-pub struct ClaimedRecord {
+pub(crate) struct ClaimedRecord {
     place: Place,
     appended_at: TimestampMs,
     bytes: Box<[u8]>,
     is_watched: bool,
     pub(crate) claim: Claim,
 }
+
+/// Where claimed records go.
+#[derive(Clone)]
+pub(crate) enum Claims {
+    /// To whoever settles them; workers wait while that queue is full.
+    HandedOver(ClaimSender),
+    /// They are settled at once, at the pin of the signers' chain, with what this answers. A record that it cannot
+    /// answer for is no part of what is counted: whoever answers has noted that.
+    Answered(Pin, Arc<AnswerClaim>),
+}
+
+/// What decides a claim, if that is known.
+pub(crate) type AnswerClaim = dyn Fn(&Claim) -> Option<ClaimAnswer> + Send + Sync;
 
 /// What counting came to.
 #[derive(Debug)]
@@ -83,7 +97,8 @@ pub struct Counted {
     pub standing: BTreeMap<Voter, CountedBallot>,
     /// The records at the places that were asked for, as far as there are any.
     pub watched: BTreeMap<Place, WatchedRecord>,
-    /// The power of each voter with a validly signed or claimed record, whether or not there is any, ascending by voter.
+    /// The power of each voter with a validly signed or claimed record, whether or not there is any, ascending by
+    /// voter.
     pub powers: Vec<(Voter, VoterPower)>,
     /// What contracts said of claimed records of accounts with power, ascending by record.
     pub signatures: Vec<ArchivedContractSignature>,
@@ -136,16 +151,21 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Starts `threads` workers that count by this definition and remember what became of the records at `watched`. Claimed
-    /// records go to `claims`, for which workers wait while it is full; without it they are kept.
+    /// Starts `threads` workers that count by this definition and remember what became of the records at `watched`. Of
+    /// a proposal where only keys sign: no record may be claimed.
     ///
     /// # Panics
     /// If the operating system refuses to start a thread.
-    pub fn start(
+    pub fn start(definition: &Arc<Definition>, threads: NonZeroUsize, watched: BTreeSet<Place>) -> Self {
+        Self::start_with(definition, threads, watched, None)
+    }
+
+    /// The same of any proposal.
+    pub(crate) fn start_with(
         definition: &Arc<Definition>,
         threads: NonZeroUsize,
         watched: BTreeSet<Place>,
-        claims: Option<mpsc::Sender<ClaimedRecord>>,
+        claims: Option<Claims>,
     ) -> Self {
         let (sender, receiver) = sync_channel(threads.get().saturating_mul(QUEUED_BATCHES_PER_THREAD));
         let proposal = definition.proposal();
@@ -179,7 +199,7 @@ impl Counter {
         drop(sender);
         let partials =
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        Signed { partial: partials.fold(Partial::default(), Partial::merge), settled: Settled::default() }
+        Signed { partial: partials.fold(Partial::default(), Partial::merge) }
     }
 }
 
@@ -257,7 +277,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn count_all(&self, claims: Option<&mpsc::Sender<ClaimedRecord>>) -> Partial {
+    fn count_all(&self, claims: Option<&Claims>) -> Partial {
         let mut partial = Partial::default();
         let mut memo = HashMemo::default();
         loop {
@@ -266,10 +286,13 @@ impl Worker {
             let Ok(batch) = batch else { return partial };
             for record in batch {
                 if let Some(claimed) = self.count(record, &mut memo, &mut partial) {
-                    match claims {
-                        // Where nobody receives any more, whoever settles has failed and says so.
-                        Some(claims) => drop(claims.blocking_send(claimed)),
-                        None => partial.claims.push(claimed),
+                    match claims.expect("records are claimed only where contracts may sign") {
+                        Claims::HandedOver(claims) => claims.send(claimed),
+                        Claims::Answered(pin, answer) => {
+                            if let Some(answer) = answer(&claimed.claim) {
+                                partial.settle(claimed, answer, pin);
+                            }
+                        }
                     }
                 }
             }
@@ -318,8 +341,6 @@ struct Partial {
     rejected: BTreeMap<Rejection, u64>,
     signers: BTreeMap<Voter, Candidate>,
     watched: BTreeMap<Place, WatchedRecord>,
-    /// Those that were kept, in no order.
-    claims: Vec<ClaimedRecord>,
 }
 
 impl Partial {
@@ -362,15 +383,15 @@ impl Partial {
             }
         }
         self.watched.extend(other.watched);
-        self.claims.extend(other.claims);
         self
     }
 }
 
 impl ClaimedRecord {
     /// Memory that it takes, roughly.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len().saturating_add(self.claim.signature_bytes())
+    pub(crate) fn bytes(&self) -> usize {
+        let parts = [size_of::<Self>(), self.bytes.len(), self.claim.signature_bytes()];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Late records: those that the log appended beyond the cut although their append time lies in the window.
 //!
-//! The grace before the cut is longer than an append may take, so there is none unless a clock was wrong or the log lost
-//! and gave away offsets again. Such a record does not count; it is evidence that a person has to look at.
+//! The grace before the cut is longer than an append may take, so there is none unless a clock was wrong or the log
+//! lost and gave away offsets again. Such a record does not count; it is evidence that a person has to look at.
 
 use pnyx_backbone::log::{Log, Topic};
 use pnyx_core::{

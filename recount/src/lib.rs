@@ -11,6 +11,7 @@ mod claims;
 mod closing;
 mod cut;
 mod evidence;
+mod facts;
 mod late;
 mod live;
 mod look_up;

@@ -43,8 +43,8 @@ impl LaneEnds {
         drain::have_lanes_reached(stamps, self.log, &self.ends, true)
     }
 
-    /// What `read` returns, if the store had all of every lane and wrote to none while it ran: a store that loses its data
-    /// and gets it back meanwhile shows half of a tally, with the same positions before and after.
+    /// What `read` returns, if the store had all of every lane and wrote to none while it ran: a store that loses its
+    /// data and gets it back meanwhile shows half of a tally, with the same positions before and after.
     async fn undisturbed<T>(
         &self,
         store: &Store,

@@ -1,8 +1,8 @@
 //! Pinning: decides at which blocks the chains of a proposal are read, as soon as these are final.
 //!
 //! One task for each proposal that reads chains and has no pins. What a rule names follows from the chain alone, so any
-//! number of processes may do this at once: the first decision stands and the others say the same. Until then ballots are
-//! accepted and wait in the log, because no verifier reads them.
+//! number of processes may do this at once: the first decision stands and the others say the same. Until then ballots
+//! are accepted and wait in the log, because no verifier reads them.
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
@@ -134,8 +134,9 @@ impl Pinning {
         Ok(())
     }
 
-    /// Says loudly if a strategy can answer for nobody at these blocks. They are pinned all the same: the rules name them,
-    /// and what follows for the ballots is a fact. Where it can be known before the window, `pnyx propose` refuses.
+    /// Says loudly if a strategy can answer for nobody at these blocks. They are pinned all the same: the rules name
+    /// them, and what follows for the ballots is a fact. Where it can be known before the window, `pnyx propose`
+    /// refuses.
     async fn try_strategies(&self, proposal: &Proposal, pins: &Pins) -> Result<(), PinningError> {
         let power = ChainPower::new(&self.chains, &proposal.parts().strategies, pins)?;
         match power.can_answer().await {
@@ -170,8 +171,8 @@ pub(crate) async fn named_block(chain: &Chain, rule: SnapshotRule) -> Result<Opt
     }
 }
 
-/// Which of the decided pins are not the blocks that the proposal's rules name, as people are told. Whoever decided them
-/// may have been wrong, or have asked an endpoint that was.
+/// Which of the decided pins are not the blocks that the proposal's rules name, as people are told. Whoever decided
+/// them may have been wrong, or have asked an endpoint that was.
 pub(crate) async fn differences(
     proposal: &Proposal,
     pins: &Pins,

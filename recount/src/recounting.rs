@@ -19,14 +19,13 @@ use pnyx_core::{
 };
 use pnyx_verification::{PowerUnavailable, RulingsUnavailable, Sources};
 use thiserror::Error;
-use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    claims::{self, CLAIMS_QUEUED_MAX},
-    count::{
-        BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, ClaimedRecord, Counted, Counter, HashedRecord, Settled, Signed,
-    },
+    claims::{self, ClaimSender},
+    count::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batches, Claims, Counted, Counter, HashedRecord, Settled, Signed},
+    facts::{ChainFacts, Facts},
     look_up,
 };
 
@@ -59,10 +58,6 @@ pub struct Progress {
 /// How long a record that is there may be awaited: above any fail-over of a broker, so that waiting longer is worth a
 /// line in the log and a new beginning.
 const READ_WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// How often a part of the voters is looked up: some ten minutes with the pauses, after which it is worth a line in the log
-/// and a new beginning.
-const LOOK_UP_TRIES_MAX: u32 = 150;
 
 /// Why records could not be read back.
 #[derive(Debug, Clone, Error)]
@@ -126,12 +121,12 @@ pub enum RecountError {
     Interrupted,
 }
 
-/// Counts a proposal's records below `cut` again on `threads` cores. `progress` is called after every batch. The power of
-/// all signers is asked of the `sources` after the last record; claimed records are settled meanwhile.
+/// Counts a proposal's records below `cut` again on `threads` cores. `progress` is called after every batch. The power
+/// of all signers is asked of the `sources` after the last record; claimed records are settled meanwhile.
 ///
 /// The result does not depend on `threads`, on how records are spread over partitions, or on their order. Memory is
-/// that of [`Counter`] and of [`crate::claims`], and one [`ArchivedBallot`] for each voter at the end. Dropping the future
-/// stops the work.
+/// that of [`Counter`] and of [`crate::claims`], and one [`ArchivedBallot`] for each voter at the end. Dropping the
+/// future stops the work.
 pub async fn recount(
     log: &Log,
     definition: &Arc<Definition>,
@@ -140,19 +135,23 @@ pub async fn recount(
     threads: NonZeroUsize,
     progress: impl Fn(Progress) + Send + 'static,
 ) -> Result<Recounted, RecountError> {
-    let signed = check_signatures(log, definition, cut, sources, threads, progress).await?;
-    weigh(signed, definition, cut, sources).await
+    let facts = Facts::default();
+    let signed = check_signatures(log, definition, cut, sources, &facts, threads, progress).await?;
+    weigh(signed, definition, cut, sources, &facts).await
 }
 
-/// The first part of a recount, which takes all of its cores.
+/// The first part of a recount, which takes all of its cores, and as long as chains need to settle claims. What they
+/// say is in the `facts` whether or not it comes to an end.
 pub(crate) async fn check_signatures(
     log: &Log,
     definition: &Arc<Definition>,
     cut: &Cut,
     sources: &Sources,
+    facts: &Facts,
     threads: NonZeroUsize,
     progress: impl Fn(Progress) + Send + 'static,
 ) -> Result<Signed, RecountError> {
+    facts.begin_try();
     let ends = log.ends(&Topic::ballots(cut.proposal)).await.map_err(ReadError::from)?;
     for (partition, cut_partition) in (0..).zip(&cut.partitions) {
         let log_end = ends.get(partition as usize).copied().unwrap_or(0);
@@ -162,24 +161,29 @@ pub(crate) async fn check_signatures(
     }
     let stop = CancellationToken::new();
     let _stop_when_dropped = stop.clone().drop_guard();
-    let (definition, cut, sources) = (Arc::clone(definition), cut.clone(), sources.clone());
-    let reading = Reading { log: log.clone(), definition, cut, sources, stop };
+    let (definition, cut, sources, facts) = (Arc::clone(definition), cut.clone(), sources.clone(), facts.clone());
+    let reading = Reading { log: log.clone(), definition, cut, sources, facts, stop };
     let handle = Handle::current();
     let counting = blocking(move || reading.count(&handle, threads, &progress));
     counting.await.unwrap_or_else(|RuntimeEnded| Err(RecountError::Interrupted))
 }
 
-/// The second part, which may have to wait for chains: an endpoint that fails in between is waited for, so that what was
-/// counted and found before is not lost.
+/// The second part, which may have to wait for chains too.
 pub(crate) async fn weigh(
     signed: Signed,
     definition: &Arc<Definition>,
     cut: &Cut,
     sources: &Sources,
+    facts: &Facts,
 ) -> Result<Recounted, RecountError> {
-    let powers = look_up::powers(&sources.power, &signed.signers(), LOOK_UP_TRIES_MAX).await?;
+    look_up::learn(&sources.power, signed.signers(), facts).await?;
+    let ChainFacts { powers, rulings } = facts.take();
     let (definition, pins, cut) = (Arc::clone(definition), sources.pins.clone(), cut.clone());
-    let weighing = blocking(move || Recounted::new(&definition, pins.as_deref(), cut, signed.weigh(&powers).count()));
+    let weighing = blocking(move || {
+        let signature = |(record, (voter, ruling))| ArchivedContractSignature { record, voter, ruling };
+        let signatures = rulings.into_iter().map(signature).collect();
+        Recounted::new(&definition, pins.as_deref(), cut, signed.count(powers.into_iter().collect(), signatures))
+    });
     weighing.await.map_err(|RuntimeEnded| RecountError::Interrupted)
 }
 
@@ -189,6 +193,7 @@ struct Reading {
     definition: Arc<Definition>,
     cut: Cut,
     sources: Sources,
+    facts: Facts,
     stop: CancellationToken,
 }
 
@@ -203,7 +208,8 @@ impl Reading {
         progress: &impl Fn(Progress),
     ) -> Result<Signed, RecountError> {
         let (claims, settling) = self.settle(handle).unzip();
-        let counter = Counter::start(&self.definition, threads, BTreeSet::new(), claims);
+        let claims = claims.map(Claims::HandedOver);
+        let counter = Counter::start_with(&self.definition, threads, BTreeSet::new(), claims);
         // As long as there may be claims, whoever settles them ends only by failing.
         let has_failed = || settling.as_ref().is_some_and(JoinHandle::is_finished);
         let is_whole = self.read_all(handle, &counter, has_failed, progress)?;
@@ -255,11 +261,11 @@ impl Reading {
     }
 
     /// Begins to settle claims, where contracts may sign: until the queue's senders are gone.
-    fn settle(&self, handle: &Handle) -> Option<(mpsc::Sender<ClaimedRecord>, Settling)> {
+    fn settle(&self, handle: &Handle) -> Option<(ClaimSender, Settling)> {
         let contracts = self.sources.signers.clone()?;
-        let (sender, receiver) = mpsc::channel(CLAIMS_QUEUED_MAX);
+        let (sender, receiver) = claims::queue(handle);
         let (power, stop) = (self.sources.power.clone(), self.stop.clone());
-        let settling = claims::settle_all(power, contracts, receiver);
+        let settling = claims::settle_all(power, contracts, receiver, self.facts.clone());
         Some((sender, handle.spawn(async move { stop.run_until_cancelled(settling).await })))
     }
 }

@@ -5,9 +5,9 @@
 //! {"v":1,"kind":"definition",…}     the decision record
 //! {"v":1,"kind":"cut",…}            the decision record
 //! {"v":1,"kind":"pins",…}           the decision record, only if the proposal reads chains
-//! {"v":1,"kind":"record","partition":0,"offset":0,"appendedAtMs":…,"record":"<base64>"}   by partition, then offset
 //! {"v":1,"kind":"power","voter":"0x…","power":"…"}   only then: by voter; null: unavailable
-//! {"v":1,"kind":"contractSignature","record":"0x…","voter":"0x…","ruling":"eip1271"}   only if contracts may sign, by record
+//! {"v":1,"kind":"contractSignature","record":"0x…","voter":"0x…","ruling":"eip1271"}   only if contracts may sign
+//! {"v":1,"kind":"record","partition":0,"offset":0,"appendedAtMs":…,"record":"<base64>"}   by partition, then offset
 //! {"v":1,"kind":"ballot","voter":"0x…","digest":"0x…","choice":…,"power":"…","record":"0x…"}   standing, by voter
 //! {"v":1,"kind":"result",…}         the decision record
 //! {"v":1,"kind":"end","lines":…}
@@ -59,12 +59,13 @@ pub enum ArchiveLine {
     Cut(Cut),
     /// At which blocks power was read.
     Pins(Pins),
-    /// A record below the cut, good or bad.
-    Record(ArchivedRecord),
     /// What the chains said of a voter who signed a record below the cut, or whose contract was to judge one.
     Power(ArchivedPower),
-    /// What the signers' chain said of a signature below the cut that is not its voter's key's.
+    /// What the signers' chain said of a signature below the cut that is not its voter's key's. Like powers it stands
+    /// before the records, so that whoever reads these need not keep them.
     ContractSignature(ArchivedContractSignature),
+    /// A record below the cut, good or bad.
+    Record(ArchivedRecord),
     /// A standing ballot.
     Ballot(ArchivedBallot),
     /// What came out.
@@ -173,7 +174,8 @@ pub fn encode(line: &ArchiveLine) -> String {
     }
 }
 
-/// Reads a line that [`encode`] wrote, and nothing but those bytes. Which line may follow which is the reader's to check.
+/// Reads a line that [`encode`] wrote, and nothing but those bytes. Which line may follow which is the reader's to
+/// check.
 pub fn decode(line: &str) -> Result<ArchiveLine, WireError> {
     let bytes = line.as_bytes();
     let decoded = match FORMAT.kind(bytes)?.as_deref() {

@@ -201,9 +201,9 @@ pub(crate) fn archive() -> Vec<ArchiveLine> {
     ];
     let mut records = records();
     records.sort_by_key(|archived| archived.place);
-    lines.extend(records.iter().cloned().map(ArchiveLine::Record));
     lines.extend(powers().map(|(voter, power)| ArchiveLine::Power(ArchivedPower { voter, power })));
     lines.extend(signatures().map(ArchiveLine::ContractSignature));
+    lines.extend(records.iter().cloned().map(ArchiveLine::Record));
     for (voter, StandingBallot { digest, choice, power, place, .. }) in standing() {
         let record = records.iter().find(|archived| archived.place == place).map(|it| RecordHash::of(&it.record));
         lines.push(ArchiveLine::Ballot(ArchivedBallot { voter, digest, choice, power, record: record.unwrap() }));

@@ -1,5 +1,5 @@
-//! Wallets that are contracts: each gets the documented verdict, in the tally as in the recount and in an audit that asks the
-//! chain again; and a flood of garbage that names one of them holds nobody back.
+//! Wallets that are contracts: each gets the documented verdict, in the tally as in the recount and in an audit that
+//! asks the chain again; and a flood of garbage that names one of them holds nobody back.
 
 use alloy_primitives::{Address, B256, U256};
 use pnyx_core::{ballot, id::Voter, signing::SigningKey};
@@ -103,10 +103,24 @@ impl Chain {
     }
 }
 
+/// By a key in 64 bytes (EIP-2098).
+fn by_key_in_short<'a>(key: SigningKey) -> Sign<'a> {
+    Box::new(move |digest| {
+        let signature = key.sign_digest(digest.0);
+        let mut compact = signature[..64].to_vec();
+        compact[32] |= if signature[64] == 28 { 0x80 } else { 0 };
+        compact
+    })
+}
+
+/// Two Safes of wallet 1, which wallet 2 gets once voting has begun.
+fn safes_to_change(chain: &Chain, safes: &SafeContracts) -> [Safe; 2] {
+    [4, 5].map(|salt| safes.make(&chain.evm, &[address_of(&key(1))], 1, salt).unwrap())
+}
+
 /// Wallets 1 and 2 own the Safes, wallet 1 the others.
-fn cases(chain: &Chain) -> Vec<Case<'_>> {
+fn cases<'a>(chain: &'a Chain, safes: &SafeContracts, changing: &[Safe; 2]) -> Vec<Case<'a>> {
     let owner = address_of(&key(1));
-    let safes = SafeContracts::deploy(&chain.evm).unwrap();
     let owners = [owner, address_of(&key(2))];
     let [safe, short] = [1, 2].map(|salt| safes.make(&chain.evm, &owners, 2, salt).unwrap());
     let PlannedSafe { safe: planned, factory, calldata } = safes.plan(&chain.evm, &owners, 2, 3);
@@ -132,6 +146,16 @@ fn cases(chain: &Chain) -> Vec<Case<'_>> {
         case("delegating account, its delegate's rule", delegating_too, by_key(key(1)), Standing("eip1271")),
         case("reverting", chain.odd_wallet(OddWallet::Reverts), garbage(65), Rejected("contractRefused")),
         case("burner", chain.odd_wallet(OddWallet::BurnsAllGas), garbage(65), Rejected("contractRefused")),
+        case(
+            "answering a megabyte",
+            chain.odd_wallet(OddWallet::ReturnsMegabyte),
+            garbage(65),
+            Rejected("contractRefused"),
+        ),
+        case("owner changed behind the pin", changing[0].address, by_owners(changing[0], &[1]), Standing("eip1271")),
+        case("new owner", changing[1].address, by_owners(changing[1], &[2]), Rejected("contractRefused")),
+        case("plain account, own key", address_of(&key(7)), by_key(key(7)), Standing("key")),
+        case("plain account, own key in short", address_of(&key(8)), by_key_in_short(key(8)), Standing("key")),
         case("plain account", address_of(&key(5)), garbage(130), Rejected("unsupportedSignature")),
         case("nobody", address_of(&key(6)), garbage(130), Rejected("signerWithoutPower")),
     ]
@@ -157,7 +181,9 @@ fn of_voter(dev: &Dev, account: Address) -> Value {
 #[test]
 fn each_wallet_gets_its_verdict_and_the_recount_agrees() {
     let chain = Chain::start();
-    let cases = cases(&chain);
+    let safes = SafeContracts::deploy(&chain.evm).unwrap();
+    let changing = safes_to_change(&chain, &safes);
+    let cases = cases(&chain, &safes, &changing);
     for case in cases.iter().filter(|case| case.name != "nobody") {
         chain.mint(case.account, whole(TOKENS));
     }
@@ -165,6 +191,9 @@ fn each_wallet_gets_its_verdict_and_the_recount_agrees() {
     let dev = chain.dev(&directory.path().join("data"), &chain.evm.url(), OPEN_FOR);
     let target = target(&dev);
     chain.pass(target.opens_at_s);
+    for safe in changing {
+        safes.replace_owner(&chain.evm, safe, &[address_of(&key(1))], address_of(&key(2))).unwrap();
+    }
     for case in &cases {
         post(&dev, body(&target, case.account, now_s(), &case.sign));
     }
@@ -206,19 +235,21 @@ fn the_result_has_what_contracts_said(chain: &Chain, dev: &Dev, cases: &[Case<'_
     assert_eq!(result["core"]["ballots"], standing, "{result}");
     assert_eq!(result["core"]["totalPower"], (standing * TOKENS).to_string(), "{result}");
     let provenance = &result["provenance"];
-    let rejected = json!({ "unsupportedSignature": 1, "signerWithoutPower": 1, "contractRefused": 3 });
+    let rejected = json!({ "unsupportedSignature": 1, "signerWithoutPower": 1, "contractRefused": 5 });
     assert_eq!(provenance["rejected"], rejected, "{provenance}");
     assert!(provenance["chains"]["signaturesRoot"].is_string(), "{provenance}");
 
     let archive = get(&url(dev, "/archive"));
     let kinds = |kind: &str| archive.lines().filter(|line| line.contains(&format!("\"kind\":\"{kind}\""))).count();
-    assert_eq!((kinds("power"), kinds("contractSignature")), (cases.len(), cases.len() - 2));
+    let by_keys = cases.iter().filter(|case| matches!(case.becomes, Standing("key"))).count();
+    let asked = cases.len() - by_keys - 1;
+    assert_eq!((kinds("power"), kinds("contractSignature")), (cases.len(), asked));
     let audited = succeed(pnyx().args(["audit", &url(dev, "/archive")]));
     assert!(audited.contains("VALID in") && audited.contains("as the archive has it from their chain"), "{audited}");
     let flag = chain.flag(&chain.evm.url());
     let asked_again = succeed(pnyx().args(["audit", &url(dev, "/archive"), "--json", "--chain", &flag]));
     let report: Value = serde_json::from_str(&asked_again).unwrap();
-    assert_eq!(report["contractSignatures"], json!({ "asked": cases.len() - 2, "evidence": "chains" }), "{report}");
+    assert_eq!(report["contractSignatures"], json!({ "asked": asked, "evidence": "chains" }), "{report}");
 }
 
 #[test]

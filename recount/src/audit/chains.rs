@@ -1,8 +1,8 @@
 //! What an archive says that chains said, against the chains themselves, for an auditor who has endpoints of his own.
 //!
 //! First that each pin is the block that the definition's rule names, by these endpoints, and only then what stands in
-//! it: powers of another block would say nothing. Then the powers, and what contracts make of signatures. What an endpoint
-//! fails at is no finding.
+//! it: powers of another block would say nothing. Then the powers, and what contracts make of signatures. What an
+//! endpoint fails at is no finding.
 
 use std::{fmt, sync::Arc};
 
@@ -41,8 +41,8 @@ pub struct ChainAnswers {
     pub pins: Arc<Pins>,
     /// The power of each voter who signed a record or is said to have, ascending by voter.
     pub powers: Vec<(Voter, VoterPower)>,
-    /// What contracts were asked and said, ascending by record, if the audit was to keep it.
-    pub signatures: Vec<AskedSignature>,
+    /// What contracts were asked and said, ascending by record; `None` unless the audit was to keep it.
+    pub signatures: Option<Vec<AskedSignature>>,
 }
 
 /// What the chains say otherwise than the archive.
@@ -130,9 +130,10 @@ pub enum LookUpError {
     Signatures(#[from] ChainError),
 }
 
-/// Looks up again what a valid archive says of power and contracts' signatures, past all caches, and says so in its report if
-/// all is the same. `progress` is given the number of voters looked up so far. A proposal that reads no chain has nothing to
-/// look up. For the signatures the audit must have been told that this follows.
+/// Looks up again what a valid archive says of power and contracts' signatures, past all caches, and says so in its
+/// report if all is the same. `progress` is given the number of voters looked up so far. A proposal that reads no chain
+/// has nothing to look up. Contracts are asked if the audit was told that this follows, and else the report does not
+/// say that they were.
 ///
 /// # Errors
 /// If the chains could not be asked; else the first thing that they say otherwise.
@@ -150,23 +151,25 @@ pub async fn look_up_again(
     let mut comparison = Comparison::default();
     for archived in powers.chunks(look_up::VOTERS_AT_ONCE) {
         let voters: Vec<Voter> = archived.iter().map(|(voter, _)| *voter).collect();
-        comparison.take(archived, &look_up::powers(&source, &voters, TRIES_MAX).await?);
+        comparison.take(archived, &look_up::part_of_powers(&source, &voters, TRIES_MAX).await?);
         progress(comparison.voters);
     }
     if let Some(difference) = comparison.difference() {
         return Ok(Some(difference));
     }
-    if let Some(signers) = proposal.signers() {
+    let asked = proposal.signers().zip(signatures.as_deref());
+    if let Some((signers, signatures)) = asked {
         let contracts = ChainSignatures::new(chains, signers, pins).map_err(SourceError::from)?;
         if let Some(difference) = compare_signatures(&contracts, signatures).await? {
             return Ok(Some(difference));
         }
     }
+    let are_asked_again = asked.is_some();
     if report.power == PowerEvidence::Recorded {
         report.power = PowerEvidence::Chains;
     }
     if let Some(audited) = &mut report.signatures {
-        audited.are_asked_again = true;
+        audited.are_asked_again = are_asked_again;
     }
     Ok(None)
 }

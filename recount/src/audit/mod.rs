@@ -5,7 +5,10 @@
 //! contradicts itself nowhere can still have been made by somebody who holds the platform's key and left ballots out;
 //! that is what receipts are for.
 //!
-//! Memory is that of [`crate::count::Counter`]: it grows with voters and with claimed records, not with records.
+//! Memory is that of [`crate::count::Counter`], which grows with voters and not with records, and some eighty bytes for
+//! each line of what chains said: those stand before the records, so that a claimed record is settled as it is read and
+//! forgotten unless it may stand. Whoever is to ask contracts again ([`AuditOptions::asks_again`]) keeps one signature,
+//! of 8 KiB at most, for each contractSignature line: for the records of accounts with power, and for no other.
 
 mod ballots;
 mod chains;
@@ -13,6 +16,7 @@ mod failure;
 mod lines;
 mod powers;
 mod receipts;
+mod recorded;
 mod records;
 mod report;
 mod result;
@@ -30,8 +34,6 @@ pub use receipts::{ReceiptFinding, ReceiptReport};
 pub use report::{AuditReport, AuditedSignatures, PowerEvidence};
 pub use signatures::{AskedSignature, SignaturesFailure};
 
-use pnyx_verification::ListedPower;
-
 use crate::{count::all_cores, recounting::Recounted};
 
 /// How an archive is audited.
@@ -41,7 +43,8 @@ pub struct AuditOptions {
     pub keys: Vec<Voter>,
     /// Cores that check signatures.
     pub threads: NonZeroUsize,
-    /// Whether [`look_up_again`] follows: what contracts were asked is kept in memory for it.
+    /// Whether [`look_up_again`] follows: what contracts were asked is kept in memory for it, and else they are not
+    /// asked.
     pub asks_again: bool,
 }
 
@@ -63,20 +66,21 @@ pub fn audit(
 ) -> Result<AuditReport, AuditFailure> {
     let mut lines = lines::Lines::new(reader);
     let opening = records::read_opening(&mut lines)?;
-    let (signed, after_records) =
-        records::count_records(&mut lines, &opening, receipts::places(receipts), options, progress)?;
+    let said = records::read_said(&mut lines, &opening, options.asks_again)?;
+    let recorded = said.0.clone();
+    let watched = receipts::places(receipts);
+    let (signed, line) = records::count_records(&mut lines, &opening, said, watched, options, progress)?;
     let records::Opening { definition, cut, pins } = opening;
     let proposal = definition.proposal();
     let signers = signed.signers();
-    let (powers, after_powers) = match &pins {
-        Some(_) => powers::read_powers(&mut lines, after_records, &signers, proposal)?,
-        None => (ListedPower::of(proposal).powers(&signers), after_records),
+    let recorded::Evidence { powers, signatures, asked } = match recorded {
+        Some(recorded) => Arc::into_inner(recorded).expect("all workers have ended").finish(&signers)?,
+        None => recorded::Evidence::listed(proposal, &signers),
     };
-    let pin = proposal.signers().and_then(|chain| pins.as_ref()?.get(chain));
-    let weighed = signed.weigh(&powers);
-    let ruled = signatures::read_rulings(&mut lines, after_powers, weighed, pin, options.asks_again)?;
-    let counted = ruled.weighed.count();
-    let published = ballots::compare_ballots(&mut lines, ruled.line, &counted.standing)?;
+    let audited =
+        proposal.signers().map(|_| AuditedSignatures { asked: signatures.len() as u64, are_asked_again: false });
+    let counted = signed.count(powers, signatures);
+    let published = ballots::compare_ballots(&mut lines, line, &counted.standing)?;
     read_end(&mut lines)?;
 
     let believed_key = [published.key];
@@ -87,12 +91,11 @@ pub fn audit(
     let recounted = Recounted::new(&definition, pins.as_ref(), cut, counted);
     result::compare_result(&published, &recounted, options)?;
     let power = if proposal.reads_power() { PowerEvidence::Recorded } else { PowerEvidence::Definition };
-    let signatures = pin.map(|_| AuditedSignatures { asked: ruled.count, are_asked_again: false });
     let chain_answers = pins.clone().map(|pins| ChainAnswers {
         definition: Arc::clone(&definition),
         pins: Arc::new(pins),
         powers: recounted.powers,
-        signatures: ruled.asked,
+        signatures: asked,
     });
     Ok(AuditReport {
         proposal: proposal.id(),
@@ -103,7 +106,7 @@ pub fn audit(
         records: recounted.provenance.records,
         rejected: recounted.provenance.rejected,
         power,
-        signatures,
+        signatures: audited,
         chain_answers,
         core: recounted.core,
         key: published.key,

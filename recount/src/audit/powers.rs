@@ -1,6 +1,6 @@
-//! The power lines of an archive: what the chains said of each voter who signed, or is said to have. Without a chain at hand
-//! they are believed, as evidence that anybody can look up again at the pins; what follows from them is computed. Where the
-//! definition lists who has how much, and chains are read for signatures alone, nothing is believed.
+//! The power lines of an archive: what the chains said of each voter who signed, or is said to have. Without a chain at
+//! hand they are believed, as evidence that anybody can look up again at the pins; what follows from them is computed.
+//! Where the definition lists who has how much, and chains are read for signatures alone, nothing is believed.
 
 use std::io::BufRead;
 
@@ -14,7 +14,7 @@ use pnyx_core::{
 use pnyx_verification::ListedPower;
 use thiserror::Error;
 
-use super::{AuditFailure, lines::Lines};
+use super::{AuditFailure, lines::Lines, recorded::Powers};
 
 /// What can be wrong with what an archive says of chains.
 #[derive(Debug, Error)]
@@ -89,44 +89,23 @@ pub(super) fn read_pins<R: BufRead>(lines: &mut Lines<R>, proposal: &Proposal) -
     }
 }
 
-/// Reads the power line of each of `signers`, the first of which may be `line`; gives the line that follows them.
+/// Reads all power lines, the first of which may be `line`; gives the line that follows them.
 pub(super) fn read_powers<R: BufRead>(
     lines: &mut Lines<R>,
     mut line: ArchiveLine,
-    signers: &[Voter],
     proposal: &Proposal,
-) -> Result<(Vec<VoterPower>, ArchiveLine), AuditFailure> {
+) -> Result<(Powers, ArchiveLine), AuditFailure> {
     let listed = (!proposal.reads_power()).then(|| ListedPower::of(proposal));
-    let mut powers = Vec::with_capacity(signers.len());
-    let mut previous = None;
-    for signer in signers {
-        let ArchivedPower { voter, power } = match line {
-            ArchiveLine::Power(archived) => archived,
-            _ => return Err(PowersFailure::PowerLeftOut { voter: *signer }.into()),
-        };
-        check_order(previous, voter, lines.number())?;
-        if voter != *signer {
-            return Err(if signers.binary_search(&voter).is_ok() {
-                PowersFailure::PowerLeftOut { voter: *signer }
-            } else {
-                PowersFailure::PowerWithoutRecord { line: lines.number(), voter }
-            }
-            .into());
-        }
+    let mut powers = Powers::new(lines.number());
+    while let ArchiveLine::Power(ArchivedPower { voter, power }) = line {
+        check_order(powers.last(), voter, lines.number())?;
         if listed.as_ref().is_some_and(|listed| VoterPower::Known(listed.power(voter)) != power) {
             return Err(PowersFailure::PowerUnlisted { line: lines.number(), voter }.into());
         }
-        previous = Some(voter);
-        powers.push(power);
+        powers.push(voter, power);
         line = lines.next()?;
     }
-    match line {
-        ArchiveLine::Power(ArchivedPower { voter, .. }) => {
-            check_order(previous, voter, lines.number())?;
-            Err(PowersFailure::PowerWithoutRecord { line: lines.number(), voter }.into())
-        }
-        other => Ok((powers, other)),
-    }
+    Ok((powers, line))
 }
 
 fn check_order(previous: Option<Voter>, voter: Voter, line: u64) -> Result<(), PowersFailure> {

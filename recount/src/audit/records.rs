@@ -1,4 +1,5 @@
-//! The records of an archive: all below the cut, in order, with the roots that the cut recorded, counted again.
+//! The records of an archive: all below the cut, in order, with the roots that the cut recorded, counted again with
+//! what chains said by the lines before them.
 
 use std::{collections::BTreeSet, io::BufRead, sync::Arc};
 
@@ -11,9 +12,17 @@ use pnyx_core::{
     time::TimestampMs,
     wire::archive::ArchiveLine,
 };
+use pnyx_verification::Claim;
 
-use super::{AuditFailure, AuditOptions, lines::Lines, powers::read_pins, result::difference_of_cuts};
-use crate::count::{Batches, Counter, HashedRecord, Signed};
+use super::{
+    AuditFailure, AuditOptions,
+    lines::Lines,
+    powers::{read_pins, read_powers},
+    recorded::{Recorded, Rulings},
+    result::difference_of_cuts,
+    signatures::read_rulings,
+};
+use crate::count::{Batches, Claims, Counter, HashedRecord, Signed};
 
 /// What stands at the top of an archive.
 #[derive(Debug)]
@@ -22,6 +31,9 @@ pub(super) struct Opening {
     pub(super) cut: Cut,
     pub(super) pins: Option<Pins>,
 }
+
+/// What chains said by the archive, if its proposal reads any, and the line that follows that.
+pub(super) type Said = (Option<Arc<Recorded>>, ArchiveLine);
 
 /// Reads header, definition, cut and, where the proposal reads chains, pins, and holds them against each other.
 pub(super) fn read_opening<R: BufRead>(lines: &mut Lines<R>) -> Result<Opening, AuditFailure> {
@@ -52,38 +64,61 @@ pub(super) fn read_opening<R: BufRead>(lines: &mut Lines<R>) -> Result<Opening, 
     Ok(Opening { definition: Arc::from(definition), cut, pins })
 }
 
-/// Reads all records and checks their signatures; gives the first line after them.
+/// Reads what the archive says that chains said, where the proposal reads any.
+pub(super) fn read_said<R: BufRead>(
+    lines: &mut Lines<R>,
+    opening: &Opening,
+    keeps_asked: bool,
+) -> Result<Said, AuditFailure> {
+    let line = lines.next()?;
+    let Some(pins) = &opening.pins else { return Ok((None, line)) };
+    let proposal = opening.definition.proposal();
+    let pin = proposal.signers().and_then(|chain| pins.get(chain)).copied();
+    let (powers, line) = read_powers(lines, line, proposal)?;
+    let (rulings, line) = match pin {
+        Some(_) => read_rulings(lines, line)?,
+        None => (Rulings::new(lines.number()), line),
+    };
+    Ok((Some(Arc::new(Recorded::new(powers, rulings, pin, keeps_asked))), line))
+}
+
+/// Reads all records, the first of which may be `line`, and checks their signatures, or settles them where contracts
+/// may sign; gives the first line after them.
 pub(super) fn count_records<R: BufRead>(
     lines: &mut Lines<R>,
     opening: &Opening,
+    (said, mut line): Said,
     watched: BTreeSet<Place>,
     options: &AuditOptions,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Signed, ArchiveLine), AuditFailure> {
-    let counter = Counter::start(&opening.definition, options.threads, watched, None);
+    let answered = |said: Arc<Recorded>| {
+        let pin = said.pin()?;
+        Some(Claims::Answered(pin, Arc::new(move |claim: &Claim| said.answer(claim))))
+    };
+    let counter = Counter::start_with(&opening.definition, options.threads, watched, said.and_then(answered));
     let mut batches = Batches::new(&counter);
     let mut order = Order::new(&opening.cut);
-    let after = loop {
-        match lines.next()? {
-            ArchiveLine::Record(record) => {
-                let record = HashedRecord::from(record);
-                if let Err(failure) = order.take(&record, lines.number()) {
-                    return Err(blame(lines, &opening.cut, failure));
-                }
-                batches.push(record);
-                if order.records.is_multiple_of(PROGRESS_RECORDS) {
-                    progress(order.records);
-                }
-            }
-            other => break other,
+    while let ArchiveLine::Record(record) = line {
+        let record = HashedRecord::from(record);
+        if let Err(failure) = order.take(&record, lines.number()) {
+            return Err(blame(lines, &opening.cut, failure));
         }
-    };
+        batches.push(record);
+        if order.records.is_multiple_of(PROGRESS_RECORDS) {
+            progress(order.records);
+        }
+        line = lines.next()?;
+    }
+    if matches!(line, ArchiveLine::Power(_) | ArchiveLine::ContractSignature(_)) {
+        return Err(lines.unexpected("a record, a ballot or the result", &line));
+    }
     if let Err(failure) = order.finish(lines.number()) {
-        return Err(blame_from(lines, &opening.cut, failure, after));
+        return Err(blame_from(lines, &opening.cut, failure, line));
     }
     batches.flush();
     progress(order.records);
-    Ok((counter.finish(), after))
+    Ok((counter.finish(), line))
 }
 
 /// Records between two calls of the progress callback: about a tenth of a second's on one core.

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    facts::Facts,
     late::BeyondCut,
     recounting::{ReadError, RecountError},
 };
@@ -41,6 +42,8 @@ pub(super) struct Life {
     pub(super) turns: Arc<Turns>,
     pub(super) id: ProposalId,
     pub(super) definition: Arc<Definition>,
+    /// What chains said in a recount that did not come to its end.
+    pub(super) facts: Facts,
     phase: Option<Phase>,
     beyond_cut: BeyondCut,
 }
@@ -54,7 +57,8 @@ impl Life {
         decisions: &ProposalDecisions,
     ) -> Self {
         let (closing, turns, definition) = (closing.clone(), Arc::clone(turns), Arc::clone(&decisions.definition));
-        Self { config, closing, turns, id, definition, phase: None, beyond_cut: BeyondCut::default() }
+        let (facts, beyond_cut) = (Facts::default(), BeyondCut::default());
+        Self { config, closing, turns, id, definition, facts, phase: None, beyond_cut }
     }
 
     /// Lives from the phase that the book and the clock say to the last one.

@@ -4,11 +4,12 @@
 //! so a process that is killed anywhere goes on where the log says. Whatever it decides it writes first and then acts
 //! on what stands in the book, which may be another's.
 //!
-//! Any number of processes may do this at once, and one that was held up may go on at any later time: each looks into the
-//! book before it decides, and what it decides too late is ignored by everybody alike.
+//! Any number of processes may do this at once, and one that was held up may go on at any later time: each looks into
+//! the book before it decides, and what it decides too late is ignored by everybody alike.
 //!
-//! A recount that differs from the live tally publishes nothing. It logs an error with both values, records the dispute,
-//! raises `pnyx_recount_disputes`, and tries again after [`crate::config::DISPUTE_RETRY_MS`]: a person has to look.
+//! A recount that differs from the live tally publishes nothing. It logs an error with both values, records the
+//! dispute, raises `pnyx_recount_disputes`, and tries again after [`crate::config::DISPUTE_RETRY_MS`]: a person has to
+//! look.
 
 mod life;
 mod steps;
@@ -34,20 +35,30 @@ use crate::{
     recounting::Progress,
 };
 
-/// Recounts of proposals that read chains under way at once: each keeps its voters in memory while a chain is slow. One that
-/// does not answer at all is noticed before.
+/// Recounts under way at once of proposals that read power from chains, and as many of those where contracts may sign:
+/// each keeps its voters in memory while a chain is slow. A chain that does not answer at all is noticed before.
 const RECOUNTS_ON_CHAINS_MAX: usize = 4;
 
-/// Whose turn it is. Signature checks of one recount use all its cores, so two at once would only take twice the memory.
+/// Whose turn it is. Signature checks of one recount use all its cores, so two at once would only take twice the
+/// memory.
+///
+/// Where contracts may sign, claims are settled on a chain while signatures are checked: such a recount mostly waits,
+/// and takes none of the turns of those that do not. The price is that up to [`RECOUNTS_ON_CHAINS_MAX`] of them share
+/// the cores with each other and with the one whose turn it is, each with memory of its own.
 #[derive(Debug)]
 struct Turns {
+    /// To check signatures where only keys sign.
     cores: Semaphore,
+    /// To look up power on chains where only keys sign.
     chains: Semaphore,
+    /// For a whole recount where contracts may sign.
+    signers: Semaphore,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { cores: Semaphore::new(1), chains: Semaphore::new(RECOUNTS_ON_CHAINS_MAX) }
+        let [chains, signers] = [(); 2].map(|()| Semaphore::new(RECOUNTS_ON_CHAINS_MAX));
+        Self { cores: Semaphore::new(1), chains, signers }
     }
 }
 
@@ -73,7 +84,8 @@ pub struct Closing {
     pub proposals: Proposals,
     /// Signs results.
     pub key: SigningKey,
-    /// Remembers the ballots of a recount, so that the first archive need not count again; where this process serves any.
+    /// Remembers the ballots of a recount, so that the first archive need not count again; where this process serves
+    /// any.
     pub archives: Option<Arc<Archives>>,
     /// Where numbers go.
     pub metrics: RecountMetrics,
@@ -136,8 +148,8 @@ async fn close_all(config: Config, closing: &Closing, shutdown: &Shutdown) {
     tasks.shutdown().await;
 }
 
-/// Closes one proposal: waits for the end of its window, cuts, drains, recounts and publishes, as far as that is not done
-/// yet. Returns the phase it ends in, final or disputed; one that was disputed before is counted again.
+/// Closes one proposal: waits for the end of its window, cuts, drains, recounts and publishes, as far as that is not
+/// done yet. Returns the phase it ends in, final or disputed; one that was disputed before is counted again.
 pub async fn close_one(
     config: Config,
     closing: Closing,

@@ -16,6 +16,7 @@ use pnyx_core::{
 };
 use pnyx_verification::{Caching, SourceError, Sources};
 use thiserror::Error;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{error, info};
 
 use super::{
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     archive::Derived,
     cut::read_cut,
+    evidence::{self, EvidenceError},
     live::{LaneEnds, LiveTally},
     pinning::{self, PinningError},
     recounting::{ReadError, RecountError, Recounted, check_signatures, weigh},
@@ -45,6 +47,8 @@ pub(super) enum StepError {
     Pins(#[from] PinningError),
     #[error("the recount came to nothing")]
     Recount(#[from] RecountError),
+    #[error("what the verdicts say that chains said is not known")]
+    Evidence(#[from] EvidenceError),
     #[error("what is decided by now is not known")]
     Book(#[from] BookError),
     #[error("the decision was not made")]
@@ -101,7 +105,8 @@ impl Life {
         self.closing.store.register(self.id, rules, self.definition.lanes()).await
     }
 
-    /// Waits until every record below the cut has a durable verdict, the deferred ones too; the lanes' ends read after that.
+    /// Waits until every record below the cut has a durable verdict, the deferred ones too; the lanes' ends read after
+    /// that.
     async fn verifiers_reached(&self) -> Result<LaneEnds, StepError> {
         let cut = self.cut()?;
         let mut waiting = Waiting::new(self.id, "the verifiers to reach the cut");
@@ -125,7 +130,11 @@ impl Life {
         }
         let recounted = self.recount(&cut).await?;
         self.report_late(&cut).await?;
-        let differences = self.live_tally().await?.differences(&recounted);
+        let mut differences = self.live_tally().await?.differences(&recounted);
+        if recounted.provenance.chains.is_some() {
+            // Archives will be made of what the verdicts say, long after the chains can be asked.
+            differences.extend(evidence::differences(&self.closing.log, &recounted).await?);
+        }
         if differences.is_empty() { self.publish(recounted).await } else { self.dispute(differences).await }
     }
 
@@ -140,9 +149,10 @@ impl Life {
     async fn recount(&self, cut: &Cut) -> Result<Recounted, StepError> {
         let (definition, pins) = (&self.definition, self.decisions()?.pins);
         let sources = Sources::of(definition.proposal(), pins.as_ref(), &self.closing.chains, Caching::Bypassed)?;
-        let _turn = match &sources.pins {
-            Some(_) => Some(self.turns.chains.acquire().await.expect("the semaphore is never closed")),
-            None => None,
+        let _turn = match (&sources.signers, &sources.pins) {
+            (Some(_), _) => Some(turn(&self.turns.signers).await),
+            (None, Some(_)) => Some(turn(&self.turns.chains).await),
+            (None, None) => None,
         };
         let started = Instant::now();
         let progress = self.closing.progress.clone();
@@ -150,11 +160,13 @@ impl Life {
             progress.send_replace(now);
         };
         let signed = {
-            // Not longer than cores are needed: a slow chain must not hold up proposals that need none.
-            let _turn = self.turns.cores.acquire().await.expect("the semaphore is never closed");
-            check_signatures(&self.closing.log, definition, cut, &sources, self.config.threads, show).await?
+            // Not longer than cores are needed, and not where that may take as long as a chain does: a slow chain must
+            // not hold up proposals that need none.
+            let _turn = if sources.signers.is_none() { Some(turn(&self.turns.cores).await) } else { None };
+            check_signatures(&self.closing.log, definition, cut, &sources, &self.facts, self.config.threads, show)
+                .await?
         };
-        let recounted = weigh(signed, definition, cut, &sources).await?;
+        let recounted = weigh(signed, definition, cut, &sources, &self.facts).await?;
         self.closing.metrics.recounted(recounted.provenance.records, started.elapsed());
         Ok(recounted)
     }
@@ -203,4 +215,8 @@ impl Life {
         }
         Ok(Event::RecountDiffered)
     }
+}
+
+async fn turn(turns: &Semaphore) -> SemaphorePermit<'_> {
+    turns.acquire().await.expect("the semaphore is never closed")
 }

@@ -8,15 +8,15 @@ use pnyx_core::{
     ballot::HashMemo,
     chain::{BlockHash, BlockNumber, ChainId, Pin, Pins, SnapshotRule},
     decisions::Decision,
-    id::Place,
-    power::VoterPower,
+    id::{Place, Voter},
+    power::{Power, VoterPower},
     proposal::{Definition, Proposal, ProposalParts, VotingSystem},
     rejection::Rejection,
     result::PublishedResult,
     signature_check::{ContractCheck, SignatureRuling},
     wire::{
         self,
-        archive::{ArchiveLine, decode, encode},
+        archive::{ArchiveLine, ArchivedPower, decode, encode},
     },
 };
 use pnyx_recount::{
@@ -64,8 +64,8 @@ fn says(number: u8) -> SignatureRuling {
     }
 }
 
-/// A ballot of a key; then claims of which one counts, one of them twice, beside an earlier ballot of the same account that
-/// its key signed.
+/// A ballot of a key; then claims of which one counts, one of them twice, beside an earlier ballot of the same account
+/// that its key signed.
 async fn vote(platform: &Platform, definition: &Definition) {
     let now_s = clock::now().0 / 1_000;
     let by_key = ballot(definition, 1, "1", now_s - 5);
@@ -181,6 +181,12 @@ fn ruling_at(lines: &[ArchiveLine], index: usize) -> usize {
     lines.iter().enumerate().filter(is_ruling).nth(index).unwrap().0
 }
 
+/// The line of the n-th power.
+fn power_at(lines: &[ArchiveLine], index: usize) -> usize {
+    let is_power = |(_, line): &(usize, &ArchiveLine)| matches!(line, ArchiveLine::Power(_));
+    lines.iter().enumerate().filter(is_power).nth(index).unwrap().0
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn altered_evidence_shows_as_itself() {
     use SignaturesFailure::{LeftOut, OtherVoter, OutOfOrder, Root, WithoutClaim};
@@ -191,6 +197,26 @@ async fn altered_evidence_shows_as_itself() {
         AuditFailure::Signatures(failure) => failure,
         other => panic!("{other}"),
     };
+    let powers = |failure| match failure {
+        AuditFailure::Powers(failure) => failure,
+        other => panic!("{other}"),
+    };
+    let no_power = failure(|lines| drop(lines.remove(power_at(lines, 2))));
+    assert!(matches!(powers(no_power), PowersFailure::PowerLeftOut { .. }));
+    let power_of_nobody = failure(|lines| {
+        let voter = Voter::new([0; 20]);
+        let power = VoterPower::Known(Power::ZERO);
+        lines.insert(power_at(lines, 0), ArchiveLine::Power(ArchivedPower { voter, power }));
+    });
+    assert!(matches!(powers(power_of_nobody), PowersFailure::PowerWithoutRecord { line: 5, .. }));
+    let powers_exchanged = failure(|lines| lines.swap(power_at(lines, 0), power_at(lines, 1)));
+    assert!(matches!(powers(powers_exchanged), PowersFailure::PowerOutOfOrder { line: 6, .. }));
+    let said_later = failure(|lines| {
+        let said = lines.remove(ruling_at(lines, 2));
+        let behind = lines.iter().rposition(|line| matches!(line, ArchiveLine::Record(_))).unwrap() + 1;
+        lines.insert(behind, said);
+    });
+    assert!(matches!(said_later, AuditFailure::UnexpectedLine { found: "a contract's signature", .. }), "{said_later}");
     let left_out = failure(|lines| drop(lines.remove(ruling_at(lines, 1))));
     assert!(matches!(signatures(left_out), LeftOut { .. }));
     let last_left_out = failure(|lines| drop(lines.remove(ruling_at(lines, 2))));
@@ -233,7 +259,7 @@ async fn altered_evidence_shows_as_itself() {
     let weightier = failure(|lines| {
         for line in lines {
             if let ArchiveLine::Power(power) = line {
-                power.power = VoterPower::Known(pnyx_core::power::Power::ONE);
+                power.power = VoterPower::Known(Power::ONE);
             }
         }
     });

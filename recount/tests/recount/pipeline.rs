@@ -12,19 +12,22 @@ use pnyx_backbone::{
 use pnyx_chains::Chains;
 use pnyx_core::{
     ballot::HashMemo,
+    chain::Pin,
     counting::{CountingRules, TotalsDelta},
     decisions::Decision,
     id::{Lane, Place, ProposalId, Voter},
     lifecycle::Phase,
+    power::VoterPower,
     proposal::Definition,
     result::Cut,
+    signature_check::SignatureRuling,
     tally::{LaneTally, StandingBallot},
     time::{TimestampMs, Window},
     verdict::{Ruling, Verdict},
     wire,
 };
 use pnyx_recount::{Archives, CloseError, Closing, Config, PhaseChange, Progress, RecountMetrics};
-use pnyx_verification::{BallotRecord, ListedPower, ProposalVerifier};
+use pnyx_verification::{BallotRecord, Claim, ClaimAnswer, Judged, ListedPower, ProposalVerifier};
 use tempfile::TempDir;
 use tokio::sync::{broadcast, watch};
 
@@ -49,6 +52,9 @@ pub(crate) struct Platform {
     pub(crate) phases: broadcast::Receiver<PhaseChange>,
     phases_sender: broadcast::Sender<PhaseChange>,
 }
+
+/// What a contract says of the signature of a claim.
+pub(crate) type Says = fn(&Claim) -> SignatureRuling;
 
 /// A window around now that closes in `closes_in_ms`.
 pub(crate) fn window_closing_in(closes_in_ms: u64) -> Window {
@@ -86,6 +92,9 @@ impl Platform {
         let proposal = definition.proposal().id();
         self.log.ensure_topic(&Topic::ballots(proposal), definition.ballots_partitions()).await.unwrap();
         self.log.ensure_topic(&Topic::verdicts(proposal), definition.lanes().into()).await.unwrap();
+        if definition.proposal().signers().is_some() {
+            self.log.ensure_topic(&Topic::deferred(proposal), definition.lanes().into()).await.unwrap();
+        }
         self.proposals.decide(Decision::Definition(Box::new(definition.as_ref().clone()))).await.unwrap();
     }
 
@@ -94,11 +103,16 @@ impl Platform {
         self.log.append(&topic, AppendTo::Any, record).await.unwrap().place
     }
 
-    /// Runs a verifier and a tally until shutdown.
+    /// Runs a verifier and a tally until shutdown, where only keys sign.
     pub(crate) async fn count(&self, definition: &Arc<Definition>) {
+        self.count_with(definition, |claim| panic!("record {} is claimed", claim.record())).await;
+    }
+
+    /// The same where contracts may sign, of whom the verifier hears this at the pin.
+    pub(crate) async fn count_with(&self, definition: &Arc<Definition>, says: Says) {
         let (proposal, rules) = (definition.proposal().id(), CountingRules::of(definition.proposal()));
         self.store.register(proposal, rules, definition.lanes()).await.unwrap();
-        self.shutdown.spawn("verifier", until(self.shutdown.clone(), verify(self.log.clone(), Arc::clone(definition))));
+        self.shutdown.spawn("verifier", until(self.shutdown.clone(), self.verify(definition, says)));
         for lane in (0..definition.lanes()).map(Lane) {
             let tally = LiveLane {
                 log: self.log.clone(),
@@ -112,6 +126,12 @@ impl Platform {
             };
             self.shutdown.spawn("tally", until(self.shutdown.clone(), tally.run(self.proposals.clone())));
         }
+    }
+
+    fn verify(&self, definition: &Arc<Definition>, says: Says) -> impl Future<Output = ()> + use<> {
+        let pins = self.proposals.book().get(definition.proposal().id()).unwrap().pins.clone();
+        let pin = definition.proposal().signers().and_then(|signers| pins?.get(signers).copied());
+        verify(self.log.clone(), Arc::clone(definition), pin, says)
     }
 
     /// Runs what is tested until shutdown.
@@ -175,7 +195,7 @@ async fn until(shutdown: Shutdown, task: impl Future<Output = ()>) {
     }
 }
 
-async fn verify(log: Log, definition: Arc<Definition>) {
+async fn verify(log: Log, definition: Arc<Definition>, pin: Option<Pin>, says: Says) {
     let proposal = definition.proposal().id();
     let verifier = ProposalVerifier::new(Arc::clone(&definition));
     let listed = ListedPower::of(definition.proposal());
@@ -189,8 +209,14 @@ async fn verify(log: Log, definition: Arc<Definition>) {
             bytes: &record.value,
         });
         let verdicts = records.map(|record| {
-            let judged = verifier.judge(record, &mut memo).unclaimed();
-            judged.weigh(record, |voter| pnyx_core::power::VoterPower::Known(listed.power(voter)))
+            let power = |voter| VoterPower::Known(listed.power(voter));
+            let claim = match verifier.judge(record, &mut memo) {
+                Judged::Record(judged) => return judged.weigh(record, power),
+                Judged::Claim(claim) => claim,
+            };
+            let power = power(claim.claimed_voter());
+            let answer = ClaimAnswer::unasked(power).unwrap_or_else(|| ClaimAnswer::Asked(power, says(&claim)));
+            claim.verdict(record, answer, pin.as_ref().expect("claims are judged at a pin"))
         });
         let next_offset = batch.records.last().unwrap().offset + 1;
         let verdicts = verdicts

@@ -87,7 +87,7 @@ fn signers_without_listed_power_are_not_kept() {
     let system = VotingSystem::Basic;
     let definition = definition(system, fixed_window(), 1);
     let records = (1..=VOTERS + 3).map(|voter| ballot(&definition, voter, "1", OPENS_AT_MS / 1_000)).collect();
-    let counter = Counter::start(&definition, NonZeroUsize::MIN, [].into(), None);
+    let counter = Counter::start(&definition, NonZeroUsize::MIN, [].into());
     counter.submit(sample(system, vec![records]).records().into_iter().map(HashedRecord::from).collect());
     let signed = counter.finish();
     let mut listed: Vec<_> = (1..=VOTERS).map(|voter| wallet(voter).address()).collect();

@@ -6,7 +6,7 @@ use pnyx_core::{
     ballot::compose,
     id::{Place, RecordHash, Voter},
     merkle::{RootBuilder, record_leaf},
-    power::Power,
+    power::{Power, VoterPower},
     proposal::{Abstentions, Definition, Proposal, ProposalParts, Quorum, Strategy, Voting, VotingSystem},
     receipt::{Receipt, SignedReceipt, sign_receipts},
     result::{Cut, CutPartition, PublishedResult},
@@ -199,13 +199,15 @@ pub(crate) fn recount_records(
     records: impl IntoIterator<Item = ArchivedRecord>,
     threads: usize,
 ) -> Recounted {
-    let counter = Counter::start(definition, NonZeroUsize::new(threads).unwrap(), [].into(), None);
+    let counter = Counter::start(definition, NonZeroUsize::new(threads).unwrap(), [].into());
     let mut batches = Batches::new(&counter);
     records.into_iter().for_each(|record| batches.push(record.into()));
     batches.flush();
     let signed = counter.finish();
-    let powers = ListedPower::of(definition.proposal()).powers(&signed.signers());
-    Recounted::new(definition, None, cut, signed.weigh(&powers).count())
+    let listed = ListedPower::of(definition.proposal());
+    let power = |voter| (voter, VoterPower::Known(listed.power(voter)));
+    let powers = signed.signers().into_iter().map(power).collect();
+    Recounted::new(definition, None, cut, signed.count(powers, Vec::new()))
 }
 
 pub(crate) fn options() -> AuditOptions {

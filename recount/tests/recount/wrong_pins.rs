@@ -1,8 +1,8 @@
 //! A snapshot that somebody pinned at another block than the rule names: nothing is published from it.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use pnyx_chains::{Chain, ChainConfig, Chains, ChainsConfig, ChainsMetrics, EndpointConfig, EndpointLimits, SecretUrl};
+use pnyx_chains::Chain;
 use pnyx_core::{
     chain::{ChainId, Pin, Pins, SnapshotRule},
     decisions::{Decision, Recorded},
@@ -10,28 +10,12 @@ use pnyx_core::{
     proposal::{ChainRead, ChainStrategy, Definition, Proposal, ProposalParts, Strategy, VotingSystem},
     time::TimestampMs,
 };
-use pnyx_testbed::evm::{Evm, EvmOptions};
 
 use crate::{
+    chain::{Rig, chains},
     pipeline::{Platform, window_closing_in},
     sample::definition,
 };
-
-/// When the chain began: long before the window.
-const GENESIS_S: u64 = 1_760_000_000;
-
-fn chains(evm: &Evm) -> (ChainId, Chains) {
-    let id = ChainId::new(evm.chain_id()).unwrap();
-    let endpoint = EndpointConfig {
-        name: "node".parse().unwrap(),
-        url: SecretUrl::parse(&evm.url()).unwrap(),
-        limits: EndpointLimits::default(),
-    };
-    let config = ChainConfig::new(vec![endpoint], NonZeroUsize::MIN).unwrap();
-    // Only the first one is installed; they are all the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    (id, Chains::new(&ChainsConfig::new([(id, config)]).unwrap(), ChainsMetrics::unregistered()).unwrap())
-}
 
 /// The sample's proposal, but power is what accounts hold of the chain's currency.
 fn on_chain(network: ChainId, rule: SnapshotRule) -> Arc<Definition> {
@@ -48,11 +32,12 @@ async fn block(chain: &Chain, number: u64) -> Pin {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_that_the_rule_does_not_name_is_a_dispute() {
-    let evm = Evm::start(EvmOptions::new().genesis_timestamp_s(GENESIS_S)).unwrap();
+    let rig = Rig::start(31_337);
+    let (evm, network) = (&rig.evm, rig.id());
     // Apart, so that the time names one block.
     evm.mine_spaced(20, 12).unwrap();
     evm.finalize(20).unwrap();
-    let (network, chains) = chains(&evm);
+    let chains = chains([(network, evm.url())]);
     let chain = chains.get(network).unwrap();
     let named = block(chain, 12).await;
     let rule = SnapshotRule::AtOrBefore(TimestampMs(named.timestamp_s * 1_000));
