@@ -62,7 +62,7 @@ fn records<'a>(stage: &Stage, batch: &'a GroupBatch) -> Result<Vec<BallotRecord<
                 Ok(DeferredRecord { place, appended_at, record }) => {
                     Ok(BallotRecord { place, appended_at, bytes: record })
                 }
-                Err(source) => Err(ShardError::Deferred { at: place, source }),
+                Err(source) => Err(ShardError::Deferred { at: place, source: Box::new(source) }),
             },
         }
     };

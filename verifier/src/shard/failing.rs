@@ -43,7 +43,7 @@ pub enum ShardError {
         at: Place,
         /// What is wrong with it.
         #[source]
-        source: WireError,
+        source: Box<WireError>,
     },
     /// Verdicts could not be written.
     #[error("verdicts could not be written")]
