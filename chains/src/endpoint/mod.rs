@@ -400,7 +400,8 @@ mod tests {
         let (endpoint, _silent) = silent(limits);
         endpoint.turn().await;
         endpoint.turn().await;
-        let asked = endpoint.call(&Request::finalized_block(), |_| Ok(()));
+        let request = Request::finalized_block();
+        let asked = endpoint.call(&request, |_| Ok(()));
         assert_eq!(timeout(Duration::from_secs(5), asked).await.unwrap(), Err(Failure::Busy));
     }
 
