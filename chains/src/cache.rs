@@ -61,13 +61,10 @@ impl PowerCache {
     where
         F: Future<Output = Result<Vec<VoterPower>, E>>,
     {
-        let mut powers = vec![None; voters.len()];
-        let mut open: Vec<usize> = (0..voters.len()).collect();
-        self.metrics.hits.inc_by(self.fill(voters, &mut open, &mut powers) as u64);
-        loop {
-            if open.is_empty() {
-                return Ok(powers.into_iter().map(|power| power.expect("no voter is open any more")).collect());
-            }
+        let mut known = self.known(voters);
+        let mut open: Vec<usize> = (0..voters.len()).filter(|index| known[*index].is_none()).collect();
+        self.metrics.hits.inc_by((voters.len() - open.len()) as u64);
+        while !open.is_empty() {
             let Shares { mine, theirs } = self.share(voters, &open);
             if !mine.voters.is_empty() {
                 let found = look_up(mine.voters.clone()).await?;
@@ -79,23 +76,24 @@ impl PowerCache {
             for mut theirs in theirs {
                 let _ended = theirs.changed().await;
             }
-            self.fill(voters, &mut open, &mut powers);
+            let mut state = self.state();
+            open.retain(|index| {
+                known[*index] = state.powers.get(voters[*index]);
+                known[*index].is_none()
+            });
         }
+        Ok(known.into_iter().map(|power| power.expect("no voter is open any more").power()).collect())
     }
 
-    /// Fills in what is known, and says how much that is.
-    fn fill(&self, voters: &[Voter], open: &mut Vec<usize>, powers: &mut [Option<VoterPower>]) -> usize {
+    /// What is known of each voter. It is unpacked later: in a loop that does nothing else the processor fetches the
+    /// entries of many voters at once, which are seldom in its caches.
+    fn known(&self, voters: &[Voter]) -> Vec<Option<Packed>> {
         let mut state = self.state();
-        let before = open.len();
-        open.retain(|index| {
-            powers[*index] = state.powers.get(voters[*index]).map(Packed::power);
-            powers[*index].is_none()
-        });
-        before - open.len()
+        voters.iter().map(|voter| state.powers.get(*voter)).collect()
     }
 
-    /// Sorts open voters into those to look up here and those that others look up. What became known since
-    /// [`Self::fill`] is looked up again: that is seldom, and costs little.
+    /// Sorts open voters into those to look up here and those that others look up. What became known since they were
+    /// found to be open is looked up again: that is seldom, and costs little.
     fn share(&self, voters: &[Voter], open: &[usize]) -> Shares<'_> {
         let mut state = self.state();
         let (ended, waits) = watch::channel(());
