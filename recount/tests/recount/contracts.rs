@@ -209,7 +209,10 @@ async fn altered_evidence_shows_as_itself() {
         lines.insert(power_at(lines, 0), ArchiveLine::Power(ArchivedPower { voter, power }));
     });
     assert!(matches!(powers(power_of_nobody), PowersFailure::PowerWithoutRecord { line: 5, .. }));
-    let powers_exchanged = failure(|lines| lines.swap(power_at(lines, 0), power_at(lines, 1)));
+    let powers_exchanged = failure(|lines| {
+        let at = power_at(lines, 0);
+        lines.swap(at, at + 1);
+    });
     assert!(matches!(powers(powers_exchanged), PowersFailure::PowerOutOfOrder { line: 6, .. }));
     let said_later = failure(|lines| {
         let said = lines.remove(ruling_at(lines, 2));
