@@ -5,11 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Shards, Stage,
-    chains::Heard,
-    failing::{Pause, ShardError, Tried},
-};
+use futures_util::future::try_join;
 use pnyx_backbone::{
     blocking::{RuntimeEnded, blocking},
     log::{GroupBatch, LogRecord, Topic},
@@ -26,6 +22,12 @@ use pnyx_core::{
 };
 use pnyx_verification::{BallotRecord, Claim, ClaimAnswer, ContractSigners, Judged, signers, weigh};
 use tokio::time::Instant;
+
+use super::{
+    Shards, Stage,
+    chains::Heard,
+    failing::{Pause, ShardError, Tried},
+};
 
 /// A batch whose outcome is durable, unless the shards were stopped before.
 pub(super) struct Finished {
@@ -177,19 +179,18 @@ impl Shards {
         (lane.into(), deferred::encode(&DeferredRecord { place, appended_at, record: bytes }))
     }
 
-    /// First what is deferred: a record whose verdict is written needs no contract any more.
+    /// What is deferred and the verdicts at the same time, so that the ones wait for the disk no longer than without the
+    /// others: the batch is committed once both are durable.
     async fn append(&self, verdicts: &[Verdict], deferred: Vec<(u32, Vec<u8>)>) -> Result<bool, ShardError> {
-        if let Some(topic) = &self.topics.deferred
-            && !self.append_to(topic, deferred).await?
-        {
-            return Ok(false);
-        }
         let lanes = self.verifier.definition().lanes();
         let encoded = verdicts.iter().map(|verdict| {
             let Lane(lane) = verdict.lane(lanes);
             (u32::from(lane), wire::verdict::encode(verdict))
         });
-        self.append_to(&self.topics.verdicts, encoded.collect()).await
+        let verdicts = self.append_to(&self.topics.verdicts, encoded.collect());
+        let Some(topic) = &self.topics.deferred else { return verdicts.await };
+        let (verdicts, deferred) = try_join(verdicts, self.append_to(topic, deferred)).await?;
+        Ok(verdicts && deferred)
     }
 
     /// Until the log has them; `false` if the shards were stopped before.
