@@ -83,7 +83,7 @@ async fn keys_sign_where_contracts_may_and_odd_answers_refuse() {
     for _ in 0..2 {
         let pin = rig.pin_head();
         let recounted = recounted(&chains, pin, &ballots).await;
-        let accepts = pin.number.0 % 2 == 0;
+        let accepts = pin.number.0.is_multiple_of(2);
         let by_contract = accepts.then_some(by_block);
         assert_eq!(standing(&recounted), [plain, short].into_iter().chain(by_contract).collect());
         assert_eq!(said(&recounted, megabyte), Some(SignatureRuling::Refused));
