@@ -12,15 +12,15 @@ const CONSUMERS: u64 = 3;
 
 /// What the client library reads ahead of each partition, and one answer of a megabyte that was under way when it had as
 /// much.
-const READ_AHEAD_BYTES: u64 = (8 + 1) * MIB;
+const READ_AHEAD_BYTES: u64 = (2 + 1) * MIB;
 
 /// The library's own words about each record that it holds, and what the allocator keeps of what was freed, are less than the
 /// records themselves again.
 const OVERHEAD: u64 = 2;
 
-/// What is worked on for each consumer: two shards' batches and one that is held, of at most 256 records of at most 10 KiB,
-/// each as it was read, as it is judged, and as it is written.
-const BATCHES_BYTES: u64 = 3 * 256 * 10 * KIB * 3;
+/// What is worked on for each consumer: a batch of each partition, of at most 256 records of at most 10 KiB, each as it was read,
+/// as it is judged, and as it is written.
+const BATCHES_BYTES: u64 = PARTITIONS as u64 * 256 * 10 * KIB * 3;
 
 /// Powers that are cached of one proposal.
 const CACHE_BYTES: u64 = 32 * MIB;

@@ -53,6 +53,10 @@ const GROUP_FETCH_WAIT_MS: u32 = 100;
 /// Read ahead of each partition at most: a tenth of a second of the fastest reader.
 const READ_AHEAD_KIB: u32 = 8 * 1024;
 
+/// The same for groups, of which a process has a member for every proposal: a dozen batches of the usual ballots. All
+/// partitions that are behind hold as much, and somewhat more by the library's own words about each record.
+const GROUP_READ_AHEAD_KIB: u32 = 2 * 1024;
+
 /// Records to read ahead; the bytes above are the bound that counts.
 const READ_AHEAD_RECORDS: u32 = 100_000;
 
@@ -177,7 +181,10 @@ impl Settings {
     /// For a member of a group that reads.
     pub(super) fn group(&self, group_id: &str) -> Result<ClientConfig, KafkaConfigError> {
         let mut client = self.consumer(GROUP_FETCH_WAIT_MS)?;
-        client.set("group.id", group_id).set("auto.offset.reset", "earliest");
+        client
+            .set("group.id", group_id)
+            .set("auto.offset.reset", "earliest")
+            .set("queued.max.messages.kbytes", GROUP_READ_AHEAD_KIB.to_string());
         self.group_protocol(&mut client);
         Ok(client)
     }
