@@ -66,9 +66,9 @@ pub struct Candidates {
     pub peak: Option<u32>,
     /// What is needed, in tenths of shards, rounded up; `None` while unknown.
     pub need_tenths: Option<u64>,
-    /// What arrivals alone need; `None` while unknown.
+    /// What arrivals alone need, at the planned utilization; `None` while unknown.
     pub arrivals: Option<u32>,
-    /// What arrivals and the backlog need; `None` while unknown.
+    /// What arrivals and the backlog need together, at full rate; `None` while unknown.
     pub backlog: Option<u32>,
     /// How many shards there must be for the one with the fullest partition to keep up; `None` while unknown.
     pub fullest: Option<u32>,
@@ -162,9 +162,13 @@ impl Candidates {
         Self {
             floor,
             peak: spec.expected_peak().filter(|_| counts_peak).map(|peak| shards(u128::from(peak.milli()), planned)),
-            need_tenths: total.map(|load| tenths(load, planned)),
+            need_tenths: sample.zip(total).map(|(sample, load)| {
+                tenths(u128::from(sample.arrival().milli()), planned).max(tenths(load, per_shard))
+            }),
             arrivals: sample.map(|sample| shards(u128::from(sample.arrival().milli()), planned)),
-            backlog: total.map(|load| shards(load, planned)),
+            // The room that utilization leaves is what a backlog is worked off with. So the pause of a rebalance asks for
+            // no shards, which would cost another one.
+            backlog: total.map(|load| shards(load, per_shard)),
             fullest: sample.map(|sample| fullest(sample, inputs.catch_up_ms, per_shard)),
             recent: history.most_wanted(now),
         }
@@ -199,13 +203,13 @@ fn load(arrival: Rate, backlog: u64, catch_up_ms: u64) -> u128 {
     u128::from(arrival.milli()).saturating_add(backlog)
 }
 
-/// Shards that verify `load`, if each does `planned`.
-fn shards(load: u128, planned: Rate) -> u32 {
-    u32::try_from(load.div_ceil(u128::from(planned.milli().max(1)))).unwrap_or(u32::MAX)
+/// Shards that verify `load`, if each does `rate`.
+fn shards(load: u128, rate: Rate) -> u32 {
+    u32::try_from(load.div_ceil(u128::from(rate.milli().max(1)))).unwrap_or(u32::MAX)
 }
 
-fn tenths(load: u128, planned: Rate) -> u64 {
-    u64::try_from(load.saturating_mul(10).div_ceil(u128::from(planned.milli().max(1)))).unwrap_or(u64::MAX)
+fn tenths(load: u128, rate: Rate) -> u64 {
+    u64::try_from(load.saturating_mul(10).div_ceil(u128::from(rate.milli().max(1)))).unwrap_or(u64::MAX)
 }
 
 /// How many shards there must be so that the one with the fullest partition keeps up, at its full rate: it reads as many

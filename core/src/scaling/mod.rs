@@ -4,7 +4,8 @@
 //! floor  = warmShards   while warming, open, closing or draining;   minShards before;   0 once drained
 //! peak   = ceil(expectedPeak / (rate per shard × utilization))      while warming and closing, where rushes come
 //! T      = max(CATCH_UP_MS_MIN, min(catchUpTarget, time left before the close − SAFETY_MARGIN_MS));  after the close catchUpTarget
-//! need   = max(ceil((arrivals + backlog / T) / (rate per shard × utilization)), what the fullest partition needs)
+//! need   = max(ceil(arrivals / (rate per shard × utilization)), ceil((arrivals + backlog / T) / rate per shard),
+//!              what the fullest partition needs)
 //! shards = clamp(max(floor, peak, need), 0, min(maxShards, partitions))
 //! ```
 //!

@@ -7,7 +7,7 @@ use super::{
     Rate, RatePerShard, STABILIZATION_MS, ShardsChoice, rate::grouped,
 };
 
-/// `6 shards (4 before): arrivals 9,800/s and backlog 118 need 5.2 at 24,000/s a shard × 80 %; 12 partitions: as many as …`.
+/// `6 shards (4 before): arrivals 99,000/s and backlog 118 within 1m need 5.2 at 24,000/s a shard, of which …; 12 partitions: …`.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; {}", self.shards, self.shards_reason(), self.partitions)
@@ -117,7 +117,7 @@ fn needed(inputs: &Inputs, arrival: Rate, backlog: u64, tenths: u64) -> String {
         _ => format!(" within {}", duration(inputs.catch_up_ms)),
     };
     format!(
-        "arrivals {arrival} and backlog {}{within} need {}.{} at {} × {} %",
+        "arrivals {arrival} and backlog {}{within} need {}.{} at {}, of which arrivals take {} %",
         grouped(backlog),
         tenths.div_euclid(10),
         tenths.rem_euclid(10),

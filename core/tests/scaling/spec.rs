@@ -84,5 +84,6 @@ fn each_mistake_is_explained_at_its_path() {
 
         spec.scaling.partitions.max: must be maxShards (8) to 1024, since a partition is read by one shard; it is 1025
 
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }
