@@ -5,13 +5,14 @@
 
 mod power;
 mod proposal;
+mod scaling;
 
 mod conversion;
 
 mod reader;
 mod schema;
 
-pub use conversion::resolve;
+pub use conversion::{resolve, resolve_scaling};
 pub use power::{
     ChainStrategySpec, CollectionSpec, CollectionTokenSpec, ContractCallSpec, MultichainSpec, NativeSpec, PowerSpec,
     SnapshotSpec, StrategySpec, TicketSpec, TokenSpec, WhitelistSpec, WhitelistWeightedSpec,
@@ -21,4 +22,5 @@ pub use proposal::{
     VotingSystem, WindowSpec,
 };
 pub use reader::{FILE_BYTES_MAX, FILES_MAX, FileProblem, ReadError, Resource, read_resources};
+pub use scaling::{PartitionsSpec, ScalingSpec};
 pub use schema::crd_yaml;
