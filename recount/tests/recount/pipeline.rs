@@ -1,6 +1,11 @@
 //! The smallest verifier and tally, enough to drain a log in one process.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use pnyx_backbone::{
     log::{AppendTo, EmbeddedLog, Log, LogRecord, Topic, VERIFIER_GROUP},
@@ -68,7 +73,7 @@ impl Platform {
     }
 
     pub(crate) async fn open(dir: TempDir) -> Self {
-        let log = Log::Embedded(EmbeddedLog::open(dir.path()).unwrap());
+        let log = Log::Embedded(open_log(dir.path()).await);
         let shutdown = Shutdown::new();
         let proposals = Proposals::start(log.clone(), &shutdown).await.unwrap();
         let archives =
@@ -175,6 +180,19 @@ impl Platform {
             bytes.extend(chunk.unwrap());
         }
         bytes
+    }
+}
+
+/// Opens the log of a directory, soon after another one of it was closed: a node that another test starts at that
+/// moment has its lock until it runs.
+async fn open_log(dir: &Path) -> EmbeddedLog {
+    let began = Instant::now();
+    loop {
+        match EmbeddedLog::open(dir) {
+            Ok(log) => return log,
+            Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
