@@ -25,7 +25,6 @@ pub mod tally;
 
 pub mod decisions;
 pub mod lifecycle;
-pub mod scaling;
 
 pub mod merkle;
 pub mod receipt;

@@ -5,14 +5,13 @@
 
 mod power;
 mod proposal;
-mod scaling;
 
 mod conversion;
 
 mod reader;
 mod schema;
 
-pub use conversion::{resolve, resolve_scaling};
+pub use conversion::resolve;
 pub use power::{
     ChainStrategySpec, CollectionSpec, CollectionTokenSpec, ContractCallSpec, MultichainSpec, NativeSpec, PowerSpec,
     SnapshotSpec, StrategySpec, TicketSpec, TokenSpec, WhitelistSpec, WhitelistWeightedSpec,
@@ -22,5 +21,4 @@ pub use proposal::{
     VotingSystem, WindowSpec,
 };
 pub use reader::{FILE_BYTES_MAX, FILES_MAX, FileProblem, ReadError, Resource, read_resources};
-pub use scaling::{PartitionsSpec, ScalingSpec};
 pub use schema::crd_yaml;

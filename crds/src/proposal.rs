@@ -11,7 +11,7 @@ use pnyx_core::proposal::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{PowerSpec, ScalingSpec};
+use crate::PowerSpec;
 
 /// What is voted on, how it is counted, and when.
 #[expect(clippy::duplicated_attributes, reason = "several columns have the same type")]
@@ -63,9 +63,6 @@ pub struct GovernanceProposalSpec {
     /// and where no strategy names one only keys sign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signers: Option<SignersSpec>,
-    /// How many verifier shards and partitions the proposal has, when. Without it the defaults of its fields hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scaling: Option<ScalingSpec>,
 }
 
 /// Contracts that sign for their own account (ERC-1271), such as Safes, as they are at the snapshot of their chain.

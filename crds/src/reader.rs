@@ -10,13 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pnyx_core::{
-    proposal::{Proposal, ProposalError},
-    scaling::ScalingSpec,
-    time::Window,
-};
+use pnyx_core::{proposal::Proposal, time::Window};
 
-use crate::{GovernanceProposal, resolve, resolve_scaling};
+use crate::{GovernanceProposal, resolve};
 
 /// Largest file: more than two resources at the size limit of a Kubernetes object (1.5 MiB).
 pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -96,20 +92,14 @@ impl Resource {
     /// # Errors
     /// All problems found, in the order of the resource's fields.
     pub fn resolve(&self, platform: &str, window: Option<Window>) -> Result<Proposal, ReadError> {
-        resolve(&self.proposal, platform, window).map_err(|errors| self.in_file(errors))
-    }
-
-    /// As [`resolve_scaling`], with the file named in each problem.
-    ///
-    /// # Errors
-    /// All problems found, in the order of the resource's fields.
-    pub fn resolve_scaling(&self) -> Result<ScalingSpec, ReadError> {
-        resolve_scaling(&self.proposal).map_err(|errors| self.in_file(errors))
-    }
-
-    fn in_file(&self, errors: Vec<ProposalError>) -> ReadError {
-        let in_file = |ProposalError { path, problem }| FileProblem { file: self.file.clone(), path, problem };
-        ReadError(errors.into_iter().map(in_file).collect())
+        resolve(&self.proposal, platform, window).map_err(|errors| {
+            let in_file = |error: pnyx_core::proposal::ProposalError| FileProblem {
+                file: self.file.clone(),
+                path: error.path,
+                problem: error.problem,
+            };
+            ReadError(errors.into_iter().map(in_file).collect())
+        })
     }
 
     fn key(&self) -> (Option<&str>, Option<&str>) {
