@@ -121,7 +121,11 @@ impl Batched for LookUps<'_> {
     }
 
     fn fitting(&self, part: Range<usize>) -> usize {
-        part.len().min(LOOK_UPS_MAX)
+        // What no contract is called for looks at accounts without taking the traces back (EIP-2929): it has calls of its own,
+        // or a contract could tell by its gas whether its voter was looked at before.
+        let rows = self.rows_of(&(part.start..part.end.min(part.start.saturating_add(LOOK_UPS_MAX))));
+        let calls = rows.first().is_some_and(Row::calls);
+        rows.iter().take_while(|row| row.calls() == calls).map(|row| row.voters.len()).sum()
     }
 
     fn batch(&self, part: Range<usize>) -> Request {
@@ -181,5 +185,10 @@ mod tests {
             assert_eq!(seen, expected, "{size}");
         }
         assert_eq!(look_ups.at(5), (LookUp::CodeSize, voters[0]));
+        assert_eq!(look_ups.fitting(0..8), 8, "no contract is called");
+        let mixed = [rows[0], Row { what: rows[1].what, voters: &voters[..2] }, rows[2]];
+        let look_ups = LookUps::new(&mixed, &pin);
+        let fitting = [0..10, 5..10, 6..10, 7..10].map(|part| look_ups.fitting(part));
+        assert_eq!(fitting, [5, 2, 1, 3], "contracts that are called are by themselves");
     }
 }

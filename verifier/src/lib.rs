@@ -45,7 +45,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{metrics::VerifierMetrics, shard::Shards};
+use crate::{
+    metrics::VerifierMetrics,
+    shard::{QUESTIONS_MAX, Shards},
+};
 
 /// How often lag and age are measured: often enough for an alarm, seldom enough to cost nothing.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
@@ -92,6 +95,7 @@ pub async fn run(
         looks: Arc::new(Semaphore::new(LOOKS_MAX)),
         // Signature checks take whole cores: as many at once as there are, however many shards wait for one.
         cores: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
+        questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         metrics,
     };
     let verifier = Verifier { verifying, live: BTreeMap::new(), shards: JoinSet::new(), waiting: BTreeMap::new() };
@@ -138,6 +142,7 @@ struct Verifying {
     disabled: DisabledProposals,
     looks: Arc<Semaphore>,
     cores: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
     metrics: VerifierMetrics,
 }
 

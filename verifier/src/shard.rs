@@ -29,6 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+pub(crate) use self::chains::QUESTIONS_MAX;
 pub use self::failing::ShardError;
 use self::{
     batch::Finished,
@@ -62,6 +63,7 @@ pub(crate) struct Shards {
     topics: Topics,
     disabled: DisabledProposals,
     cores: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
     metrics: VerifierMetrics,
     stop: CancellationToken,
 }
@@ -96,6 +98,7 @@ impl Shards {
             topics: Topics::new(verifying, decisions),
             disabled: verifying.disabled.clone(),
             cores: Arc::clone(&verifying.cores),
+            questions: Arc::clone(&verifying.questions),
             metrics: verifying.metrics.clone(),
             stop: stop.clone(),
         }

@@ -41,11 +41,14 @@ const LANES: u16 = 4;
 /// How long a test waits before it says that something never happens.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Keys that have power.
+const LISTED: u8 = 120;
+
 /// Claims of an account whose contract is slow: more than a batch.
 const FLOOD: u64 = 40;
 
 /// The owner of the wallets.
-const OWNER: u8 = 100;
+const OWNER: u8 = 200;
 
 fn key(number: u8) -> SigningKey {
     SigningKey::from_bytes([number; 32]).unwrap()
@@ -254,7 +257,8 @@ impl Bed {
 
 fn proposal(wallets: &Wallets) -> Proposal {
     let now = clock::now();
-    let listed = (1..=20).map(|number| key(number).address()).chain([wallets.good, wallets.neighbour, wallets.burner]);
+    let listed =
+        (1..=LISTED).map(|number| key(number).address()).chain([wallets.good, wallets.neighbour, wallets.burner]);
     Proposal::new(ProposalParts {
         platform: "test".to_owned(),
         namespace: "default".to_owned(),
@@ -300,8 +304,8 @@ async fn every_claim_gets_the_verdict_of_its_contract() {
         (bed.cast(key(2).address(), &key(3), 0).await, Rejection::WrongSigner),
         (bed.claim(key(2).address(), &[7; 10], 1).await, Rejection::UnsupportedSignature),
         (bed.claim(key(2).address(), &[0; 65], 2).await, Rejection::MalformedSignature),
-        (bed.cast(key(50).address(), &key(3), 0).await, Rejection::SignerWithoutPower),
-        (bed.cast(key(50).address(), &key(50), 1).await, Rejection::NoPower),
+        (bed.cast(key(150).address(), &key(3), 0).await, Rejection::SignerWithoutPower),
+        (bed.cast(key(150).address(), &key(150), 1).await, Rejection::NoPower),
     ];
     bed.until_nothing_waits().await;
     let verdicts = bed.verdicts().await;
@@ -355,6 +359,32 @@ async fn a_slow_contract_holds_neither_other_lanes_back_nor_others_of_its_lane()
     assert_eq!(verdicts.len() as u64, FLOOD + 22);
     let refused = verdicts.values().filter(|verdict| rejection(verdict) == Some(Rejection::ContractRefused)).count();
     assert_eq!(refused as u64, FLOOD);
+    bed.stop().await;
+}
+
+/// Accounts are many, each with one claim that the chain fails at, more than there is time for in one go: the next time others
+/// are asked about first.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_claims_that_the_chain_fails_at_give_way() {
+    let bed = Bed::start().await;
+    let good = bed.wallets.good;
+    let keys = (1..=LISTED).map(|number| key(number).address());
+    let failing: Vec<Voter> = keys.filter(|voter| *voter < good && lane(*voter) == lane(good)).take(24).collect();
+    assert!(failing.len() >= 12, "{} of the listed are below the wallet in its lane", failing.len());
+    bed.wallets.endpoint.set(&[Fault::GasCap(12_500_000), Fault::Slow(Duration::from_millis(200))]).unwrap();
+    let mut places = Vec::new();
+    for voter in failing {
+        places.push(bed.claim(voter, &wrapped(), 0).await);
+    }
+    bed.until("the chain fails at them", async || bed.metric("pnyx_verifier_signature_failures_total") > 0).await;
+    let accepted = bed.cast(good, &key(OWNER), 0).await;
+    bed.until("the other's contract is heard", async || bed.verdicts().await.contains_key(&accepted)).await;
+    let verdicts = bed.verdicts().await;
+    assert_eq!(rejection(&verdicts[&accepted]), None);
+    assert!(places.iter().all(|place| !verdicts.contains_key(place)), "what endpoints fail at decides nothing");
+    bed.wallets.endpoint.heal().unwrap();
+    bed.until_nothing_waits().await;
+    assert_eq!(bed.verdicts().await.len(), places.len() + 1);
     bed.stop().await;
 }
 

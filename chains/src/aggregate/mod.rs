@@ -101,7 +101,7 @@ pub(crate) enum Entry {
 
 impl Row<'_> {
     /// Whether a contract has to be called.
-    fn calls(&self) -> bool {
+    pub(crate) fn calls(&self) -> bool {
         match self.what {
             LookUp::Read(read) => read.contract().is_some(),
             LookUp::CodeSize => false,

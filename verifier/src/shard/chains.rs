@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use pnyx_backbone::telemetry;
 use pnyx_core::{id::Voter, power::VoterPower, signature_check::SignatureRuling};
 use pnyx_verification::{Claim, ContractSigners, RulingsUnavailable};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 use tracing::warn;
 
 use super::{Shards, failing::Pause};
@@ -26,6 +26,10 @@ const CLAIMS_AT_ONCE_MAX: usize = 256;
 /// Pause before claims are put back of which none was heard, although the chain answers: it bounds how quickly a topic
 /// grows by claims that endpoints fail at.
 const PUT_BACK_PAUSE: Duration = Duration::from_secs(2);
+
+/// Questions about claims that a process has under way at once: as many as an endpoint answers at once. However many accounts
+/// a flood names, look-ups of power for plain ballots wait behind no more than these.
+pub(crate) const QUESTIONS_MAX: usize = 8;
 
 /// What is known of a claim that a contract was to be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +70,7 @@ impl Shards {
         loop {
             let (heard, failure) = tokio::select! {
                 () = self.stop.cancelled() => return None,
-                asked = ask(contracts, claims) => asked,
+                asked = ask(contracts, claims, &self.questions) => asked,
             };
             let Some(error) = failure else { return Some(heard) };
             waiting.failed();
@@ -95,7 +99,11 @@ impl Shards {
 }
 
 /// Asks about all claims, all accounts at once, until each is heard or its account's turn is over.
-async fn ask(contracts: &ContractSigners, claims: &[&Claim]) -> (Vec<Heard>, Option<RulingsUnavailable>) {
+async fn ask(
+    contracts: &ContractSigners,
+    claims: &[&Claim],
+    questions: &Semaphore,
+) -> (Vec<Heard>, Option<RulingsUnavailable>) {
     let mut by_account: BTreeMap<Voter, Vec<usize>> = BTreeMap::new();
     for (index, claim) in claims.iter().enumerate() {
         by_account.entry(claim.claimed_voter()).or_default().push(index);
@@ -105,10 +113,12 @@ async fn ask(contracts: &ContractSigners, claims: &[&Claim]) -> (Vec<Heard>, Opt
     for indices in by_account.into_values() {
         match indices[..] {
             [index] => single.push(index),
-            _ => turns.push(Turn { contracts, claims, at_once: 1, indices }),
+            _ => turns.push(Turn { contracts, claims, questions, at_once: 1, indices }),
         }
     }
-    turns.push(Turn { contracts, claims, at_once: SINGLE_CLAIMS_MIN, indices: single });
+    // In the order of the batch: what the chain failed at was put back behind the others.
+    single.sort_unstable();
+    turns.push(Turn { contracts, claims, questions, at_once: SINGLE_CLAIMS_MIN, indices: single });
     let mut heard = vec![Heard::NotYet; claims.len()];
     let mut failure = None;
     for (found, failed) in join_all(turns.into_iter().map(Turn::take)).await {
@@ -124,6 +134,7 @@ async fn ask(contracts: &ContractSigners, claims: &[&Claim]) -> (Vec<Heard>, Opt
 struct Turn<'a> {
     contracts: &'a ContractSigners,
     claims: &'a [&'a Claim],
+    questions: &'a Semaphore,
     /// How many of them are asked about at once: few until it is known that their contracts are quick.
     at_once: usize,
     indices: Vec<usize>,
@@ -132,12 +143,14 @@ struct Turn<'a> {
 impl Turn<'_> {
     /// Asks until the time is over, and at least until one is heard or failed at alone. What was heard, and why not more.
     async fn take(self) -> (Vec<(usize, Heard)>, Option<RulingsUnavailable>) {
-        let began = Instant::now();
+        let mut began: Option<Instant> = None;
         let (mut heard, mut failure) = (Vec::new(), None);
         let (mut rest, mut at_once) = (&self.indices[..], self.at_once);
-        while !rest.is_empty() && (heard.is_empty() || began.elapsed() < TURN_TIME_MAX) {
+        while !rest.is_empty() && (heard.is_empty() || began.is_none_or(|began| began.elapsed() < TURN_TIME_MAX)) {
             let (now, later) = rest.split_at(at_once.min(rest.len()));
+            let _place = self.questions.acquire().await.expect("the semaphore is never closed");
             let asked_at = Instant::now();
+            began.get_or_insert(asked_at);
             let claims: Vec<&Claim> = now.iter().map(|index| self.claims[*index]).collect();
             match self.contracts.rulings(&claims).await {
                 Ok(rulings) => {
