@@ -15,6 +15,8 @@ use prometheus_client::{
 pub(crate) struct TallyMetrics {
     /// Lanes whose owner runs in this process.
     pub(crate) lanes_owned: Gauge,
+    /// Lanes of others that stood still and are owned here as well.
+    pub(crate) lanes_adopted: Counter,
     /// Lanes taken up or written anew, by what was gone on from.
     restored: Family<RestoredLabels, Counter>,
     /// Verdicts read and applied to the store.
@@ -84,6 +86,11 @@ impl TallyMetrics {
             "lanes_owned",
             "Lanes whose verdicts this process applies; summed over the processes, the lanes of all proposals",
             self.lanes_owned.clone(),
+        );
+        registry.register(
+            "lanes_adopted",
+            "Lanes that stood still elsewhere although something waited in them, and are owned here as well: incidents",
+            self.lanes_adopted.clone(),
         );
         registry.register(
             "lanes_restored",

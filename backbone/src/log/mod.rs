@@ -150,7 +150,9 @@ impl Log {
     pub fn reader(&self, topic: &Topic, partition: u32, from_offset: u64) -> Result<PartitionReader, LogError> {
         match self {
             Self::Embedded(log) => log.reader(topic, partition, from_offset).map(PartitionReader::Embedded),
-            Self::Kafka(log) => log.reader(topic, partition, from_offset).map(PartitionReader::Kafka),
+            Self::Kafka(log) => {
+                log.reader(topic, partition, from_offset).map(|reader| PartitionReader::Kafka(Box::new(reader)))
+            }
         }
     }
 
@@ -219,7 +221,7 @@ pub enum PartitionReader {
     /// Of the embedded log.
     Embedded(EmbeddedReader),
     /// Of the log on Kafka.
-    Kafka(KafkaReader),
+    Kafka(Box<KafkaReader>),
 }
 
 impl PartitionReader {

@@ -1,6 +1,7 @@
 //! The writers: one task a lane reads its verdicts, folds them and applies them to the store.
 
 mod fold;
+mod orphans;
 mod owner;
 mod owners;
 mod places;
@@ -14,12 +15,19 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use pnyx_backbone::{disabled::Fault, log::LogError, store::StoreError, telemetry};
+use pnyx_backbone::{
+    disabled::Fault,
+    log::{Assigned, LogError},
+    store::StoreError,
+    telemetry,
+};
 use pnyx_core::{counting::CountingRules, decisions::DecisionBook, id::ProposalId};
 use thiserror::Error;
+use tokio::sync::watch;
 use tracing::{error, warn};
 
 use crate::{TALLY_GROUP, Tally, backoff::Backoff};
+use orphans::Patience;
 use owners::Owners;
 
 /// Why lanes cannot be owned. What is about one proposal disables that one; the rest ends the process.
@@ -99,10 +107,11 @@ pub(crate) async fn follow(tally: Tally) -> Result<(), LaneError> {
 
 async fn join_and_own(tally: &Tally, owners: &mut Owners) -> Result<(), LaneError> {
     let member = tally.log.join(TALLY_GROUP).map_err(LaneError::Join)?;
-    let assigned = member.assigned();
+    let (owned, wanted) = watch::channel(Assigned::default());
     tokio::select! {
         followed = topics::follow(tally, &member) => followed,
-        owned = owners.own(assigned) => owned,
+        () = orphans::adopt(tally, member.assigned(), &owned, Patience::default()) => Ok(()),
+        owned = owners.own(wanted) => owned,
     }
 }
 

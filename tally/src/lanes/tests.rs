@@ -27,6 +27,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     fold::{LaneFold, Unfit},
+    orphans::{Patience, adopt},
     owners::Owners,
     register,
 };
@@ -230,6 +231,10 @@ impl World {
     }
 
     async fn process(&self) -> Process {
+        self.process_with(Patience::default()).await
+    }
+
+    async fn process_with(&self, patience: Patience) -> Process {
         let shutdown = Shutdown::new();
         let proposals = Proposals::start(self.log.clone(), &shutdown).await.unwrap();
         proposals.decide(Decision::Definition(Box::new(self.definition.clone()))).await.unwrap();
@@ -246,8 +251,13 @@ impl World {
         shutdown.spawn("registration", register(tally.clone()));
         let (sender, assigned) = watch::channel(Assigned::default());
         let mut owners = Owners::new(tally.clone());
+        let adopting = tally.clone();
         let owning = tokio::spawn(async move {
-            owners.own(assigned).await.unwrap();
+            let (owned, wanted) = watch::channel(Assigned::default());
+            tokio::select! {
+                () = adopt(&adopting, assigned, &owned, patience) => {}
+                result = owners.own(wanted) => result.unwrap(),
+            }
             owners.stop().await;
         });
         Process { tally, assigned: sender, owning }
@@ -353,6 +363,30 @@ async fn a_zombie_does_no_harm() {
     world.check().await;
     zombie.ends().await;
     successor.ends().await;
+}
+
+/// Lanes of a process that hangs, or that nobody was given, are counted by another all the same, and the group has the
+/// last word.
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_that_nobody_moves_are_adopted() {
+    let world = World::new().await;
+    let quick = Patience { look_interval: Duration::from_millis(20), orphaned_after: Duration::from_millis(100) };
+    let (rescuer, late) = (world.process_with(quick).await, world.process().await);
+    rescuer.assigned.send_replace(world.lanes([0]));
+    world.judge(&votes(0, 1_000)).await;
+    world.counted(&rescuer).await;
+    world.check().await;
+    assert_eq!(rescuer.tally.metrics.lanes_adopted.get(), 3);
+    assert_eq!(late.tally.metrics.lanes_adopted.get(), 0, "nobody may be so quick by default");
+
+    rescuer.assigned.send_replace(world.lanes([]));
+    late.assigned.send_replace(world.lanes(0..4));
+    world.judge(&votes(1_000, 1_000)).await;
+    world.counted(&late).await;
+    world.check().await;
+    assert_eq!(rescuer.tally.metrics.lanes_adopted.get(), 3, "lanes that move are left alone");
+    rescuer.ends().await;
+    late.ends().await;
 }
 
 /// A lane that comes back to the process it left is owned by one task at a time.

@@ -10,7 +10,7 @@ use std::{
 
 use pnyx_backbone::{
     log::{
-        Log, LogError, Topic,
+        AppendTo, Log, LogError, Topic,
         kafka::{KafkaConfig, KafkaLog},
     },
     store::{MemoryStore, ProposalView, Store},
@@ -20,6 +20,7 @@ use pnyx_core::{
     id::ProposalId,
     proposal::{Definition, VotingSystem},
     verdict::Verdict,
+    wire::verdict,
 };
 use pnyx_testbed::{KafkaCluster, KafkaOptions};
 use rdkafka::{
@@ -165,6 +166,13 @@ async fn a_bad_topic_disables_its_own_proposal_until_somebody_mends_it() {
 
     // Somebody mends one.
     stranger.set(&Topic::verdicts(settings), &GOOD).await;
+    // The topic's leader hears of it a moment after the one who asked for it has his answer.
+    let again = verdict::encode(&votes(0)[0]);
+    let lane = AppendTo::Partition(u32::from(votes(0)[0].lane(4).0));
+    eventually("records carry their time", async || {
+        log.append(&Topic::verdicts(settings), lane, again.clone()).await.is_ok()
+    })
+    .await;
     rig.judge(settings, &votes(100)).await;
     assert_eq!(rig.counted(settings).await.counters.counting, 80);
     eventually("it is in use", async || disabled(&rig, "settings") == 0).await;

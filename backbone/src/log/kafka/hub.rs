@@ -23,6 +23,7 @@ use tracing::warn;
 use super::{
     errors,
     events::Events,
+    failing::Failing,
     settings::Settings,
     topics::{KnownTopic, partition_number},
 };
@@ -62,6 +63,8 @@ struct HubClient {
     left: Mutex<Vec<(PartitionKey, PartitionQueue<Events>)>>,
     /// Held while it is let go.
     letting_go: Mutex<()>,
+    /// Of attempts to attach a reader.
+    unanswered: Failing,
     is_retired: AtomicBool,
 }
 
@@ -102,9 +105,28 @@ impl Hub {
             }
         };
         // Attaching one after the other keeps two readers from taking the same place.
-        let attachment = client.attach(key, offset).map_err(|error| errors::reading(&topic.topic, &error))?;
+        let attached = client.attach(key, offset);
+        client.unanswered.note(attached.is_err());
+        if client.unanswered.is_stuck() {
+            warn!("readers got no answers for a while; a new client takes over");
+            self.exchange_client(&mut inner, &client);
+        }
         drop(inner);
-        Ok(Some(attachment))
+        attached.map(Some).map_err(|error| errors::reading(&topic.topic, &error))
+    }
+
+    /// Lets all readers of an attachment's client move to a new one: it does not fetch what is there.
+    pub(super) fn exchange(&self, attachment: &Attachment) {
+        self.exchange_client(&mut lock(&self.inner), &attachment.client);
+    }
+
+    fn exchange_client(&self, inner: &mut Inner, client: &Arc<HubClient>) {
+        let before = inner.clients.len();
+        inner.clients.retain(|other| !Arc::ptr_eq(other, client));
+        if inner.clients.len() < before {
+            client.retire();
+            self.events.metrics().clients_replaced.inc();
+        }
     }
 
     /// Lets readers move to new clients: credentials have changed.
@@ -139,6 +161,7 @@ impl HubClient {
             attached: Mutex::default(),
             left: Mutex::default(),
             letting_go: Mutex::default(),
+            unanswered: Failing::new(),
             is_retired: AtomicBool::new(false),
         });
         let serving = client.clone();

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -19,8 +19,21 @@ use rdkafka::{
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::{Shared, errors, errors::KafkaOpenError, events::Events, serve, serve::Served, settings::Settings};
+use super::{
+    Shared,
+    errors::{self, KafkaOpenError},
+    events::Events,
+    failing::Failing,
+    serve::{self, Served},
+    settings::Settings,
+};
 use crate::log::{Assigned, LogError, Topic};
+
+/// How often it is seen whether the member's client still reaches the brokers: the group would not say so.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long an answer to that may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A member of a group that assigns.
 #[derive(Debug)]
@@ -117,9 +130,29 @@ impl Served for MemberState {
         Ok(Arc::new(consumer))
     }
 
-    fn serve(&self, consumer: &Arc<BaseConsumer<MemberContext>>, poll: Duration, is_to_end: &dyn Fn() -> bool) {
+    fn serve(
+        &self,
+        shared: &Shared,
+        consumer: &Arc<BaseConsumer<MemberContext>>,
+        poll: Duration,
+        is_to_end: &dyn Fn() -> bool,
+    ) {
         let mut subscribed = BTreeSet::new();
+        let proposals = self.settings.topic_name(&Topic::proposals());
+        let unanswered = Failing::new();
+        let mut look_at = Instant::now() + LOOK_INTERVAL;
         while !is_to_end() {
+            if Instant::now() >= look_at {
+                // Where the brokers answer nobody, a new client would hear as little.
+                let answer = consumer.fetch_metadata(Some(&proposals), LOOK_TIMEOUT);
+                unanswered.note(answer.is_err() && shared.extent_now(&Topic::proposals(), 0).is_ok());
+                if unanswered.is_stuck() {
+                    warn!(group = self.group_id, "the member got no answers for a while; a new client joins");
+                    shared.metrics.clients_replaced.inc();
+                    break;
+                }
+                look_at = Instant::now() + LOOK_INTERVAL;
+            }
             let followed = self.followed().clone();
             if followed != subscribed {
                 let names: Vec<_> = followed.iter().map(|topic| self.settings.topic_name(topic)).collect();

@@ -122,7 +122,7 @@ impl KafkaMetrics {
         );
         registry.register(
             "log_clients_replaced",
-            "Clients of the cluster made anew: after a fatal error, with changed credentials, or because only new ones got answers",
+            "Clients of the cluster made anew: after a fatal error, with changed credentials, or because the old ones got no answers or no records any more",
             self.clients_replaced.clone(),
         );
         registry.register(

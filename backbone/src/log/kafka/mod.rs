@@ -26,6 +26,7 @@ mod open;
 mod pace;
 mod producer;
 mod queue;
+mod quiet;
 mod reader;
 mod serve;
 mod settings;

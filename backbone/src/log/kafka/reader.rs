@@ -10,6 +10,7 @@ use super::{
     errors::{self, Kind},
     hub::Attachment,
     queue::{Bounds, Stopped, Taken},
+    quiet::Quiet,
     topics::Extent,
 };
 use crate::log::{LogError, LogRecord, Topic};
@@ -43,6 +44,7 @@ pub struct KafkaReader {
     /// Records were read: from then on an end below the position means that records are lost.
     has_read: bool,
     lost_since: Option<Instant>,
+    quiet: Quiet,
     /// The offset that was found instead of the next one. Found again by another fetch, what is between is lost.
     gap: Option<u64>,
 }
@@ -59,6 +61,7 @@ impl KafkaReader {
             attachment: None,
             has_read: false,
             lost_since: None,
+            quiet: Quiet::since(Instant::now()),
             gap: None,
         }
     }
@@ -74,7 +77,10 @@ impl KafkaReader {
         loop {
             match self.fill(bounds).await {
                 Ok(()) if !self.taken.records.is_empty() => return Ok(self.give()),
-                Ok(()) => self.wait().await?,
+                Ok(()) => {
+                    self.look_whether_stalled().await;
+                    self.wait().await?;
+                }
                 Err(LogError::Unavailable { source, .. }) => {
                     debug!(topic = %self.topic, self.partition, %source, "reading waits for the cluster");
                     self.pause().await?;
@@ -95,6 +101,7 @@ impl KafkaReader {
                 if !self.taken.records.is_empty() {
                     break;
                 }
+                self.exchange_client();
                 let source = errors::problem("no records came although there are some");
                 return Err(LogError::Unavailable { topic: self.topic.clone(), source });
             }
@@ -127,6 +134,7 @@ impl KafkaReader {
         let before = self.next;
         let stopped = self.taken.fill(attachment.queue(), &mut self.next, bounds);
         if self.next > before {
+            self.quiet = Quiet::since(Instant::now());
             self.has_read = true;
             self.gap = None;
         }
@@ -178,6 +186,28 @@ impl KafkaReader {
             })
             .await?;
         Ok(self.attachment.is_some())
+    }
+
+    /// Records that are there and do not come are fetched by a new client.
+    async fn look_whether_stalled(&mut self) {
+        self.quiet.note_empty(Instant::now());
+        if !self.quiet.is_due(Instant::now()) {
+            return;
+        }
+        let end = self.extent().await.ok().map(|Extent { end, .. }| end);
+        if self.quiet.is_stalled(self.next, end, Instant::now()) {
+            self.exchange_client();
+        }
+    }
+
+    fn exchange_client(&mut self) {
+        if let Some(attachment) = self.attachment.take().filter(|attachment| !attachment.is_retired()) {
+            warn!(
+                topic = %self.topic, self.partition, next = self.next,
+                "records do not come any more although there are some; a new client fetches them"
+            );
+            self.shared.hub.exchange(&attachment);
+        }
     }
 
     fn damaged(&self) -> LogError {

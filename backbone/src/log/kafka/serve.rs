@@ -27,7 +27,13 @@ pub(super) trait Served: Send + Sync + 'static {
     fn connect(self: Arc<Self>, shared: &Shared) -> Result<Arc<BaseConsumer<Self::Context>>, KafkaOpenError>;
 
     /// Serves the client until it is to end, and leaves nothing behind that holds it.
-    fn serve(&self, consumer: &Arc<BaseConsumer<Self::Context>>, poll: Duration, is_to_end: &dyn Fn() -> bool);
+    fn serve(
+        &self,
+        shared: &Shared,
+        consumer: &Arc<BaseConsumer<Self::Context>>,
+        poll: Duration,
+        is_to_end: &dyn Fn() -> bool,
+    );
 
     /// Whether nobody needs this member any more.
     fn has_left(&self) -> bool;
@@ -50,7 +56,7 @@ fn run<S: Served>(shared: &Shared, member: &Arc<S>) {
         let generation = shared.generation();
         match member.clone().connect(shared) {
             Ok(consumer) => {
-                member.serve(&consumer, POLL, &|| is_over() || shared.generation() != generation);
+                member.serve(shared, &consumer, POLL, &|| is_over() || shared.generation() != generation);
                 // Leaves the group; may wait for the brokers.
                 drop(consumer);
             }

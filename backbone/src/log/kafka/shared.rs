@@ -27,7 +27,7 @@ use super::{
     metrics::KafkaMetrics,
     producer::Producer,
     settings::Settings,
-    topics::{Cluster, KnownTopic, Topics, partition_number},
+    topics::{Cluster, Extent, KnownTopic, Topics, partition_number},
 };
 use crate::log::{LogError, LogIdentity, Topic};
 
@@ -162,6 +162,12 @@ impl Shared {
 
     pub(super) fn cluster(&self) -> Option<Arc<Cluster>> {
         self.cluster.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What one partition holds. Blocks, for seconds where no broker answers.
+    pub(super) fn extent_now(&self, topic: &Topic, partition: u32) -> Result<Extent, LogError> {
+        let cluster = self.cluster().ok_or(LogError::Closed)?;
+        self.topics.extent(&cluster, &self.settings, topic, partition)
     }
 
     /// A topic, looked at if this process has not seen it yet.

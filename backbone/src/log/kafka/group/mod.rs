@@ -3,35 +3,38 @@
 //! It reads each partition from exactly what the group has committed of it, and without a gap: what the client library
 //! leaves out must not be committed past by whoever commits what comes behind it.
 
+mod assign;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
-    config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
-    consumer::{
-        BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol, base_consumer::PartitionQueue,
-    },
-    error::{KafkaError, KafkaResult},
-    types::RDKafkaRespErr,
+    Offset, TopicPartitionList,
+    config::FromClientConfigAndContext as _,
+    consumer::{BaseConsumer, CommitMode, Consumer as _, base_consumer::PartitionQueue},
+    error::KafkaError,
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use tracing::{debug, warn};
 
+use self::assign::GroupContext;
 use super::{
     Shared,
     errors::{self, Kind},
-    events::Events,
     queue::{Bounds, Stopped, Taken},
+    quiet::Quiet,
     serve::{self, Served},
-    topics::partition_number,
+    topics::{Extent, partition_number},
 };
 use crate::log::{GROUP_BATCH_BYTES_MAX, GroupBatch, LogError, Topic};
 
@@ -48,8 +51,8 @@ const COMPARE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long that question may take.
 const COMPARE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a new assignment waits to hear where the group is in its partitions.
-const ASSIGN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often partitions that give nothing are thought about.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a member waits that joins again: the coordinator is away or has only just changed.
 const JOIN_AGAIN: Duration = Duration::from_millis(500);
@@ -98,6 +101,13 @@ struct Owned {
     wanted: u64,
     /// The brokers have this.
     committed: u64,
+    quiet: Quiet,
+}
+
+impl Owned {
+    fn new(queue: PartitionQueue<GroupContext>, next: u64) -> Self {
+        Self { queue, next, wanted: next, committed: next, quiet: Quiet::since(Instant::now()) }
+    }
 }
 
 impl KafkaConsumer {
@@ -174,7 +184,10 @@ impl GroupState {
                 Stopped::Error(error) => self.note_error(&error),
                 Stopped::Gap { found } => self.note_gap(partition, owned.next, found),
             }
-            if !taken.records.is_empty() {
+            if taken.records.is_empty() {
+                owned.quiet.note_empty(Instant::now());
+            } else {
+                owned.quiet = Quiet::since(Instant::now());
                 return Some(GroupBatch { partition, records: taken.take() });
             }
         }
@@ -244,6 +257,30 @@ impl GroupState {
         }
     }
 
+    /// Whether there are records that are wanted and do not come, although the brokers say where they end.
+    fn is_stalled(&self, shared: &Shared) -> bool {
+        let now = Instant::now();
+        let mut all_owned = lock(&self.owned);
+        let due = all_owned.iter_mut().filter_map(|(partition, owned)| owned.quiet.is_due(now).then_some(*partition));
+        let due: Vec<u32> = due.collect();
+        drop(all_owned);
+        due.into_iter().any(|partition| {
+            let extent = shared.extent_now(&self.topic, partition).ok();
+            let mut all_owned = lock(&self.owned);
+            let Some(owned) = all_owned.get_mut(&partition) else { return false };
+            let is_stalled = owned.quiet.is_stalled(owned.next, extent.map(|Extent { end, .. }| end), Instant::now());
+            if is_stalled {
+                warn!(
+                    group = self.group_id,
+                    partition,
+                    next = owned.next,
+                    "records do not come any more although there are some; the group is joined again"
+                );
+            }
+            is_stalled
+        })
+    }
+
     /// Notes positions again that somebody else has put back.
     fn compare(&self, consumer: &BaseConsumer<GroupContext>) {
         let mut list = TopicPartitionList::new();
@@ -295,9 +332,16 @@ impl Served for GroupState {
         Ok(consumer)
     }
 
-    fn serve(&self, consumer: &Arc<BaseConsumer<GroupContext>>, poll: Duration, is_to_end: &dyn Fn() -> bool) {
+    fn serve(
+        &self,
+        shared: &Shared,
+        consumer: &Arc<BaseConsumer<GroupContext>>,
+        poll: Duration,
+        is_to_end: &dyn Fn() -> bool,
+    ) {
         let mut commit_at = Instant::now();
         let mut compare_at = Instant::now() + COMPARE_INTERVAL;
+        let mut look_at = Instant::now() + LOOK_INTERVAL;
         while !is_to_end() && !self.has_left() && !self.joins_again.load(Ordering::Acquire) {
             if let Some(Err(error)) = consumer.poll(poll) {
                 self.note_error(&error);
@@ -309,6 +353,13 @@ impl Served for GroupState {
             if now >= compare_at {
                 self.compare(consumer);
                 compare_at = Instant::now() + COMPARE_INTERVAL;
+            }
+            if now >= look_at {
+                if self.is_stalled(shared) {
+                    shared.metrics.clients_replaced.inc();
+                    self.joins_again.store(true, Ordering::Release);
+                }
+                look_at = Instant::now() + LOOK_INTERVAL;
             }
         }
         let deadline = Instant::now() + LAST_COMMITS_TIMEOUT;
@@ -354,96 +405,6 @@ impl std::fmt::Debug for GroupState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GroupState").field("group_id", &self.group_id).finish_non_exhaustive()
     }
-}
-
-/// What the member's client reports to.
-pub(super) struct GroupContext {
-    events: Events,
-    state: Arc<GroupState>,
-    /// The client itself: its partitions' queues are split off as they are assigned.
-    consumer: OnceLock<Weak<BaseConsumer<Self>>>,
-}
-
-impl ClientContext for GroupContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.events.on_log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.events.on_error(&error, reason);
-    }
-}
-
-impl ConsumerContext for GroupContext {
-    /// Takes partitions from where the group is, and says so, instead of letting the library find out: only then is it
-    /// known which record must come first.
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        self.events.metrics().rebalanced(&self.state.group_id);
-        let is_cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.assign(consumer, list, is_cooperative)
-        } else {
-            let mut owned = lock(&self.state.owned);
-            for element in list.elements_for_topic(&self.state.name) {
-                if let Ok(partition) = u32::try_from(element.partition()) {
-                    owned.remove(&partition);
-                }
-            }
-            drop(owned);
-            if is_cooperative { consumer.incremental_unassign(list) } else { consumer.unassign() }
-        };
-        if let Err(error) = done {
-            warn!(group = self.state.group_id, %error, "a rebalance failed; the group is joined again");
-            self.state.joins_again.store(true, Ordering::Release);
-        }
-    }
-}
-
-impl GroupContext {
-    /// Splits the queues off before anything is fetched into them.
-    fn assign(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        list: &mut TopicPartitionList,
-        is_cooperative: bool,
-    ) -> KafkaResult<()> {
-        let positions = committed(consumer, list);
-        if let Ok(positions) = &positions {
-            self.own(positions, list)?;
-        }
-        // Also where that is not known, because the library waits for an answer. Nothing is read then: a new client joins.
-        if is_cooperative {
-            consumer.incremental_assign(list)?
-        } else {
-            consumer.assign(list)?
-        }
-        positions.map(drop)
-    }
-
-    /// Makes these partitions this member's, from their committed offsets on.
-    fn own(&self, positions: &TopicPartitionList, list: &mut TopicPartitionList) -> KafkaResult<()> {
-        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else { return Err(KafkaError::Canceled) };
-        for element in positions.elements_for_topic(&self.state.name) {
-            let Ok(partition) = u32::try_from(element.partition()) else { continue };
-            let next = committed_offset(element.offset());
-            let first = Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX));
-            list.set_partition_offset(&self.state.name, element.partition(), first)?;
-            let queue = consumer.split_partition_queue(&self.state.name, element.partition());
-            let mut queue = queue.ok_or(KafkaError::Canceled)?;
-            let notify = self.state.notify.clone();
-            queue.set_nonempty_callback(move || notify.notify_one());
-            lock(&self.state.owned).insert(partition, Owned { queue, next, wanted: next, committed: next });
-        }
-        debug!(group = self.state.group_id, partitions = list.count(), "partitions were assigned");
-        Ok(())
-    }
-}
-
-/// Where the group is in these partitions.
-fn committed(consumer: &BaseConsumer<GroupContext>, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
-    let positions = consumer.committed_offsets(list.clone(), ASSIGN_TIMEOUT)?;
-    positions.elements().iter().try_for_each(|element| element.error())?;
-    Ok(positions)
 }
 
 /// The committed offset; a group that has committed nothing begins at 0.
