@@ -85,11 +85,9 @@ impl PowerCache {
         Ok(known.into_iter().map(|power| power.expect("no voter is open any more").power()).collect())
     }
 
-    /// What is known of each voter. It is unpacked later: in a loop that does nothing else the processor fetches the
-    /// entries of many voters at once, which are seldom in its caches.
+    /// What is known of each voter. It is unpacked later, so that the loop over the table does nothing else.
     fn known(&self, voters: &[Voter]) -> Vec<Option<Packed>> {
-        let mut state = self.state();
-        voters.iter().map(|voter| state.powers.get(*voter)).collect()
+        self.state().powers.get_all(voters)
     }
 
     /// Sorts open voters into those to look up here and those that others look up. What became known since they were

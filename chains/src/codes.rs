@@ -57,7 +57,7 @@ impl CodeCache {
 
     fn get(&self, accounts: &[Voter]) -> Vec<Option<bool>> {
         let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
-        let found: Vec<Option<bool>> = accounts.iter().map(|account| codes.get(*account)).collect();
+        let found: Vec<Option<bool>> = codes.get_all(accounts);
         drop(codes);
         let hits = found.iter().filter(|found| found.is_some()).count();
         self.metrics.hits.inc_by(hits as u64);

@@ -1,15 +1,19 @@
 //! What is known of accounts, in bounded memory. Two tables take turns: when the young one is full it becomes the old
 //! one, and what the old one held is forgotten, except for accounts that were asked for since.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+};
 
+use foldhash::{SharedSeed, quality::SeedableRandomState};
 use pnyx_core::id::Voter;
 
 /// One small value for each account.
 #[derive(Debug)]
 pub(crate) struct Tables<V> {
-    young: HashMap<Voter, V>,
-    old: HashMap<Voter, V>,
+    young: HashMap<Voter, V, SeedableRandomState>,
+    old: HashMap<Voter, V, SeedableRandomState>,
     accounts_max: usize,
 }
 
@@ -21,14 +25,29 @@ impl<V: Copy> Tables<V> {
     /// Tables that take at most about this many bytes.
     pub(crate) fn new(bytes_max: usize) -> Self {
         let accounts_max = (bytes_max / 2 / Self::ACCOUNT_BYTES).max(1);
-        Self { young: HashMap::new(), old: HashMap::new(), accounts_max }
+        // Whoever makes up addresses does not know this number, and so not which of them collide.
+        let seed = RandomState::new().hash_one(accounts_max);
+        let table = || HashMap::with_hasher(SeedableRandomState::with_seed(seed, SharedSeed::global_random()));
+        Self { young: table(), old: table(), accounts_max }
     }
 
     /// What is known of an account.
     pub(crate) fn get(&mut self, account: Voter) -> Option<V> {
-        if let Some(value) = self.young.get(&account) {
-            return Some(*value);
+        let young = self.young.get(&account).copied();
+        young.or_else(|| self.get_old(account))
+    }
+
+    /// What is known of each account, in the same order. A loop that does nothing but look into one table lets the processor
+    /// fetch the entries of many accounts at once, which are seldom in its caches: that takes a third of the time.
+    pub(crate) fn get_all(&mut self, accounts: &[Voter]) -> Vec<Option<V>> {
+        let mut known: Vec<Option<V>> = accounts.iter().map(|account| self.young.get(account).copied()).collect();
+        for (account, value) in accounts.iter().zip(&mut known).filter(|(_, value)| value.is_none()) {
+            *value = self.get(*account);
         }
+        known
+    }
+
+    fn get_old(&mut self, account: Voter) -> Option<V> {
         let value = self.old.remove(&account)?;
         self.insert(account, value);
         Some(value)
@@ -37,7 +56,8 @@ impl<V: Copy> Tables<V> {
     /// Notes what is known of an account.
     pub(crate) fn insert(&mut self, account: Voter, value: V) {
         if self.young.len() >= self.accounts_max && !self.young.contains_key(&account) {
-            self.old = std::mem::take(&mut self.young);
+            let empty = HashMap::with_hasher(self.young.hasher().clone());
+            self.old = std::mem::replace(&mut self.young, empty);
         }
         self.young.insert(account, value);
     }
@@ -71,5 +91,15 @@ mod tests {
             assert!(tables.bytes() <= bytes_max, "{} bytes", tables.bytes());
         }
         assert_eq!(tables.get(account(1)), None, "forgotten");
+    }
+
+    #[test]
+    fn many_are_found_as_each_is() {
+        let mut tables = Tables::new(Tables::<u32>::ACCOUNT_BYTES * 2 * 100);
+        (0..150).for_each(|number| tables.insert(account(number), number));
+        let asked: Vec<Voter> = [120, 7, 120, 200, 7, 99].map(account).to_vec();
+        let expected = vec![Some(120), Some(7), Some(120), None, Some(7), Some(99)];
+        assert_eq!(tables.get_all(&asked), expected);
+        assert_eq!(asked.iter().map(|account| tables.get(*account)).collect::<Vec<_>>(), expected);
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     facts::Facts,
     late::BeyondCut,
-    recounting::{ReadError, RecountError},
+    recounting::{ReadError, RecountError, Recounted},
 };
 
 /// What follows on a recount that differs.
@@ -44,6 +44,9 @@ pub(super) struct Life {
     pub(super) definition: Arc<Definition>,
     /// What chains said in a recount that did not come to its end.
     pub(super) facts: Facts,
+    /// A recount that came to its end, until it is compared and what follows is decided: a store or log that is away
+    /// meanwhile does not cost another.
+    pub(super) recounted: Option<Recounted>,
     phase: Option<Phase>,
     beyond_cut: BeyondCut,
 }
@@ -58,7 +61,7 @@ impl Life {
     ) -> Self {
         let (closing, turns, definition) = (closing.clone(), Arc::clone(turns), Arc::clone(&decisions.definition));
         let (facts, beyond_cut) = (Facts::default(), BeyondCut::default());
-        Self { config, closing, turns, id, definition, facts, phase: None, beyond_cut }
+        Self { config, closing, turns, id, definition, facts, recounted: None, phase: None, beyond_cut }
     }
 
     /// Lives from the phase that the book and the clock say to the last one.

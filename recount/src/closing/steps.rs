@@ -128,12 +128,29 @@ impl Life {
         if !differences.is_empty() {
             return self.dispute(differences).await;
         }
-        let recounted = self.recount(&cut).await?;
-        self.report_late(&cut).await?;
-        let mut differences = self.live_tally().await?.differences(&recounted);
+        let recounted = match self.recounted.take() {
+            Some(recounted) => recounted,
+            None => self.recount(&cut).await?,
+        };
+        let decided = match self.report_late(&cut).await {
+            Ok(()) => self.decide_on(&recounted).await,
+            Err(error) => Err(error.into()),
+        };
+        match &decided {
+            Ok(Event::RecountAgreed) => self.remember(recounted).await,
+            // Whoever looks into a dispute mends something: it is counted again.
+            Ok(_) => {}
+            Err(_) => self.recounted = Some(recounted),
+        }
+        decided
+    }
+
+    /// Compares a recount with what was counted live, and publishes it or says how they differ.
+    async fn decide_on(&self, recounted: &Recounted) -> Result<Event, StepError> {
+        let mut differences = self.live_tally().await?.differences(recounted);
         if recounted.provenance.chains.is_some() {
             // Archives will be made of what the verdicts say, long after the chains can be asked.
-            differences.extend(evidence::differences(&self.closing.log, &recounted).await?);
+            differences.extend(evidence::differences(&self.closing.log, recounted).await?);
         }
         if differences.is_empty() { self.publish(recounted).await } else { self.dispute(differences).await }
     }
@@ -183,22 +200,26 @@ impl Life {
         }
     }
 
-    async fn publish(&self, recounted: Recounted) -> Result<Event, StepError> {
-        let Recounted { totals: _, core, provenance, ballots, powers, signatures } = recounted;
+    async fn publish(&self, recounted: &Recounted) -> Result<Event, StepError> {
+        let Recounted { core, provenance, .. } = recounted;
         if self.decisions_now().await?.result.is_none() {
-            let result = PublishedResult::sign(core.clone(), provenance, &self.closing.key);
+            let result = PublishedResult::sign(core.clone(), provenance.clone(), &self.closing.key);
             self.closing.proposals.decide(Decision::Result(Box::new(result))).await?;
         } else {
             info!(proposal = %self.id, "another recount published a result first");
         }
         let standing = self.decisions()?.result.ok_or(StepError::NotInBook)?;
-        if standing.core != core {
+        if standing.core != *core {
             return self.dispute(vec![format!("published core {:?}, recount {core:?}", standing.core)]).await;
         }
+        Ok(Event::RecountAgreed)
+    }
+
+    async fn remember(&self, recounted: Recounted) {
+        let Recounted { ballots, powers, signatures, .. } = recounted;
         if let Some(archives) = &self.closing.archives {
             archives.remember(self.id, Derived { ballots, powers, signatures }).await;
         }
-        Ok(Event::RecountAgreed)
     }
 
     /// Says loudly that nothing is published, and writes it down unless that was done before.

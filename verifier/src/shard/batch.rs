@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use super::{
     Shards, Stage,
-    chains::Heard,
+    chains::{Behind, Heard},
     failing::{Pause, ShardError, Tried},
 };
 
@@ -71,12 +71,16 @@ fn records<'a>(stage: &Stage, batch: &'a GroupBatch) -> Result<Vec<BallotRecord<
     batch.records.iter().map(record).collect()
 }
 
+fn next_offset(batch: &GroupBatch) -> u64 {
+    batch.records.last().map_or(0, |record| record.offset + 1)
+}
+
 impl Shards {
     /// Makes the outcome of a batch durable.
     pub(super) async fn work_on(self, batch: GroupBatch, memo: HashMemo) -> Result<Finished, ShardError> {
         let started = Instant::now();
         let partition = batch.partition;
-        let next_offset = batch.records.last().map_or(0, |record| record.offset + 1);
+        let next_offset = next_offset(&batch);
         let (batch, judged, memo) = self.check_signatures(batch, memo).await;
         let decided = self.decide(&batch, judged?).await?;
         let (verdicts, deferred, is_durable) = match decided {
@@ -127,10 +131,13 @@ impl Shards {
         let mut verdicts = weigh(by_key, of_key, &powers);
         let left = match &self.stage {
             Stage::Ballots => claims,
-            Stage::Deferred(contracts) => match self.settle(contracts, claims, &mut verdicts).await {
-                Some(left) => left,
-                None => return Ok(None),
-            },
+            Stage::Deferred(contracts) => {
+                let behind = Behind { partition: batch.partition, next_offset: next_offset(batch) };
+                match self.settle(contracts, claims, behind, &mut verdicts).await {
+                    Some(left) => left,
+                    None => return Ok(None),
+                }
+            }
         };
         Ok(Some(Decided { verdicts, deferred: left.iter().map(|claimed| self.deferred(claimed)).collect() }))
     }
@@ -141,6 +148,7 @@ impl Shards {
         &self,
         contracts: &ContractSigners,
         claims: Vec<ClaimedRecord<'a>>,
+        behind: Behind,
         verdicts: &mut Vec<Verdict>,
     ) -> Option<Vec<ClaimedRecord<'a>>> {
         let voters: Vec<Voter> = claims.iter().map(|claimed| claimed.claim.claimed_voter()).collect();
@@ -148,7 +156,7 @@ impl Shards {
         let is_asked = |power: &VoterPower| ClaimAnswer::unasked(*power).is_none();
         let asked = claims.iter().zip(&powers).filter(|(_, power)| is_asked(power));
         let asked: Vec<&Claim> = asked.map(|(claimed, _)| &claimed.claim).collect();
-        let mut rulings = self.rulings(contracts, &asked).await?.into_iter();
+        let mut rulings = self.rulings(contracts, &asked, behind).await?.into_iter();
         let (mut late, mut failed) = (Vec::new(), Vec::new());
         for (claimed, power) in claims.into_iter().zip(powers) {
             let answer = match ClaimAnswer::unasked(power) {

@@ -13,8 +13,8 @@ use tracing::warn;
 use super::{Shards, failing::Pause};
 
 /// How long a contract may be asked about the claims of a batch, and all those together that have one claim each. What is
-/// left then is put back behind the claims of others, so that whoever floods slow contracts costs the others of the batch
-/// little more than this.
+/// left then is put back behind the claims of others, so that whoever floods a slow contract costs the others of the batch
+/// little more than this, as long as there is room for questions.
 pub(super) const TURN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Claims of accounts that have one each that are asked about at once at first.
@@ -42,6 +42,13 @@ pub(super) enum Heard {
     Failed,
 }
 
+/// A place in the deferred topic: the one after a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Behind {
+    pub(super) partition: u32,
+    pub(super) next_offset: u64,
+}
+
 impl Shards {
     /// The power of each voter; `None` if the shards were stopped before a chain answered.
     pub(super) async fn powers(&self, voters: &[Voter]) -> Option<Vec<VoterPower>> {
@@ -63,15 +70,25 @@ impl Shards {
     }
 
     /// What the contracts say of the signatures of accounts with power, in their order. `None` if the shards were stopped
-    /// before the chain answered.
-    pub(super) async fn rulings(&self, contracts: &ContractSigners, claims: &[&Claim]) -> Option<Vec<Heard>> {
+    /// before the chain answered. Claims of which none is heard stay in hand while nothing lies `behind` them: to be put
+    /// back they are written again.
+    pub(super) async fn rulings(
+        &self,
+        contracts: &ContractSigners,
+        claims: &[&Claim],
+        behind: Behind,
+    ) -> Option<Vec<Heard>> {
         let waiting = self.metrics.signatures.waits.wait(claims.len());
         let mut pause = Pause::default();
+        let mut order: Vec<usize> = (0..claims.len()).collect();
         loop {
-            let (heard, failure) = tokio::select! {
+            let asked: Vec<&Claim> = order.iter().map(|index| claims[*index]).collect();
+            let (said, failure) = tokio::select! {
                 () = self.stop.cancelled() => return None,
-                asked = ask(contracts, claims, &self.questions) => asked,
+                asked = ask(contracts, &asked, &self.questions) => asked,
             };
+            let mut heard = vec![Heard::NotYet; claims.len()];
+            order.iter().zip(said).for_each(|(index, said)| heard[*index] = said);
             let Some(error) = failure else { return Some(heard) };
             waiting.failed();
             let is_any_said = heard.iter().any(|heard| matches!(heard, Heard::Said(_)));
@@ -79,12 +96,30 @@ impl Shards {
                 (true, _) => return Some(heard),
                 // Others may be answered, so these make room for them; not at once, for each time they are written again.
                 (false, true) => {
-                    self.wait_for_chain(telemetry::chain(&error), PUT_BACK_PAUSE).await?;
-                    return Some(heard);
+                    let again_at = Instant::now() + pause.next();
+                    loop {
+                        self.wait_for_chain(telemetry::chain(&error), PUT_BACK_PAUSE).await?;
+                        if self.is_something(behind).await {
+                            return Some(heard);
+                        }
+                        if Instant::now() >= again_at {
+                            break;
+                        }
+                    }
+                    // As if they were put back: those that there was no time for come first.
+                    order.sort_by_key(|index| heard[*index] == Heard::Failed);
                 }
                 (false, false) => self.wait_for_chain(telemetry::chain(&error), pause.next()).await?,
             }
         }
+    }
+
+    /// Whether other claims of the lane wait. A log that does not say so takes none either.
+    async fn is_something(&self, behind: Behind) -> bool {
+        let Some(topic) = &self.topics.deferred else { return false };
+        let ends = self.log.ends(topic).await.unwrap_or_default();
+        let end = usize::try_from(behind.partition).ok().and_then(|partition| ends.get(partition));
+        end.is_some_and(|end| *end > behind.next_offset)
     }
 
     /// Waits before a chain is asked again; `None` if the shards were stopped meanwhile.
