@@ -84,7 +84,7 @@ impl TallyMetrics {
     fn register_lanes(&self, registry: &mut Registry) {
         registry.register(
             "lanes_owned",
-            "Lanes whose verdicts this process applies; summed over the processes, the lanes of all proposals",
+            "Lanes whose verdicts this process applies; summed over the processes, the lanes of all proposals, and those adopted",
             self.lanes_owned.clone(),
         );
         registry.register(

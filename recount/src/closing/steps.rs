@@ -126,6 +126,7 @@ impl Life {
         self.register().await?;
         let differences = self.pin_differences().await?;
         if !differences.is_empty() {
+            self.recounted = None;
             return self.dispute(differences).await;
         }
         let recounted = match self.recounted.take() {

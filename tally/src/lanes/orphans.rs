@@ -1,14 +1,16 @@
 //! Lanes that stand still although something waits in them. The group gives each lane to one process; but a process that
 //! hangs keeps its lanes for as long as its client's threads live, and a client may have missed what it was given. Every
-//! write is fenced by the lane's offset, so that another process may own such a lane as well: at worst the two read the
-//! same and one of them is refused.
+//! write is fenced by the lane's offset, so that another process may own such a lane as well: at worst two read the same,
+//! and of two writes one is refused.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher as _, RandomState},
     time::Duration,
 };
 
 use pnyx_backbone::{
+    drain,
     log::{Assigned, Topic},
     store::{LanePosition, StoreError},
 };
@@ -28,24 +30,27 @@ use crate::Tally;
 /// How a process waits for others to do their part.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// How often lanes of others are looked at: with hundreds of open proposals some tens of questions to the store a
-    /// second.
+    /// How often lanes of others are looked at: one question to the store for each open proposal.
     pub(super) look_interval: Duration,
-    /// A lane that stood still for so long is owned here as well. Above what the group takes to notice that a process is
-    /// gone (Kafka's default session is 45 s) and its successor to take up a lane of a million ballots.
+    /// A lane that stood still for so long, and for a part of as long again that is each process's own, is adopted. Above
+    /// what the group takes to notice that a process is gone (Kafka's default session is 45 s) and its successor to take up
+    /// a lane of a million ballots.
     pub(super) orphaned_after: Duration,
+    /// How long an adopted lane is kept; it may be adopted again.
+    pub(super) adopted_for: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { look_interval: Duration::from_secs(30), orphaned_after: Duration::from_secs(120) }
+        let [look_interval, orphaned_after, adopted_for] = [30, 120, 600].map(Duration::from_secs);
+        Self { look_interval, orphaned_after, adopted_for }
     }
 }
 
 /// Where lanes stand in which something waits, and since when.
 type Standing = BTreeMap<LaneKey, (Option<LanePosition>, Instant)>;
 
-/// Passes on what is assigned, with lanes that stand still added until the assignment changes.
+/// Passes on what is assigned, and lanes of others that stand still.
 pub(super) async fn adopt(
     tally: &Tally,
     mut assigned: watch::Receiver<Assigned>,
@@ -54,60 +59,73 @@ pub(super) async fn adopt(
 ) {
     let mut look = time::interval(patience.look_interval);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let own_patience = RandomState::new();
     let mut standing = Standing::new();
-    owned.send_replace(assigned.borrow_and_update().clone());
+    let mut adopted: BTreeMap<LaneKey, Instant> = BTreeMap::new();
     loop {
+        let given = assigned.borrow_and_update().clone();
+        adopted.retain(|key, until| !given.contains(&partition(*key)) && *until > Instant::now());
+        pass_on(owned, &given, &adopted);
+        let current = owned.borrow().clone();
+        let looked = async {
+            look.tick().await;
+            look_at_others(tally, &current, &standing).await
+        };
         tokio::select! {
-            changed = assigned.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                // The group has thought about it anew.
-                standing.clear();
-                owned.send_replace(assigned.borrow_and_update().clone());
-            }
-            _ = look.tick() => {
-                let current = owned.borrow().clone();
-                standing = look_at_others(tally, &current, standing).await;
-                let is_orphaned = |since: &Instant| since.elapsed() >= patience.orphaned_after;
-                let orphans = standing.extract_if(.., |_, (_, since)| is_orphaned(since));
-                let orphans: BTreeSet<_> = orphans.map(|((proposal, lane), _)| (proposal, lane)).collect();
-                if !orphans.is_empty() {
-                    own_as_well(tally, owned, &orphans);
+            changed = assigned.changed() => if changed.is_err() { return },
+            others = looked => {
+                standing = others;
+                // One at a time: where many stand still, something else than their owners is amiss.
+                let is_orphaned = |key: LaneKey, since: Instant| {
+                    since.elapsed() >= patience.orphaned_after.mul_f64(1.0 + part(&own_patience, key))
+                };
+                let orphan = standing.iter().find(|(key, (_, since))| is_orphaned(**key, *since)).map(|(key, _)| *key);
+                if let Some((proposal, lane)) = orphan {
+                    tally.metrics.lanes_adopted.inc();
+                    warn!(%proposal, lane = lane.0, "nobody moves the lane although something waits in it; it is adopted");
+                    standing.remove(&(proposal, lane));
+                    adopted.insert((proposal, lane), Instant::now() + patience.adopted_for);
                 }
             }
         }
     }
 }
 
-fn own_as_well(tally: &Tally, owned: &watch::Sender<Assigned>, orphans: &BTreeSet<LaneKey>) {
-    for (proposal, lane) in orphans {
-        tally.metrics.lanes_adopted.inc();
-        warn!(%proposal, lane = lane.0, "nobody moves the lane although something waits in it; it is owned here as well");
-    }
-    owned.send_modify(|owned| {
-        let orphans = orphans.iter().map(|(proposal, lane)| (Topic::verdicts(*proposal), lane.0.into()));
-        *owned = owned.iter().cloned().chain(orphans).collect::<BTreeSet<_>>().into();
+fn pass_on(owned: &watch::Sender<Assigned>, given: &Assigned, adopted: &BTreeMap<LaneKey, Instant>) {
+    let wanted: BTreeSet<_> = given.iter().cloned().chain(adopted.keys().copied().map(partition)).collect();
+    owned.send_if_modified(|owned| {
+        let is_other = **owned != wanted;
+        *owned = wanted.into();
+        is_other
     });
 }
 
+fn partition((proposal, lane): LaneKey) -> (Topic, u32) {
+    (Topic::verdicts(proposal), lane.0.into())
+}
+
+/// A number from 0 to 1 that each process has for itself, so that they do not all adopt the same lane at once.
+fn part(own: &RandomState, key: LaneKey) -> f64 {
+    f64::from(u16::try_from(own.hash_one(key) % 1_000).unwrap_or(0)) / 1_000.0
+}
+
 /// Lanes without a result that this process does not own, where something waits: since when they are where they are.
-async fn look_at_others(tally: &Tally, owned: &Assigned, before: Standing) -> Standing {
+async fn look_at_others(tally: &Tally, owned: &Assigned, before: &Standing) -> Standing {
     let mut standing = Standing::new();
     let book = tally.proposals.book();
     for (proposal, decisions) in book.proposals() {
         if decisions.result.is_some() || tally.disabled.is_disabled(*proposal) {
             continue;
         }
-        let Some(ends) = tally.ends.lanes_known(*proposal) else { continue };
-        for (lane, end) in (0..decisions.definition.lanes()).map(Lane).zip(ends.value.iter()) {
-            if owned.contains(&(Topic::verdicts(*proposal), lane.0.into())) {
-                continue;
-            }
+        let lanes = match waiting(tally, *proposal, decisions).await {
+            Ok(lanes) => lanes,
+            Err(StoreError::UnknownProposal { .. }) => continue,
             // A store that does not answer holds everybody up.
-            let Ok(position) = position(tally, *proposal, lane).await else { return Standing::new() };
-            if waits(tally, position, *end, decisions) {
-                let key = (*proposal, lane);
+            Err(_) => return Standing::new(),
+        };
+        for (lane, position) in lanes {
+            let key = (*proposal, lane);
+            if !owned.contains(&partition(key)) {
                 let same = before.get(&key).filter(|(stood_at, _)| *stood_at == position);
                 standing.insert(key, (position, same.map_or_else(Instant::now, |(_, since)| *since)));
             }
@@ -116,17 +134,19 @@ async fn look_at_others(tally: &Tally, owned: &Assigned, before: Standing) -> St
     standing
 }
 
-async fn position(tally: &Tally, proposal: ProposalId, lane: Lane) -> Result<Option<LanePosition>, StoreError> {
-    match tally.store.lane_position(proposal, lane).await {
-        Err(StoreError::UnknownProposal { .. }) => Ok(None),
-        position => position,
-    }
-}
-
-/// Whether the lane's owner has something to do: verdicts, or to say that nothing beyond the cut is in it.
-fn waits(tally: &Tally, position: Option<LanePosition>, end: u64, decisions: &ProposalDecisions) -> bool {
-    let position = position.filter(|position| position.log == tally.log.identity());
-    let (next_offset, is_below_cut) =
-        position.map_or((0, false), |position| (position.next_offset, position.below_cut));
-    next_offset < end || (decisions.cut.is_some() && !is_below_cut)
+/// Lanes whose owner has something to do: verdicts, or to say that nothing beyond the cut is in the lane. None where nobody
+/// knows how far the log is now.
+async fn waiting(
+    tally: &Tally,
+    proposal: ProposalId,
+    decisions: &ProposalDecisions,
+) -> Result<Vec<(Lane, Option<LanePosition>)>, StoreError> {
+    let ends = tally.ends.lanes_known(proposal).filter(|read| read.age() <= 2 * Patience::default().look_interval);
+    let Some(ends) = ends else { return Ok(Vec::new()) };
+    let (log, has_cut) = (tally.log.identity(), decisions.cut.is_some());
+    let positions = tally.store.lane_stamps(proposal).await?;
+    let positions = positions.into_iter().map(|stamp| stamp.map(|stamp| stamp.position));
+    let lanes = (0..).map(Lane).zip(positions).zip(ends.value.iter());
+    let waiting = lanes.filter(|((_, position), end)| !drain::has_lane_reached(*position, log, **end, has_cut));
+    Ok(waiting.map(|(lane, _)| lane).collect())
 }

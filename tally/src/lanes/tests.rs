@@ -370,7 +370,8 @@ async fn a_zombie_does_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lanes_that_nobody_moves_are_adopted() {
     let world = World::new().await;
-    let quick = Patience { look_interval: Duration::from_millis(20), orphaned_after: Duration::from_millis(100) };
+    let [look_interval, orphaned_after] = [20, 100].map(Duration::from_millis);
+    let quick = Patience { look_interval, orphaned_after, ..Patience::default() };
     let (rescuer, late) = (world.process_with(quick).await, world.process().await);
     rescuer.assigned.send_replace(world.lanes([0]));
     world.judge(&votes(0, 1_000)).await;

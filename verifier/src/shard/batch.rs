@@ -156,7 +156,9 @@ impl Shards {
         let is_asked = |power: &VoterPower| ClaimAnswer::unasked(*power).is_none();
         let asked = claims.iter().zip(&powers).filter(|(_, power)| is_asked(power));
         let asked: Vec<&Claim> = asked.map(|(claimed, _)| &claimed.claim).collect();
-        let mut rulings = self.rulings(contracts, &asked, behind).await?.into_iter();
+        // What is decided already is not held back.
+        let is_all = verdicts.is_empty() && asked.len() == claims.len();
+        let mut rulings = self.rulings(contracts, &asked, is_all.then_some(behind)).await?.into_iter();
         let (mut late, mut failed) = (Vec::new(), Vec::new());
         for (claimed, power) in claims.into_iter().zip(powers) {
             let answer = match ClaimAnswer::unasked(power) {

@@ -24,8 +24,12 @@ const SINGLE_CLAIMS_MIN: usize = 16;
 const CLAIMS_AT_ONCE_MAX: usize = 256;
 
 /// Pause before claims are put back of which none was heard, although the chain answers: it bounds how quickly a topic
-/// grows by claims that endpoints fail at.
+/// grows by claims that endpoints fail at. While nobody waits behind them, they are asked about again after twice as long
+/// each time.
 const PUT_BACK_PAUSE: Duration = Duration::from_secs(2);
+
+/// Longest time until claims in hand are asked about again: how much later than its endpoints a wallet is heard.
+const HELD_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Questions about claims that a process has under way at once: as many as an endpoint answers at once. However many accounts
 /// a flood names, look-ups of power for plain ballots wait behind no more than these.
@@ -71,15 +75,15 @@ impl Shards {
 
     /// What the contracts say of the signatures of accounts with power, in their order. `None` if the shards were stopped
     /// before the chain answered. Claims of which none is heard stay in hand while nothing lies `behind` them: to be put
-    /// back they are written again.
+    /// back they are written again. `None` where others of the batch wait for them.
     pub(super) async fn rulings(
         &self,
         contracts: &ContractSigners,
         claims: &[&Claim],
-        behind: Behind,
+        behind: Option<Behind>,
     ) -> Option<Vec<Heard>> {
         let waiting = self.metrics.signatures.waits.wait(claims.len());
-        let mut pause = Pause::default();
+        let (mut pause, mut held) = (Pause::default(), PUT_BACK_PAUSE);
         let mut order: Vec<usize> = (0..claims.len()).collect();
         loop {
             let asked: Vec<&Claim> = order.iter().map(|index| claims[*index]).collect();
@@ -96,20 +100,34 @@ impl Shards {
                 (true, _) => return Some(heard),
                 // Others may be answered, so these make room for them; not at once, for each time they are written again.
                 (false, true) => {
-                    let again_at = Instant::now() + pause.next();
-                    loop {
-                        self.wait_for_chain(telemetry::chain(&error), PUT_BACK_PAUSE).await?;
-                        if self.is_something(behind).await {
-                            return Some(heard);
-                        }
-                        if Instant::now() >= again_at {
-                            break;
-                        }
+                    if !self.hold(telemetry::chain(&error), held, behind).await? {
+                        return Some(heard);
                     }
+                    held = held.saturating_mul(2).min(HELD_PAUSE_MAX);
                     // As if they were put back: those that there was no time for come first.
                     order.sort_by_key(|index| heard[*index] == Heard::Failed);
                 }
                 (false, false) => self.wait_for_chain(telemetry::chain(&error), pause.next()).await?,
+            }
+        }
+    }
+
+    /// Keeps claims in hand for a while; `false` if others wait for their place, `None` if the shards were stopped.
+    async fn hold(&self, error: impl Display, pause: Duration, behind: Option<Behind>) -> Option<bool> {
+        let until = Instant::now() + pause;
+        self.wait_for_chain(error, PUT_BACK_PAUSE).await?;
+        let Some(behind) = behind else { return Some(false) };
+        loop {
+            let is_something = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                is_something = self.is_something(behind) => is_something,
+            };
+            if is_something || Instant::now() >= until {
+                return Some(!is_something);
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(PUT_BACK_PAUSE) => {}
             }
         }
     }

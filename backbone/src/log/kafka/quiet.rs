@@ -16,29 +16,41 @@ const LOOK_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// What is still not there so long after it was seen at the end of the partition is not being fetched.
 const CONFIRM_AFTER: Duration = Duration::from_secs(5);
 
+/// What does not come from a new client either is asked about less and less often, down to this: whatever keeps it away, new
+/// clients do not help, and others share them.
+const HOLD_MAX: Duration = Duration::from_secs(600);
+
 /// Of a partition that nobody has asked for records for so long nothing is missed. Whoever wants some asks more often.
 const ASKED_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long nothing has come from a partition, and what is known about why.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Quiet {
     asked_at: Instant,
     look_at: Instant,
     pause: Duration,
     /// There was more than was read up to this offset.
     missing_at: Option<u64>,
+    /// Where it stalled last, and how long it is left alone after the next time.
+    stalled: Option<(u64, Duration)>,
 }
 
 impl Quiet {
     /// Something came, or is only now asked for.
     pub(super) fn since(now: Instant) -> Self {
-        Self { asked_at: now, look_at: now + LOOK_PAUSE_MIN, pause: LOOK_PAUSE_MIN, missing_at: None }
+        Self { asked_at: now, look_at: now + LOOK_PAUSE_MIN, pause: LOOK_PAUSE_MIN, missing_at: None, stalled: None }
+    }
+
+    /// Another client fetches from now on, or somebody asks for records again: it has as long as at first.
+    pub(super) fn begin_again(&mut self, now: Instant) {
+        let look_at = if self.stalled.is_some() { self.look_at } else { now };
+        *self = Self { look_at: look_at.max(now + LOOK_PAUSE_MIN), stalled: self.stalled, ..Self::since(now) };
     }
 
     /// Somebody wants records and there were none.
     pub(super) fn note_empty(&mut self, now: Instant) {
         if now.saturating_duration_since(self.asked_at) > ASKED_WITHIN {
-            *self = Self::since(now);
+            self.begin_again(now);
         }
         self.asked_at = now;
     }
@@ -59,7 +71,9 @@ impl Quiet {
         match end {
             Some(end) if end > next => {
                 if self.missing_at == Some(next) {
-                    *self = Self::since(now);
+                    let again = self.stalled.filter(|(stalled_at, _)| *stalled_at == next);
+                    let hold = again.map_or(LOOK_PAUSE_MIN, |(_, hold)| hold.saturating_mul(2).min(HOLD_MAX));
+                    *self = Self { look_at: now + hold, stalled: Some((next, hold)), ..Self::since(now) };
                     return true;
                 }
                 self.missing_at = Some(next);
@@ -107,6 +121,30 @@ mod tests {
         assert!((26..30).all(|second| !is_due(&mut quiet, second)), "the question may have been dropped");
         assert!(is_due(&mut quiet, 30));
         assert!(!quiet.is_stalled(7, Some(9), start + s(30)));
+    }
+
+    #[test]
+    fn what_new_clients_do_not_get_is_left_alone_for_longer_and_longer() {
+        let start = Instant::now();
+        let mut quiet = Quiet::since(start);
+        let mut stalled_at = Vec::new();
+        for second in 1..3_000 {
+            quiet.note_empty(start + s(second));
+            if quiet.is_due(start + s(second)) && quiet.is_stalled(7, Some(8), start + s(second)) {
+                stalled_at.push(second);
+                quiet.begin_again(start + s(second));
+            }
+        }
+        assert_eq!(stalled_at, [15, 30, 55, 100, 185, 350, 675, 1_280, 1_885, 2_490]);
+        quiet = Quiet::since(start + s(3_000));
+        quiet.note_empty(start + s(3_001));
+        quiet.note_empty(start + s(3_003));
+        assert!((3_004..3_010).all(|second| {
+            quiet.note_empty(start + s(second));
+            !quiet.is_due(start + s(second))
+        }));
+        quiet.note_empty(start + s(3_010));
+        assert!(quiet.is_due(start + s(3_010)), "whoever got a record is as at first");
     }
 
     #[test]

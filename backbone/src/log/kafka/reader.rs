@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
 use tracing::{debug, warn};
 
 use super::{
@@ -45,6 +48,9 @@ pub struct KafkaReader {
     has_read: bool,
     lost_since: Option<Instant>,
     quiet: Quiet,
+    /// Where the partition ends, asked beside reading: an answer takes seconds where brokers are away, and whoever reads may
+    /// not wait so long. One at a time.
+    end: Option<JoinHandle<Option<u64>>>,
     /// The offset that was found instead of the next one. Found again by another fetch, what is between is lost.
     gap: Option<u64>,
 }
@@ -62,6 +68,7 @@ impl KafkaReader {
             has_read: false,
             lost_since: None,
             quiet: Quiet::since(Instant::now()),
+            end: None,
             gap: None,
         }
     }
@@ -78,7 +85,7 @@ impl KafkaReader {
             match self.fill(bounds).await {
                 Ok(()) if !self.taken.records.is_empty() => return Ok(self.give()),
                 Ok(()) => {
-                    self.look_whether_stalled().await;
+                    self.look_whether_stalled().await?;
                     self.wait().await?;
                 }
                 Err(LogError::Unavailable { source, .. }) => {
@@ -101,7 +108,7 @@ impl KafkaReader {
                 if !self.taken.records.is_empty() {
                     break;
                 }
-                self.exchange_client();
+                self.exchange_client().await?;
                 let source = errors::problem("no records came although there are some");
                 return Err(LogError::Unavailable { topic: self.topic.clone(), source });
             }
@@ -185,29 +192,45 @@ impl KafkaReader {
                 shared.hub.attach(&known, partition, next)
             })
             .await?;
+        self.quiet.begin_again(Instant::now());
         Ok(self.attachment.is_some())
     }
 
     /// Records that are there and do not come are fetched by a new client.
-    async fn look_whether_stalled(&mut self) {
+    async fn look_whether_stalled(&mut self) -> Result<(), LogError> {
         self.quiet.note_empty(Instant::now());
-        if !self.quiet.is_due(Instant::now()) {
-            return;
+        if let Some(asked) = self.end.take_if(|asked| asked.is_finished()) {
+            let end = asked.await.unwrap_or_default();
+            if self.quiet.is_stalled(self.next, end, Instant::now()) {
+                self.exchange_client().await?;
+            }
+        } else if self.end.is_none() && self.quiet.is_due(Instant::now()) {
+            let (shared, topic, partition) = (self.shared.clone(), self.topic.clone(), self.partition);
+            self.end = Some(tokio::spawn(async move {
+                let asked = shared
+                    .ask(move |shared, cluster| shared.topics.extent(cluster, &shared.settings, &topic, partition));
+                asked.await.ok().map(|Extent { end, .. }| end)
+            }));
         }
-        let end = self.extent().await.ok().map(|Extent { end, .. }| end);
-        if self.quiet.is_stalled(self.next, end, Instant::now()) {
-            self.exchange_client();
-        }
+        Ok(())
     }
 
-    fn exchange_client(&mut self) {
-        if let Some(attachment) = self.attachment.take().filter(|attachment| !attachment.is_retired()) {
-            warn!(
-                topic = %self.topic, self.partition, next = self.next,
-                "records do not come any more although there are some; a new client fetches them"
-            );
-            self.shared.hub.exchange(&attachment);
-        }
+    async fn exchange_client(&mut self) -> Result<(), LogError> {
+        let Some(attachment) = self.attachment.take().filter(|attachment| !attachment.is_retired()) else {
+            return Ok(());
+        };
+        warn!(
+            topic = %self.topic, self.partition, next = self.next,
+            "records do not come any more although there are some; a new client fetches them"
+        );
+        // Whoever attaches holds the hub for seconds where brokers are slow.
+        let shared = self.shared.clone();
+        self.shared
+            .blocking(move || {
+                shared.hub.exchange(&attachment);
+                Ok(())
+            })
+            .await
     }
 
     fn damaged(&self) -> LogError {

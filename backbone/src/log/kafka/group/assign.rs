@@ -96,7 +96,8 @@ impl GroupContext {
             let mut queue = queue.ok_or(KafkaError::Canceled)?;
             let notify = self.state.notify.clone();
             queue.set_nonempty_callback(move || notify.notify_one());
-            lock(&self.state.owned).insert(partition, Owned::new(queue, next));
+            let stalled = lock(&self.state.stalled).remove(&partition);
+            lock(&self.state.owned).insert(partition, Owned::new(queue, next, stalled));
         }
         debug!(group = self.state.group_id, partitions = list.count(), "partitions were assigned");
         Ok(())

@@ -82,7 +82,9 @@ pub(super) struct GroupState {
     /// Cannot be mended by waiting: given to whoever reads next.
     failure: Mutex<Option<LogError>>,
     gaps: Arc<Gaps>,
-    /// The client could not take what it was assigned: a new one joins.
+    /// How partitions did in which records did not come, for the client that joins next.
+    stalled: Mutex<BTreeMap<u32, Quiet>>,
+    /// The client could not take what it was assigned, or fetches nothing: a new one joins.
     joins_again: AtomicBool,
     has_left: AtomicBool,
 }
@@ -105,8 +107,11 @@ struct Owned {
 }
 
 impl Owned {
-    fn new(queue: PartitionQueue<GroupContext>, next: u64) -> Self {
-        Self { queue, next, wanted: next, committed: next, quiet: Quiet::since(Instant::now()) }
+    fn new(queue: PartitionQueue<GroupContext>, next: u64, stalled: Option<Quiet>) -> Self {
+        let now = Instant::now();
+        let mut quiet = stalled.unwrap_or_else(|| Quiet::since(now));
+        quiet.begin_again(now);
+        Self { queue, next, wanted: next, committed: next, quiet }
     }
 }
 
@@ -121,6 +126,7 @@ impl KafkaConsumer {
             notify: Arc::new(Notify::new()),
             failure: Mutex::default(),
             gaps: shared.gaps.clone(),
+            stalled: Mutex::default(),
             joins_again: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
         });
@@ -257,28 +263,27 @@ impl GroupState {
         }
     }
 
-    /// Whether there are records that are wanted and do not come, although the brokers say where they end.
+    /// Whether there are records that are wanted and do not come, although the brokers say where they end. One partition
+    /// is asked about at a time: where brokers are away an answer takes seconds, and this thread has other things to do.
     fn is_stalled(&self, shared: &Shared) -> bool {
         let now = Instant::now();
+        let is_due = |(partition, owned): (&u32, &mut Owned)| owned.quiet.is_due(now).then_some(*partition);
+        let due = lock(&self.owned).iter_mut().find_map(is_due);
+        let Some(partition) = due else { return false };
+        let extent = shared.extent_now(&self.topic, partition).ok();
         let mut all_owned = lock(&self.owned);
-        let due = all_owned.iter_mut().filter_map(|(partition, owned)| owned.quiet.is_due(now).then_some(*partition));
-        let due: Vec<u32> = due.collect();
-        drop(all_owned);
-        due.into_iter().any(|partition| {
-            let extent = shared.extent_now(&self.topic, partition).ok();
-            let mut all_owned = lock(&self.owned);
-            let Some(owned) = all_owned.get_mut(&partition) else { return false };
-            let is_stalled = owned.quiet.is_stalled(owned.next, extent.map(|Extent { end, .. }| end), Instant::now());
-            if is_stalled {
-                warn!(
-                    group = self.group_id,
-                    partition,
-                    next = owned.next,
-                    "records do not come any more although there are some; the group is joined again"
-                );
-            }
-            is_stalled
-        })
+        let Some(owned) = all_owned.get_mut(&partition) else { return false };
+        let is_stalled = owned.quiet.is_stalled(owned.next, extent.map(|Extent { end, .. }| end), Instant::now());
+        if is_stalled {
+            warn!(
+                group = self.group_id,
+                partition,
+                next = owned.next,
+                "records do not come any more although there are some; the group is joined again"
+            );
+            lock(&self.stalled).insert(partition, owned.quiet);
+        }
+        is_stalled
     }
 
     /// Notes positions again that somebody else has put back.
