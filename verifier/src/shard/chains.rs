@@ -31,9 +31,10 @@ const PUT_BACK_PAUSE: Duration = Duration::from_secs(2);
 /// Longest time until claims in hand are asked about again: how much later than its endpoints a wallet is heard.
 const HELD_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Questions about claims that a process has under way at once: as many as an endpoint answers at once. However many accounts
-/// a flood names, look-ups of power for plain ballots wait behind no more than these.
-pub(crate) const QUESTIONS_MAX: usize = 8;
+/// Questions about claims that a process has under way at once: twice as many as an endpoint answers at once, so that it has
+/// the next one when it has answered one. However many accounts a flood names, look-ups of power for plain ballots wait behind
+/// no more than these.
+pub(crate) const QUESTIONS_MAX: usize = 16;
 
 /// What is known of a claim that a contract was to be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
