@@ -11,7 +11,16 @@ use pnyx_core::proposal::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::PowerSpec;
+use crate::{
+    PowerSpec, ScalingSpec,
+    binding::{binds, binds_optional},
+    duration::DURATION_PATTERN,
+    proposal_status::GovernanceProposalStatus,
+    secret::{OBJECT_NAME_BYTES_MAX, OBJECT_NAME_PATTERN},
+};
+
+/// The platform of a proposal that names none.
+pub const PLATFORM_NAME_DEFAULT: &str = "default";
 
 /// What is voted on, how it is counted, and when.
 #[expect(clippy::duplicated_attributes, reason = "several columns have the same type")]
@@ -25,11 +34,41 @@ use crate::PowerSpec;
     category = "pnyx",
     derive = "PartialEq",
     doc = "A proposal that a community votes on with wallet-signed ballots.",
-    printcolumn(name = "System", type_ = "string", json_path = ".spec.voting.system"),
-    printcolumn(name = "Opens", type_ = "string", json_path = ".spec.window.opensAt"),
+    status = "GovernanceProposalStatus",
+    scale(
+        spec_replicas_path = ".spec.scaling.shards",
+        status_replicas_path = ".status.shards.ready",
+        label_selector_path = ".status.selector"
+    ),
+    selectable = ".spec.platformRef.name",
+    selectable = ".spec.space",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Open", type_ = "string", json_path = ".status.conditions[?(@.type==\"Open\")].status"),
+    printcolumn(
+        name = "Keeping up",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"CaughtUp\")].status"
+    ),
+    printcolumn(name = "Leading", type_ = "string", json_path = ".status.leading.text"),
+    printcolumn(name = "Ballots", type_ = "integer", json_path = ".status.turnout.ballots"),
+    printcolumn(name = "Shards", type_ = "integer", json_path = ".status.shards.ready"),
     printcolumn(name = "Closes", type_ = "string", json_path = ".spec.window.closesAt"),
+    printcolumn(name = "System", type_ = "string", json_path = ".spec.voting.system", priority = 1),
+    printcolumn(name = "Opens", type_ = "string", json_path = ".spec.window.opensAt", priority = 1),
+    printcolumn(name = "Platform", type_ = "string", json_path = ".spec.platformRef.name", priority = 1),
     printcolumn(name = "Title", type_ = "string", json_path = ".spec.title", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = binds("space"),
+    validation = binds("title"),
+    validation = binds("body"),
+    validation = binds("discussion"),
+    validation = binds("author"),
+    validation = binds("choices"),
+    validation = binds("voting"),
+    validation = binds("window"),
+    validation = binds("power"),
+    validation = binds_optional("signers"),
+    validation = binds("platformRef")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct GovernanceProposalSpec {
@@ -63,6 +102,61 @@ pub struct GovernanceProposalSpec {
     /// and where no strategy names one only keys sign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signers: Option<SignersSpec>,
+    /// The platform that runs the vote.
+    #[serde(default)]
+    pub platform_ref: PlatformRef,
+    /// How many verifier shards and partitions there are, when. Without it the defaults hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingSpec>,
+    /// How long after the result the topics are kept, such as "720h"; then they are deleted, once the archive was verified.
+    /// Without it they are kept as long as this resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 2, max = 16),
+        regex(pattern = DURATION_PATTERN),
+        extend("x-kubernetes-validations" = [{
+            "rule": "duration(self) >= duration('24h')",
+            "message": "retention must be at least 24h, so that the result can be checked against the log"
+        }])
+    )]
+    pub retention: Option<String>,
+    /// What becomes of the topics when this resource is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// Leaves everything as it is: nothing is made, scaled, or closed. The window does not wait: ballots are accepted as
+    /// long as the edge runs.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// A GovernancePlatform in the same namespace.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformRef {
+    /// Its name.
+    #[serde(default = "platform_name_default")]
+    #[schemars(length(min = 1, max = OBJECT_NAME_BYTES_MAX), regex(pattern = OBJECT_NAME_PATTERN))]
+    pub name: String,
+}
+
+impl Default for PlatformRef {
+    fn default() -> Self {
+        Self { name: platform_name_default() }
+    }
+}
+
+/// What becomes of a proposal's topics when its resource is deleted.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeletionPolicy {
+    /// They stay. Whoever applies the same resource again finds the same vote.
+    #[default]
+    Retain,
+    /// They are deleted, ballots and all, after what runs was drained.
+    Delete,
+}
+
+fn platform_name_default() -> String {
+    PLATFORM_NAME_DEFAULT.to_owned()
 }
 
 /// Contracts that sign for their own account (ERC-1271), such as Safes, as they are at the snapshot of their chain.
