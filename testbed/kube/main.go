@@ -81,7 +81,7 @@ func run(command *cobra.Command) {
 
 func runKubectl() {
 	// Verbosity counts before the command exists, since making it reads files.
-	_ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
+	_, _ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 		kubectlutil.CheckErr(err)
 	}

@@ -9,6 +9,7 @@
 //! `PNYX_TEST_KAFKA=host:port` and `PNYX_TEST_REDIS=redis://…` name servers that exist already. They stand in where a
 //! test asks for a plain server; what only the owner of a server can do then fails with [`TestbedError::NotOurs`].
 
+mod apt;
 pub mod cache;
 mod certificates;
 mod directory;

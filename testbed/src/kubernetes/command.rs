@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    io::Read as _,
     path::Path,
     process::{Child, Command, Stdio},
     thread,

@@ -16,7 +16,7 @@ use super::{
     part::Runner,
     prepare,
 };
-use crate::{Authority, TestbedError, cache, directory::Directory};
+use crate::{TestbedError, cache, directory::Directory};
 
 /// How long the API server may take until it is ready: 3 s on an idle machine, more while everything compiles beside.
 const READY_LIMIT: Duration = Duration::from_secs(120);
@@ -56,13 +56,15 @@ impl ControlPlane {
     /// # Errors
     /// Something is missing on this machine, a part ends, or the API server is not ready in time.
     pub fn start(options: ControlPlaneOptions) -> Result<Self, TestbedError> {
-        let authority = Authority::new()?;
-        let issued = authority.issue("kube-apiserver")?;
+        Self::start_in(Place::here(), options)
+    }
+
+    pub(super) fn start_in(place: Place, options: ControlPlaneOptions) -> Result<Self, TestbedError> {
         let programs = prepare::prepared()?;
-        let (place, directory, ports) = (Place::here(), Directory::new()?, Ports::reserve()?);
+        let (directory, ports) = (Directory::new()?, Ports::reserve()?);
         let server = ports.server(&place);
         let users = [credentials::parts(), options.users.clone()].concat();
-        let credentials = Credentials::write(directory.path().join("credentials"), server, &issued, &users)?;
+        let credentials = Credentials::write(directory.path().join("credentials"), server, &users)?;
         credentials::write_audit_policy(&credentials.file("audit-policy.yaml"))?;
         let chosen = [
             (Part::Etcd, true),
@@ -253,6 +255,10 @@ impl ControlPlane {
     /// The programs of Kubernetes.
     pub(super) fn programs(&self) -> &Path {
         &self.programs
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     pub(super) fn place(&self) -> &Place {

@@ -11,7 +11,7 @@ use rcgen::KeyPair;
 
 use super::options::User;
 use crate::{
-    Issued, TestbedError,
+    Authority, TestbedError,
     cache::{self, file_error},
 };
 
@@ -20,6 +20,9 @@ pub(super) const ADMIN: &str = "admin";
 
 /// The group that may do everything.
 pub(super) const MASTERS: &str = "system:masters";
+
+/// The address of the API server as a service: the first one of their range.
+const SERVICE_ADDRESS: &str = "10.96.0.1";
 
 /// Files of one cluster about who may come in.
 #[derive(Debug)]
@@ -40,22 +43,30 @@ pub(super) fn parts() -> Vec<User> {
         user("system:kube-controller-manager", &[]),
         user("system:kube-scheduler", &[]),
         user("fake-nodes", &[MASTERS]),
+        user("system:node:node0", &["system:nodes"]),
+        user("system:kube-proxy", &[]),
+        user("dns", &[MASTERS]),
     ]
 }
 
 impl Credentials {
-    /// Writes tokens and keys into the folder. Everything a server needs is copied, so that it outlives its authority.
-    pub(super) fn write(
-        folder: PathBuf,
-        server: SocketAddr,
-        issued: &Issued,
-        users: &[User],
-    ) -> Result<Self, TestbedError> {
+    /// Writes certificates, tokens and keys into the folder.
+    pub(super) fn write(folder: PathBuf, server: SocketAddr, users: &[User]) -> Result<Self, TestbedError> {
         cache::make_folder(&folder)?;
-        let credentials = Self { folder, server, authority_pem: issued.authority_pem().to_owned() };
-        cache::write(&credentials.file("authority.pem"), issued.authority_pem())?;
-        for (from, to) in [(issued.certificate(), "server.cert.pem"), (issued.key(), "server.key.pem")] {
-            fs::copy(from, credentials.file(to)).map_err(|source| file_error("copy", from, source))?;
+        let authority = Authority::new()?;
+        let address = server.ip().to_string();
+        let own =
+            authority.issue_for("kube-apiserver", &[&address, "127.0.0.1", "localhost", SERVICE_ADDRESS], None)?;
+        // What the API server shows to kubelets.
+        let client = authority.issue_for("kubelet-client", &[], Some(MASTERS))?;
+        let credentials = Self { folder, server, authority_pem: own.authority_pem().to_owned() };
+        cache::write(&credentials.file("authority.pem"), own.authority_pem())?;
+        // Copied, so that a server can be started again after its authority is gone.
+        for (issued, name) in [(own, "server"), (client, "client")] {
+            for (from, to) in [(issued.certificate(), "cert"), (issued.key(), "key")] {
+                let to = credentials.file(&format!("{name}.{to}.pem"));
+                fs::copy(from, to).map_err(|source| file_error("copy", from, source))?;
+            }
         }
         let key = KeyPair::generate()?;
         cache::write(&credentials.file("accounts.key.pem"), &key.serialize_pem())?;
@@ -68,6 +79,11 @@ impl Credentials {
             credentials.write_kubeconfig(&user.name, &token(&user.name))?;
         }
         Ok(credentials)
+    }
+
+    /// Where all the files are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The path of one of the files.

@@ -10,7 +10,7 @@ use super::{ControlPlaneOptions, Part, credentials::Credentials};
 use crate::{Port, TestbedError};
 
 /// Where the services of a cluster get their addresses from.
-const SERVICE_RANGE: &str = "10.96.0.0/24";
+pub(super) const SERVICE_RANGE: &str = "10.96.0.0/24";
 
 /// Larger than any log of a test, in MB: a log that is cut into files would lose its beginning.
 const AUDIT_LOG_MAX_MB: u32 = 100_000;
@@ -111,6 +111,9 @@ fn api_server(folder: &Path, place: &Place, ports: &Ports, credentials: &Credent
         file("tls-private-key-file", "server.key.pem"),
         file("client-ca-file", "authority.pem"),
         file("token-auth-file", "tokens.csv"),
+        file("kubelet-client-certificate", "client.cert.pem"),
+        file("kubelet-client-key", "client.key.pem"),
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--allow-privileged=true".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! A [`ControlPlane`] is etcd and kube-apiserver, and on request kube-controller-manager and kube-scheduler, as processes
 //! on the loopback interface. It accepts and keeps every resource as a cluster does; [`FakeNodes`] make pods Ready that
-//! run nowhere. All programs are one binary, built once from Go modules by [`prepare`].
+//! run nowhere, and a [`Node`] runs them. All programs are one binary, built once from Go modules by [`prepare`].
 
 mod audit;
 mod command;
@@ -10,14 +10,19 @@ mod control_plane;
 mod credentials;
 mod fake_nodes;
 mod flags;
+mod image;
+mod node;
 mod options;
 mod part;
 mod prepare;
+mod tar;
 mod tools;
 
 pub use audit::AuditEvent;
 pub use control_plane::ControlPlane;
 pub use fake_nodes::FakeNodes;
+pub use image::Image;
+pub use node::{Node, NodePart};
 pub use options::ControlPlaneOptions;
 pub use part::Part;
 pub use tools::Tool;

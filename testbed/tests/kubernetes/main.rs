@@ -4,6 +4,7 @@ mod charts;
 mod control_plane;
 mod endings;
 mod fake_nodes;
+mod node;
 
 use std::{
     thread,
