@@ -102,8 +102,8 @@ fn who_may_not_is_refused_and_written_down() {
     };
     assert_eq!(did("eve"), [("list", "secrets", Some(403), true), ("list", "configmaps", Some(200), false)]);
     assert_eq!(did("system:serviceaccount:default:robot"), [("delete", "pods", Some(403), true)]);
-    let made = log.iter().find(|event| event.verb == "create" && event.resource == "roles").unwrap();
-    assert_eq!((made.user.as_str(), made.group.as_str()), ("admin", "rbac.authorization.k8s.io"));
+    let made = log.iter().find(|event| event.user == "admin" && event.resource == "roles").unwrap();
+    assert_eq!((made.verb.as_str(), made.group.as_str()), ("create", "rbac.authorization.k8s.io"));
     assert_eq!((made.namespace.as_str(), made.status, made.is_forbidden), ("default", Some(201), false));
     assert!(made.user_agent.starts_with("kubectl/"), "{made:?}");
 }
