@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -26,6 +27,13 @@ const SETTINGS: [&str; 3] = ["vm/overcommit_memory", "kernel/panic", "kernel/pan
 /// Where containerd puts networks of pods, and where the plugins remember what they gave them.
 const NETWORKS: &str = "/run/netns";
 const RESULTS: &str = "/var/lib/cni/results";
+
+/// What every kubelet leaves in its usual folder, wherever else its files are; at last the folder itself, if it is empty.
+const KUBELET_TRACES: [&str; 4] =
+    ["device-plugins/kubelet.sock", "device-plugins/kubelet_internal_checkpoint", "device-plugins", ""];
+
+/// Where the processes beside containers keep states and sockets, wherever else containerd's files are.
+const SHIMS: &str = "/run/containerd";
 
 /// How long processes that were killed may take to be gone.
 const GONE_LIMIT: Duration = Duration::from_secs(20);
@@ -63,6 +71,11 @@ pub(super) fn remove() -> Result<(), TestbedError> {
     unmount();
     network::tear_down();
     remove_groups();
+    for trace in KUBELET_TRACES {
+        let path = Path::new("/var/lib/kubelet").join(trace);
+        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+    }
+    remove_shims();
     let log_links = fs::read_dir("/var/log/containers").into_iter().flatten().flatten().map(|entry| entry.path());
     for link in log_links.filter(|link| fs::read_link(link).is_ok_and(|target| target.starts_with(FOLDER))) {
         let _ = fs::remove_file(link);
@@ -98,6 +111,17 @@ fn programs() -> Vec<i32> {
     .collect()
 }
 
+/// Whether this machine is a node of another cluster, whose pods are not ours to end.
+pub(super) fn is_node_of_another() -> bool {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut kubelets =
+        entries.filter(|path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim_end() == "kubelet"));
+    kubelets.any(|path| {
+        let line = fs::read(path.join("cmdline")).unwrap_or_default();
+        !String::from_utf8_lossy(&line).contains(FOLDER)
+    })
+}
+
 /// Processes of pods.
 fn in_groups() -> Vec<i32> {
     let procs = groups().into_iter().map(|group| fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default());
@@ -126,6 +150,18 @@ fn collect(group: &Path, found: &mut Vec<PathBuf>) {
     found.push(group.to_owned());
 }
 
+/// What is left of processes beside containers: their states, and sockets that nobody listens at.
+fn remove_shims() {
+    let _ = fs::remove_dir_all(Path::new(SHIMS).join("runc/k8s.io"));
+    let sockets = fs::read_dir(Path::new(SHIMS).join("s")).into_iter().flatten().flatten().map(|entry| entry.path());
+    for socket in sockets.filter(|socket| UnixStream::connect(socket).is_err()) {
+        let _ = fs::remove_file(socket);
+    }
+    for folder in ["runc", "s", ""] {
+        let _ = fs::remove_dir(Path::new(SHIMS).join(folder));
+    }
+}
+
 fn remove_groups() {
     // A group whose last process has just ended may take a moment.
     let start = Instant::now();
@@ -150,15 +186,16 @@ fn unmount() {
         let path = Path::new(NETWORKS).join(&name);
         let _ = cache::run(Command::new("umount").arg("--lazy").arg(&path));
         let _ = fs::remove_file(path);
-    }
-    for result in results() {
-        let _ = fs::remove_file(result);
+        // Last, since they are how the network is found again: containerd's own, and then ours.
+        let about = |result: &PathBuf| fs::read_to_string(result).is_ok_and(|text| text.contains(&name));
+        let (ours, others): (Vec<_>, Vec<_>) = results().into_iter().filter(about).partition(|path| is_ours(path));
+        others.iter().chain(&ours).for_each(|result| drop(fs::remove_file(result)));
     }
 }
 
 /// The networks of pods of this node: those that its plugins remember.
 fn pod_networks() -> BTreeSet<String> {
-    let texts = results().into_iter().filter_map(|path| fs::read_to_string(path).ok());
+    let texts = results().into_iter().filter(|path| is_ours(path)).filter_map(|path| fs::read_to_string(path).ok());
     let names = |text: String| {
         let words = text.split(['"', '/']).filter(|word| word.starts_with("cni-")).map(str::to_owned);
         words.collect::<Vec<_>>()
@@ -166,9 +203,12 @@ fn pod_networks() -> BTreeSet<String> {
     texts.flat_map(names).collect()
 }
 
-/// What plugins remember of this node: files whose names begin with that of its network.
+/// What plugins remember.
 fn results() -> Vec<PathBuf> {
-    let entries = fs::read_dir(RESULTS).into_iter().flatten().flatten();
-    let ours = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("pnyx-node-");
-    entries.filter(ours).map(|entry| entry.path()).collect()
+    fs::read_dir(RESULTS).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Whether plugins remember this of our node: the name begins with that of its network.
+fn is_ours(result: &Path) -> bool {
+    result.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pnyx-node-"))
 }

@@ -289,6 +289,9 @@ fn check_machine() -> Result<(), TestbedError> {
             "a node of Kubernetes runs containers; run its tests on such a machine",
         );
     }
+    if leftovers::is_node_of_another() {
+        return missing("a machine that is no node of a cluster", "tests would end its pods; run them elsewhere");
+    }
     Ok(())
 }
 
