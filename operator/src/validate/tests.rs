@@ -1,0 +1,1 @@
+//! Platforms that cannot be run, each with what its owner is told.
