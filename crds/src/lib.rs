@@ -40,8 +40,8 @@ pub use proposal_status::{
     ArchiveReference, GovernanceProposalStatus, LeadingStatus, OutcomeWord, PinStatus, ProposalPhase, ResultStatus,
     ScoreStatus, ShardsStatus, TopicsStatus, TurnoutStatus,
 };
-pub use reader::{FILE_BYTES_MAX, FILES_MAX, FileProblem, ReadError, Resource, read_resources};
+pub use reader::{FILE_BYTES_MAX, FILES_MAX, FileProblem, ReadError, Resource, read_platforms, read_resources};
 pub use scaling::{PartitionsSpec, ScalingSpec};
 pub use scaling_status::{ScalingCandidate, ScalingChoice, ScalingInputs, ScalingStatus};
-pub use schema::crd_yaml;
+pub use schema::{Kind, crd_yaml};
 pub use secret::{SecretKeyRef, SecretRef, TlsSpec};

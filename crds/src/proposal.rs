@@ -6,7 +6,7 @@
 use kube::CustomResource;
 use pnyx_core::proposal::{
     BODY_BYTES_MAX, CHOICES_MAX, CLOCK_SKEW_S_DEFAULT, CLOCK_SKEW_S_MAX, DISCUSSION_BYTES_MAX, NAME_BYTES_MAX,
-    TITLE_BYTES_MAX,
+    RANKED_CHOICES_MAX, TITLE_BYTES_MAX,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use crate::{
     PowerSpec, ScalingSpec,
     binding::{binds, binds_optional},
     duration::DURATION_PATTERN,
+    power::POWER_BYTES_MAX,
     proposal_status::GovernanceProposalStatus,
     secret::{OBJECT_NAME_BYTES_MAX, OBJECT_NAME_PATTERN},
 };
@@ -71,6 +72,22 @@ pub const PLATFORM_NAME_DEFAULT: &str = "default";
     validation = binds("platformRef")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.voting.system != 'Basic' || (self.choices.size() >= 2 && self.choices.size() <= 3)",
+     "message": "the Basic system takes 2 or 3 choices: For, Against and optionally Abstain, in this order",
+     "fieldPath": ".choices"},
+    {"rule": format!("!(self.voting.system in ['RankedChoice', 'Copeland']) || \
+                      (self.choices.size() >= 2 && self.choices.size() <= {RANKED_CHOICES_MAX})"),
+     "message": format!("where voters rank choices there must be 2 to {RANKED_CHOICES_MAX} of them"),
+     "fieldPath": ".choices"},
+    {"rule": "self.voting.abstentions == 'Quorum' || (self.voting.system == 'Basic' && self.choices.size() == 3)",
+     "message": "only the Basic system with a third choice, Abstain, has abstentions; leave it out or add the choice",
+     "fieldPath": ".voting.abstentions"},
+    {"rule": "!has(self.power.snapshot) || \
+              self.power.snapshot.all(rule, !has(rule.atOrBefore) || rule.atOrBefore <= self.window.closesAt)",
+     "message": "atOrBefore must not be after window.closesAt, or power could not be read before the result",
+     "fieldPath": ".power.snapshot"}
+]))]
 pub struct GovernanceProposalSpec {
     /// The community, as every ballot names it in its signed `space` field, such as `dao.example.eth`.
     #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
@@ -90,7 +107,14 @@ pub struct GovernanceProposalSpec {
     #[schemars(length(max = NAME_BYTES_MAX))]
     pub author: String,
     /// What voters choose from. Ballots name choices by number; the first is 1.
-    #[schemars(length(min = 1, max = CHOICES_MAX), inner(length(min = 1, max = TITLE_BYTES_MAX)))]
+    #[schemars(
+        length(min = 1, max = CHOICES_MAX),
+        inner(length(min = 1, max = TITLE_BYTES_MAX)),
+        extend("x-kubernetes-validations" = [{
+            "rule": "self.all(choice, self.exists_one(other, other == choice))",
+            "message": "each choice must differ from the others"
+        }])
+    )]
     pub choices: Vec<String>,
     /// How ballots are counted and what decides.
     pub voting: VotingSpec,
@@ -164,13 +188,18 @@ fn platform_name_default() -> String {
 #[serde(rename_all = "camelCase")]
 pub struct SignersSpec {
     /// The chain's id in decimal digits, "1" for Ethereum.
-    #[schemars(regex(pattern = r"^[1-9][0-9]{0,19}$"))]
+    #[schemars(length(max = 20), regex(pattern = r"^[1-9][0-9]{0,19}$"))]
     pub chain: String,
 }
 
 /// How ballots are counted and what decides.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.quorum) || self.quorum.kind != 'Rejection' || self.system == 'Basic'",
+    "message": "a rejection quorum needs the Basic system, which has For and Against; use Participation",
+    "fieldPath": ".quorum.kind"
+}]))]
 pub struct VotingSpec {
     /// How ballots are counted. Basic: For, Against and optionally Abstain. SingleChoice: one choice. Approval: any set
     /// of choices. Weighted: power divided over choices. Quadratic: as Weighted, scored by the square of the sum of
@@ -182,7 +211,13 @@ pub struct VotingSpec {
     /// Share that the winner must at least have, as a decimal fraction above 0 and at most 1 with up to 6 fractional
     /// digits, such as "0.666667": For of For and Against (Basic), otherwise the leading score of all scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^(0\.[0-9]{1,6}|1(\.0{1,6})?)$"))]
+    #[schemars(
+        length(max = 8),
+        regex(pattern = r"^(0\.[0-9]{1,6}|1(\.0{1,6})?)$"),
+        extend("x-kubernetes-validations" = [{
+            "rule": "self.matches('[1-9]')", "message": "approvalThreshold must be above 0; leave it out to ask for none"
+        }])
+    )]
     pub approval_threshold: Option<String>,
     /// What the power of Abstain, the third choice of the Basic system, is part of. Quorum: a participation quorum
     /// only. QuorumAndThreshold: also the base of the approval threshold. Neither: nothing.
@@ -210,7 +245,13 @@ pub struct QuorumSpec {
     /// unless the power of Against exceeds this.
     pub kind: QuorumKind,
     /// The power, a decimal string such as "1000" or "0.5".
-    #[schemars(regex(pattern = r"^(0|[1-9][0-9]{0,39})(\.[0-9]{1,18})?$"))]
+    #[schemars(
+        length(max = POWER_BYTES_MAX),
+        regex(pattern = r"^(0|[1-9][0-9]{0,39})(\.[0-9]{1,18})?$"),
+        extend("x-kubernetes-validations" = [{
+            "rule": "self.matches('[1-9]')", "message": "the quorum must be above 0; leave it out to ask for none"
+        }])
+    )]
     pub power: String,
 }
 

@@ -1,4 +1,13 @@
 //! The operator: GovernancePlatform and GovernanceProposal become what runs them, and their status says what is true.
+//!
+//! Data flows one way: watches fill caches; a look at one resource observes them, validates, plans, and has the plan
+//! applied; then status says how things are. Of several operators the one that holds the lease writes.
+
+pub mod lease;
+
+pub mod watch;
+
+pub mod observe;
 
 pub mod validate;
 
@@ -6,6 +15,24 @@ pub mod plan;
 
 pub mod build;
 
-mod kinds;
+pub mod apply;
 
+pub mod status;
+
+mod reconcile;
+
+mod client;
+mod clock;
+mod config;
+mod error;
+mod events;
+mod kinds;
+mod metrics;
+mod run;
+
+pub use client::client;
+pub use config::{LEASE_NAME_DEFAULT, OperatorConfig, Scope};
+pub use error::OperatorError;
 pub use kinds::{ChildKind, Key, ObjectKey, Primary};
+pub use metrics::OperatorMetrics;
+pub use run::run;

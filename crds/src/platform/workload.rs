@@ -102,7 +102,8 @@ impl WorkloadSpec {
 /// Nothing that Kubernetes does not know is silently lost.
 fn read<T: DeserializeOwned>(path: &str, value: &Value) -> Result<T, String> {
     let mut unknown = None;
-    let read = serde_ignored::deserialize(value, |ignored| unknown = unknown.take().or_else(|| Some(ignored.to_string())));
+    let read =
+        serde_ignored::deserialize(value, |ignored| unknown = unknown.take().or_else(|| Some(ignored.to_string())));
     match (read, unknown) {
         (Err(error), _) => Err(format!("{path}: {error}")),
         (Ok(_), Some(field)) => Err(format!("{path}.{field}: is not a known field")),

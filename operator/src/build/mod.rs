@@ -92,7 +92,8 @@ pub fn proposal(owner: &Owner, proposal: &ValidatedProposal, size: ProposalSize)
     if size.recounts {
         children.push(Child::of(owner, &recount::recount(&recount, id))?);
     }
-    for (part, _) in [(&verifier, true), (&pin, size.pins), (&recount, size.recounts)].iter().filter(|(_, runs)| *runs) {
+    for (part, _) in [(&verifier, true), (&pin, size.pins), (&recount, size.recounts)].iter().filter(|(_, runs)| *runs)
+    {
         children.push(Child::of(owner, &account::service_account(part))?);
         children.push(Child::of(owner, &network::policy(part))?);
     }
@@ -107,5 +108,9 @@ fn in_order(mut children: Vec<Child>) -> Vec<Child> {
 
 /// The first digits of a hash.
 fn hex(hash: &[u8], digits: usize) -> String {
-    hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')).take(digits).collect()
+    hash.iter()
+        .flat_map(|byte| [byte >> 4, byte & 0xf])
+        .map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
+        .take(digits)
+        .collect()
 }

@@ -81,8 +81,14 @@ mod tests {
         let part = prop_oneof!["[a-c]", "[0-9a-f]{16}", "[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?"];
         let parts = proptest::collection::vec((part, prop_oneof![Just('-'), Just('.')]), 1..6);
         parts.prop_map(|parts| {
-            let name: String = parts.into_iter().flat_map(|(part, dot)| part.chars().chain([dot]).collect::<Vec<_>>()).collect();
-            name.trim_end_matches(['-', '.']).chars().take(253).collect::<String>().trim_end_matches(['-', '.']).to_owned()
+            let name: String =
+                parts.into_iter().flat_map(|(part, dot)| part.chars().chain([dot]).collect::<Vec<_>>()).collect();
+            name.trim_end_matches(['-', '.'])
+                .chars()
+                .take(253)
+                .collect::<String>()
+                .trim_end_matches(['-', '.'])
+                .to_owned()
         })
     }
 

@@ -53,11 +53,13 @@ fn ingress(part: &Part<'_>) -> Vec<NetworkPolicyIngressRule> {
         Component::Ingest | Component::Tally => None,
         Component::Verifier | Component::Recount | Component::Pin => Some(vec![any_pod()]),
     };
-    let ports = |port| Some(vec![NetworkPolicyPort {
-        protocol: Some("TCP".to_owned()),
-        port: Some(IntOrString::Int(port)),
-        ..NetworkPolicyPort::default()
-    }]);
+    let ports = |port| {
+        Some(vec![NetworkPolicyPort {
+            protocol: Some("TCP".to_owned()),
+            port: Some(IntOrString::Int(port)),
+            ..NetworkPolicyPort::default()
+        }])
+    };
     part.component.port().map(|port| NetworkPolicyIngressRule { from, ports: ports(port) }).into_iter().collect()
 }
 

@@ -121,7 +121,6 @@ impl<'a> Part<'a> {
         labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
         labels
     }
-
 }
 
 /// What every object of a platform is labelled with.

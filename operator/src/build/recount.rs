@@ -1,7 +1,7 @@
 //! What runs once for a proposal: the decision of the blocks it is read at, and its close.
 //!
-//! A Job's pods cannot be changed once it is made. So a Job that differs from what is wanted is left to end; it is made
-//! anew only when it is gone.
+//! A Job's pods cannot be changed once it is made. So the plan leaves a Job that differs from what is wanted as it is; it
+//! is made anew only when it is gone.
 
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,

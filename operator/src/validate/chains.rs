@@ -50,7 +50,10 @@ pub(super) fn chains(specs: &[ChainSpec], problems: &mut Problems) -> Option<Vec
     let mut seen = BTreeSet::new();
     let again = chains.iter().find(|chain| !seen.insert(chain.id));
     if let Some(again) = again {
-        problems.add("spec.chains", format_args!("chain {} is there twice; give it one entry with all endpoints", again.id));
+        problems.add(
+            "spec.chains",
+            format_args!("chain {} is there twice; give it one entry with all endpoints", again.id),
+        );
         return None;
     }
     Some(chains)

@@ -31,6 +31,14 @@ pub struct Image {
     pub pull_secrets: Vec<String>,
 }
 
+/// The image of this version, wherever nodes find one of that name.
+impl Default for OwnImage {
+    fn default() -> Self {
+        let (repository, tag) = ("pnyx".to_owned(), Some(env!("CARGO_PKG_VERSION").to_owned()));
+        Self { registry: None, repository, tag, digest: None }
+    }
+}
+
 impl FromStr for OwnImage {
     type Err = OwnImageError;
 

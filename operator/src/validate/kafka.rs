@@ -52,9 +52,14 @@ pub struct KafkaSasl {
 
 /// Reads `spec.kafka`.
 pub(super) fn kafka(spec: &KafkaSpec, problems: &mut Problems) -> Option<Kafka> {
-    let servers: Option<Vec<_>> = spec.bootstrap_servers.iter().enumerate().map(|(index, text)| {
-        problems.keep(format_args!("spec.kafka.bootstrapServers[{index}]"), server(text))
-    }).collect::<Vec<_>>().into_iter().collect();
+    let servers: Option<Vec<_>> = spec
+        .bootstrap_servers
+        .iter()
+        .enumerate()
+        .map(|(index, text)| problems.keep(format_args!("spec.kafka.bootstrapServers[{index}]"), server(text)))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .collect();
     if spec.bootstrap_servers.is_empty() {
         problems.add("spec.kafka.bootstrapServers", "names no broker; name at least one as host:port");
     }

@@ -13,6 +13,7 @@ use super::{
     redis::{Redis, redis},
     workload::{Replicas, Workload, replicas, workload},
 };
+use crate::observe::MissingSecrets;
 
 /// Shortest and longest grace after a close, in seconds: shorter than a produce request may take loses ballots.
 const GRACE_S: (u64, u64) = (5, 3_600);
@@ -64,6 +65,18 @@ pub struct PlatformParts {
 }
 
 impl ValidatedPlatform {
+    /// As [`platform`], without asking for its Secrets: whoever runs on it waits for them anyway.
+    pub(super) fn read(resource: GovernancePlatform, own: &OwnImage) -> Result<Self, Refusal> {
+        let mut problems = Problems::default();
+        let parts = parts(&resource, own, &mut problems);
+        match (parts, problems.into_message()) {
+            (Some(parts), None) => Ok(Self { resource, parts }),
+            (_, Some(message)) => Err(Refusal::new(reasons::INVALID, message)),
+            // What is missing was noted as a problem.
+            (None, None) => Err(Refusal::new(reasons::INVALID, "the platform cannot be read")),
+        }
+    }
+
     /// As it stands in the API.
     pub fn resource(&self) -> &GovernancePlatform {
         &self.resource
@@ -83,24 +96,12 @@ impl ValidatedPlatform {
 pub fn platform(
     resource: GovernancePlatform,
     own: &OwnImage,
-    secrets: Option<&Vec<String>>,
+    secrets: Option<&MissingSecrets>,
 ) -> Result<ValidatedPlatform, Refusal> {
-    let parts = read(&resource, own)?;
+    let platform = ValidatedPlatform::read(resource, own)?;
     match secrets {
         Some(missing) if !missing.is_empty() => Err(Refusal::new(reasons::SECRET_NOT_FOUND, missing.join("; "))),
-        Some(_) | None => Ok(ValidatedPlatform { resource, parts }),
-    }
-}
-
-/// As [`platform`], without asking for its Secrets: whoever runs on it waits for them anyway.
-pub(super) fn read(resource: &GovernancePlatform, own: &OwnImage) -> Result<PlatformParts, Refusal> {
-    let mut problems = Problems::default();
-    let parts = parts(resource, own, &mut problems);
-    match (parts, problems.into_message()) {
-        (Some(parts), None) => Ok(parts),
-        (_, Some(message)) => Err(Refusal::new(reasons::INVALID, message)),
-        // What is missing was noted as a problem.
-        (None, None) => Err(Refusal::new(reasons::INVALID, "the platform cannot be read")),
+        Some(_) | None => Ok(platform),
     }
 }
 

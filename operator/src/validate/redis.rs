@@ -62,9 +62,7 @@ pub(super) fn redis(spec: &RedisSpec, problems: &mut Problems) -> Option<Redis> 
     let tls = tls("spec.redis.tls", spec.tls.as_ref(), problems);
     let key_prefix = problems.keep("spec.redis.keyPrefix", spec.key_prefix.parse());
     let credentials = match (&spec.username_secret_ref, &spec.password_secret_ref) {
-        (username, Some(password)) => {
-            Some(Credentials { username: username.clone(), password: password.clone() })
-        }
+        (username, Some(password)) => Some(Credentials { username: username.clone(), password: password.clone() }),
         (None, None) => None,
         (Some(_), None) => {
             problems.add("spec.redis.usernameSecretRef", "is of no use without passwordSecretRef; set that as well");
