@@ -12,8 +12,9 @@ use k8s_openapi::{
 use pnyx_crds::PullPolicy;
 
 use super::{
+    files::{FOLDER, VOLUME},
     part::Part,
-    pod::{CONFIGURATION_FOLDER, PORT_NAME, VOLUME},
+    pod::PORT_NAME,
     secrets,
 };
 
@@ -53,7 +54,7 @@ pub(super) fn container(part: &Part<'_>, arguments: Vec<String>) -> Container {
         readiness_probe: port.map(|_| probe("/readyz", READINESS_PERIOD_S, 1)),
         volume_mounts: Some(vec![VolumeMount {
             name: VOLUME.to_owned(),
-            mount_path: CONFIGURATION_FOLDER.to_owned(),
+            mount_path: FOLDER.to_owned(),
             read_only: Some(true),
             ..VolumeMount::default()
         }]),

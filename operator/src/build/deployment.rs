@@ -7,8 +7,9 @@ use k8s_openapi::{
 
 use super::{
     configuration::FILE,
+    files::FOLDER,
     part::Part,
-    pod::{self, CONFIGURATION_FOLDER, Restart},
+    pod::{self, Restart},
 };
 
 /// Older versions that are kept, to be looked at.
@@ -40,7 +41,7 @@ pub(super) fn deployment(part: &Part<'_>, arguments: &[&str], replicas: i32) -> 
 
 /// The configuration file, as every process takes it.
 pub(super) fn configuration_argument() -> [String; 2] {
-    ["--config".to_owned(), format!("{CONFIGURATION_FOLDER}/{FILE}")]
+    ["--config".to_owned(), format!("{FOLDER}/{FILE}")]
 }
 
 fn listen_argument(part: &Part<'_>) -> impl Iterator<Item = String> {

@@ -7,52 +7,39 @@
 //!
 //! Owner references, the owner's labels and the hash of what was applied are added by [`Child::of`], the same for all.
 
-mod account;
-mod configuration;
+mod component;
+mod names;
+mod part;
+mod size;
+
 mod container;
 mod deployment;
-mod disruption;
-mod ingest;
-mod names;
-mod network;
-mod part;
+mod files;
 mod placement;
 mod pod;
-mod recount;
 mod secrets;
+
+mod account;
+mod configuration;
+mod disruption;
+mod ingest;
+mod network;
+mod recount;
 mod service;
 mod tally;
 mod verifier;
 
+pub use component::Component;
 pub use names::NAME_BYTES_MAX;
-pub use part::{Component, PROPOSAL_LABEL};
+pub use part::PROPOSAL_LABEL;
 pub use pod::CONFIGURATION_ANNOTATION;
+pub use size::{PlatformSize, ProposalSize};
 
 use self::part::Part;
 use crate::{
     plan::{Child, ChildError, Owner},
     validate::{ValidatedPlatform, ValidatedProposal},
 };
-
-/// How many pods a platform shall have. What is out of its bounds is brought into them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PlatformSize {
-    /// Of the edge.
-    pub ingest: i32,
-    /// Of the tally.
-    pub tally: i32,
-}
-
-/// What of a proposal shall run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ProposalSize {
-    /// Verifiers' pods.
-    pub shards: i32,
-    /// Whether its blocks are being decided.
-    pub pins: bool,
-    /// Whether it is being closed.
-    pub recounts: bool,
-}
 
 /// All children of a platform.
 ///

@@ -16,10 +16,7 @@ use k8s_openapi::{
 };
 use pnyx_backbone::store::HostPort;
 
-use super::{
-    part::{Component, Part},
-    secrets::{reads_chains, reads_redis, traces},
-};
+use super::{component::Component, part::Part};
 use crate::validate::RedisPlace;
 
 /// Ports of name servers: the usual one, and the one that OpenShift's pods have behind their Service.
@@ -35,7 +32,7 @@ const EVERYWHERE: [(&str, &[&str]); 2] =
 /// The policy of a part.
 pub(super) fn policy(part: &Part<'_>) -> NetworkPolicy {
     let mut egress = vec![to_ports("UDP", DNS_PORTS), to_ports("TCP", DNS_PORTS), to_ports("TCP", named_ports(part))];
-    if reads_chains(part.component) && !part.platform.chains.is_empty() {
+    if part.component.reads_chains() && !part.platform.chains.is_empty() {
         egress.push(to_chains());
     }
     let spec = NetworkPolicySpec {
@@ -67,7 +64,7 @@ fn ingress(part: &Part<'_>) -> Vec<NetworkPolicyIngressRule> {
 fn named_ports(part: &Part<'_>) -> BTreeSet<u16> {
     let (platform, component) = (part.platform, part.component);
     let mut ports: BTreeSet<u16> = platform.kafka.bootstrap_servers.iter().map(HostPort::port).collect();
-    if reads_redis(component) {
+    if component.reads_redis() {
         match &platform.redis.place {
             RedisPlace::Single(address) => ports.extend([address.port()]),
             RedisPlace::Cluster(nodes) => ports.extend(nodes.iter().map(HostPort::port)),
@@ -77,7 +74,7 @@ fn named_ports(part: &Part<'_>) -> BTreeSet<u16> {
             }
         }
     }
-    ports.extend(platform.traces.as_ref().filter(|_| traces(component)).map(|traces| traces.port));
+    ports.extend(platform.traces.as_ref().filter(|_| component.tells_traces()).map(|traces| traces.port));
     ports
 }
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use pnyx_core::id::ProposalId;
 
-use super::names;
+use super::{component::Component, names};
 use crate::{
     plan::{COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL},
     validate::{PlatformParts, ValidatedProposal, Workload},
@@ -20,53 +19,12 @@ const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// The label that says of which proposal.
 pub const PROPOSAL_LABEL: &str = "pnyx.dev/proposal";
 
-/// The kinds of pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Component {
-    /// The edge.
-    Ingest,
-    /// Lanes and the read API.
-    Tally,
-    /// Shards of one proposal.
-    Verifier,
-    /// Closes one proposal.
-    Recount,
-    /// Decides the blocks at which one proposal is read.
-    Pin,
-}
-
-impl Component {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Ingest, Self::Tally, Self::Verifier, Self::Recount, Self::Pin];
-
-    /// As names and labels say it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Tally => "tally",
-            Self::Verifier => "verifier",
-            Self::Recount => "recount",
-            Self::Pin => "pin",
-        }
-    }
-
-    /// Where it listens, if it does: what runs once and ends has nobody who asks it.
-    pub const fn port(self) -> Option<i32> {
-        match self {
-            Self::Ingest => Some(8080),
-            Self::Tally => Some(8081),
-            Self::Verifier => Some(8082),
-            Self::Recount | Self::Pin => None,
-        }
-    }
-}
-
 /// One kind of pods of one platform, or of one proposal on it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'a> {
     pub(super) component: Component,
     pub(super) platform: &'a PlatformParts,
-    proposal: Option<(&'a str, ProposalId)>,
+    proposal: Option<&'a str>,
 }
 
 impl<'a> Part<'a> {
@@ -77,13 +35,13 @@ impl<'a> Part<'a> {
 
     /// Of a proposal.
     pub(super) fn of_proposal(component: Component, proposal: &'a ValidatedProposal) -> Self {
-        let (name, id) = (proposal.proposal().parts().name.as_str(), proposal.proposal().id());
-        Self { component, platform: proposal.platform().parts(), proposal: Some((name, id)) }
+        let name = proposal.proposal().parts().name.as_str();
+        Self { component, platform: proposal.platform().parts(), proposal: Some(name) }
     }
 
     /// What all its objects are called.
     pub(super) fn name(&self) -> String {
-        let owner = self.proposal.map_or(&*self.platform.name, |(name, _)| name);
+        let owner = self.proposal.unwrap_or(&self.platform.name);
         names::child_name(owner, self.component.word())
     }
 
@@ -111,7 +69,7 @@ impl<'a> Part<'a> {
     pub(super) fn selected(&self) -> BTreeMap<String, String> {
         let mut labels = platform_labels(self.platform);
         labels.insert(COMPONENT_LABEL.to_owned(), self.component.word().to_owned());
-        labels.extend(self.proposal.map(|(name, _)| (PROPOSAL_LABEL.to_owned(), names::label_value(name))));
+        labels.extend(self.proposal.map(|name| (PROPOSAL_LABEL.to_owned(), names::label_value(name))));
         labels
     }
 

@@ -3,17 +3,11 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{
-        ConfigMapProjection, KeyToPath, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec,
-        ProjectedVolumeSource, SeccompProfile, Volume, VolumeProjection,
-    },
+    api::core::v1::{LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{configuration, container, names, part::Part, placement, secrets};
-
-/// Where the configuration and, in a folder of it, the secrets are.
-pub(super) const CONFIGURATION_FOLDER: &str = "/etc/pnyx";
+use super::{configuration, container, files, part::Part, placement};
 
 /// What the port is called.
 pub(super) const PORT_NAME: &str = "http";
@@ -21,17 +15,11 @@ pub(super) const PORT_NAME: &str = "http";
 /// How long a pod may take to end; what the process itself takes is below it.
 pub(super) const TERMINATION_GRACE_PERIOD_S: i64 = 30;
 
-/// The volume with all files.
-pub(super) const VOLUME: &str = "configuration";
-
 /// The annotation by which pods are made anew when the configuration changes.
 pub const CONFIGURATION_ANNOTATION: &str = "pnyx.dev/configuration";
 
 /// Nobody in particular, as images without users have it.
 const USER: i64 = 65_532;
-
-/// Files are for the group alone to read: a signing key that others may read is refused.
-const FILE_MODE: i32 = 0o440;
 
 /// What becomes of a pod whose process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +48,7 @@ pub(super) fn template(part: &Part<'_>, arguments: Vec<String>, restart: Restart
         enable_service_links: Some(false),
         security_context: Some(security_context()),
         containers: vec![container::container(part, arguments)],
-        volumes: Some(vec![volume(part)]),
+        volumes: Some(vec![files::volume(part)]),
         restart_policy: Some(match restart {
             Restart::Always => "Always".to_owned(),
             Restart::Never => "Never".to_owned(),
@@ -82,24 +70,6 @@ fn security_context() -> PodSecurityContext {
         seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
         ..PodSecurityContext::default()
     }
-}
-
-/// Configuration and secrets in one volume, so that one never changes without the other being there.
-fn volume(part: &Part<'_>) -> Volume {
-    let (key, path) = (configuration::FILE.to_owned(), configuration::FILE.to_owned());
-    let configuration = ConfigMapProjection {
-        name: names::child_name(&part.platform.name, configuration::SUFFIX),
-        items: Some(vec![KeyToPath { key, path, ..KeyToPath::default() }]),
-        optional: None,
-    };
-    let mut sources = vec![VolumeProjection { config_map: Some(configuration), ..VolumeProjection::default() }];
-    sources.extend(secrets::sources(part));
-    let projected = ProjectedVolumeSource {
-        default_mode: Some(FILE_MODE),
-        sources: Some(sources),
-        ..ProjectedVolumeSource::default()
-    };
-    Volume { name: VOLUME.to_owned(), projected: Some(projected), ..Volume::default() }
 }
 
 /// A list that says nothing is left out, so that nobody owns it.

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use pnyx_core::chain::ChainId;
 use pnyx_crds::SecretKeyRef;
 
-use super::part::{Component, Part};
+use super::part::Part;
 use crate::validate::{ChainEndpoint, RedisPlace, Tls};
 
 /// Where the files are, below the mount.
@@ -49,7 +49,7 @@ pub(super) fn sources(part: &Part<'_>) -> Vec<VolumeProjection> {
 /// User names, where servers ask for them.
 pub(super) fn environment(part: &Part<'_>) -> Vec<EnvVar> {
     let kafka = part.platform.kafka.sasl.as_ref().map(|sasl| ("PNYX_KAFKA_SASL_USERNAME", &sasl.username));
-    let redis = part.platform.redis.credentials.as_ref().filter(|_| reads_redis(part.component));
+    let redis = part.platform.redis.credentials.as_ref().filter(|_| part.component.reads_redis());
     let redis = redis.and_then(|it| it.username.as_ref()).map(|username| ("PNYX_REDIS_USERNAME", username));
     let variable = |(name, secret): (&str, &SecretKeyRef)| {
         let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), optional: None };
@@ -63,7 +63,7 @@ fn files<'a>(part: &Part<'a>) -> Vec<(String, &'a SecretKeyRef)> {
     let (platform, component) = (part.platform, part.component);
     let mut files = tls(KAFKA, platform.kafka.tls.as_ref());
     files.extend(platform.kafka.sasl.as_ref().map(|sasl| (format!("{KAFKA}/{PASSWORD}"), &sasl.password)));
-    if reads_redis(component) {
+    if component.reads_redis() {
         let redis = &platform.redis;
         files.extend(tls(REDIS, redis.tls.as_ref()));
         files.extend(redis.credentials.as_ref().map(|it| (format!("{REDIS}/{PASSWORD}"), &it.password)));
@@ -71,12 +71,13 @@ fn files<'a>(part: &Part<'a>) -> Vec<(String, &'a SecretKeyRef)> {
             files.push((format!("{REDIS}/{SENTINEL_PASSWORD}"), password));
         }
     }
-    if reads_chains(component) {
+    if component.reads_chains() {
         let urls = platform.chains.iter().flat_map(|chain| chain.endpoints.iter().map(move |it| (chain.id, it)));
         files.extend(urls.map(|(chain, endpoint)| (url_file(chain, endpoint), &endpoint.url)));
     }
-    files.extend(signs(component).then_some((SIGNING_KEY.to_owned(), &platform.signing_key)));
-    let headers = platform.traces.as_ref().and_then(|traces| traces.headers.as_ref()).filter(|_| traces(component));
+    files.extend(component.signs().then_some((SIGNING_KEY.to_owned(), &platform.signing_key)));
+    let headers =
+        platform.traces.as_ref().and_then(|traces| traces.headers.as_ref()).filter(|_| component.tells_traces());
     files.extend(headers.map(|headers| (TRACES_HEADERS.to_owned(), headers)));
     files
 }
@@ -86,36 +87,4 @@ fn tls<'a>(folder: &str, tls: Option<&'a Tls>) -> Vec<(String, &'a SecretKeyRef)
     let client = client.iter().flat_map(|client| [(CERTIFICATE, &client.certificate), (KEY, &client.key)]);
     let files = authorities.iter().map(|authorities| (AUTHORITIES, authorities)).chain(client);
     files.map(|(file, secret)| (format!("{folder}/{file}"), secret)).collect()
-}
-
-/// Who has the store's totals before its eyes.
-pub(super) const fn reads_redis(component: Component) -> bool {
-    match component {
-        Component::Tally | Component::Recount | Component::Pin => true,
-        Component::Ingest | Component::Verifier => false,
-    }
-}
-
-/// Who asks chains.
-pub(super) const fn reads_chains(component: Component) -> bool {
-    match component {
-        Component::Tally | Component::Verifier | Component::Recount | Component::Pin => true,
-        Component::Ingest => false,
-    }
-}
-
-/// Who signs receipts or results.
-const fn signs(component: Component) -> bool {
-    match component {
-        Component::Ingest | Component::Recount | Component::Pin => true,
-        Component::Tally | Component::Verifier => false,
-    }
-}
-
-/// Who tells what became of a ballot.
-pub(super) const fn traces(component: Component) -> bool {
-    match component {
-        Component::Ingest | Component::Tally | Component::Verifier => true,
-        Component::Recount | Component::Pin => false,
-    }
 }

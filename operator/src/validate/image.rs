@@ -46,7 +46,7 @@ impl FromStr for OwnImage {
         let problem = || OwnImageError(text.to_owned());
         let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
         // A colon before the last slash is a registry's port.
-        let (path, last) = name.rsplit_once('/').map_or(("", name), |(path, last)| (path, last));
+        let (path, last) = name.rsplit_once('/').unwrap_or(("", name));
         let (last, tag) = last.split_once(':').map_or((last, None), |(last, tag)| (last, Some(tag)));
         let joined = if path.is_empty() { last.to_owned() } else { format!("{path}/{last}") };
         // As container runtimes tell registries from folders: by a dot, a port, or that it is this machine.
