@@ -36,7 +36,7 @@ pub(super) fn deployment(part: &Part<'_>, arguments: &[&str], replicas: i32) -> 
         template: pod::template(part, arguments, Restart::Always),
         ..DeploymentSpec::default()
     };
-    Deployment { metadata: part.metadata(), spec: Some(spec), ..Deployment::default() }
+    Deployment { metadata: part.metadata(), spec, ..Deployment::default() }
 }
 
 /// The configuration file, as every process takes it.
