@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, num::NonZeroUsize};
 
+use crate::validate::OwnImage;
+
 /// The lease's name unless told otherwise.
 pub const LEASE_NAME_DEFAULT: &str = "pnyx-operator";
 
@@ -23,6 +25,8 @@ pub struct OperatorConfig {
     pub scope: Scope,
     /// Resources that are worked on at once.
     pub workers: NonZeroUsize,
+    /// What platforms run that name no image.
+    pub image: OwnImage,
 }
 
 impl OperatorConfig {
@@ -34,6 +38,7 @@ impl OperatorConfig {
             lease_name: LEASE_NAME_DEFAULT.to_owned(),
             scope: Scope::All,
             workers: WORKERS_DEFAULT,
+            image: OwnImage::default(),
         }
     }
 }

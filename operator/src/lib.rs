@@ -13,6 +13,8 @@ pub mod validate;
 
 pub mod plan;
 
+pub mod build;
+
 pub mod apply;
 
 pub mod status;

@@ -26,7 +26,7 @@ use crate::{
     observe::{self, Caches, MissingSecrets, PlatformObserved, Seen},
     plan::{self, Note, NoteKind, Owner, Plan},
     status::{self, Conditions, Said},
-    validate,
+    validate::{self, OwnImage},
     watch::Backoff,
 };
 
@@ -55,6 +55,7 @@ struct Inner {
     client: Client,
     caches: Caches,
     applier: Applier,
+    image: OwnImage,
     metrics: OperatorMetrics,
     memory: Mutex<Memory>,
 }
@@ -73,8 +74,14 @@ struct Look {
 }
 
 impl Reconciler {
-    pub(crate) fn new(client: Client, caches: Caches, applier: Applier, metrics: OperatorMetrics) -> Self {
-        Self { inner: Arc::new(Inner { client, caches, applier, metrics, memory: Mutex::default() }) }
+    pub(crate) fn new(
+        client: Client,
+        caches: Caches,
+        applier: Applier,
+        image: OwnImage,
+        metrics: OperatorMetrics,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { client, caches, applier, image, metrics, memory: Mutex::default() }) }
     }
 
     /// Looks at one resource. Says after what time to look again.
@@ -135,7 +142,8 @@ impl Reconciler {
             seen,
             secrets,
         };
-        let validated = validate::platform(observed.seen.resource.clone(), observed.secrets.as_ref());
+        let validated =
+            validate::platform(observed.seen.resource.clone(), &self.inner.image, observed.secrets.as_ref());
         let children = Vec::new();
         let plan = plan::platform(&observed, validated.as_ref(), children, Timestamp::now());
         let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };
@@ -151,7 +159,8 @@ impl Reconciler {
             .any(|condition| condition.type_ == proposal_types::ACCEPTED && condition.status == "True");
         let now = Timestamp::now();
         let resource = seen.resource.clone();
-        let validated = validate::proposal(resource, &observed.platform, &observed.others, is_accepted, now);
+        let validated =
+            validate::proposal(resource, &observed.platform, &self.inner.image, &observed.others, is_accepted, now);
         let children = Vec::new();
         let plan = plan::proposal(&observed, validated.as_ref(), children, now);
         let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };

@@ -35,7 +35,7 @@ pub async fn run(
     shutdown: Shutdown,
     metrics: &Metrics,
 ) -> Result<(), OperatorError> {
-    let OperatorConfig { identity, lease_namespace, lease_name, scope, workers } = config;
+    let OperatorConfig { identity, lease_namespace, lease_name, scope, workers, image } = config;
     let metrics = metrics.register(OperatorMetrics::register);
     let leadership = Leadership::new(identity);
     let (caches, queue) = (Caches::new(), WorkQueue::new());
@@ -48,7 +48,7 @@ pub async fn run(
         caches.primaries.clone(),
         metrics.clone(),
     );
-    let reconciler = Reconciler::new(client.clone(), caches, applier, metrics.clone());
+    let reconciler = Reconciler::new(client.clone(), caches, applier, image, metrics.clone());
     let mut elector = Elector::new(client, &lease_namespace, lease_name, leadership.clone());
     let working = work(queue.clone(), reconciler, workers.get(), synced, health, leadership.clone(), shutdown.clone());
     let mut working = std::pin::pin!(working);

@@ -45,6 +45,10 @@ pub fn children_effects(
         if object.metadata.deletion_timestamp.is_some() {
             continue;
         }
+        // The pods of a Job cannot be changed once it is made: it runs to its end as it is.
+        if child.kind() == ChildKind::Job {
+            continue;
+        }
         let is_updated = applied_hash(object) != Some(child.hash()) || !ownership::owns_all(object, child.object());
         effects.extend(scale(&child, object, is_updated, &mut foreign));
         if is_updated {

@@ -4,8 +4,29 @@
 mod platform;
 mod proposal;
 
-pub use platform::{ValidatedPlatform, platform};
+mod chains;
+mod edge;
+mod image;
+mod kafka;
+mod redis;
+mod secret;
+mod workload;
+
+mod duration;
+mod problems;
+
+#[cfg(test)]
+mod tests;
+
+pub use chains::{Chain, ChainEndpoint};
+pub use edge::{Edge, Traces};
+pub use image::{Image, OwnImage, OwnImageError};
+pub use kafka::{Kafka, KafkaSasl};
+pub use platform::{PlatformParts, ValidatedPlatform, platform};
 pub use proposal::{ValidatedProposal, proposal};
+pub use redis::{Redis, RedisPlace};
+pub use secret::{Credentials, Tls, TlsClient};
+pub use workload::{Replicas, Workload};
 
 /// Why a resource is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use pnyx_crds::{
     resolve,
 };
 
-use super::Refusal;
+use super::{OwnImage, Refusal, ValidatedPlatform};
 use crate::{
     clock::since_epoch,
     observe::{PlatformSeen, ProposalBrief, Seen},
@@ -24,7 +24,7 @@ use crate::{
 pub struct ValidatedProposal {
     resource: GovernanceProposal,
     proposal: Proposal,
-    platform: GovernancePlatform,
+    platform: ValidatedPlatform,
     limits: SpaceLimits,
 }
 
@@ -40,7 +40,7 @@ impl ValidatedProposal {
     }
 
     /// Who runs it.
-    pub fn platform(&self) -> &GovernancePlatform {
+    pub fn platform(&self) -> &ValidatedPlatform {
         &self.platform
     }
 
@@ -51,13 +51,14 @@ impl ValidatedProposal {
 }
 
 /// Checks a proposal. One that was accepted before stays so, whatever others do: `is_accepted` spares it the questions
-/// whose answers change with time.
+/// whose answers change with time. `own` is the image that runs where the platform names none.
 ///
 /// # Errors
 /// What is wrong with it or its platform.
 pub fn proposal(
     resource: GovernanceProposal,
     platform: &PlatformSeen,
+    own: &OwnImage,
     others: &[ProposalBrief],
     is_accepted: bool,
     now: Timestamp,
@@ -86,7 +87,11 @@ pub fn proposal(
         check_window(&proposal, now)?;
         check_space(&proposal, limits, others)?;
     }
-    let (platform, limits) = (platform.resource.clone(), limits.clone());
+    let limits = limits.clone();
+    let platform = ValidatedPlatform::read(platform.resource.clone(), own).map_err(|refusal| {
+        let message = format!("GovernancePlatform {name} cannot be run: {}", refusal.message);
+        Refusal::new(reasons::PLATFORM_NOT_READY, message)
+    })?;
     Ok(ValidatedProposal { resource, proposal, platform, limits })
 }
 
