@@ -17,14 +17,16 @@ use pnyx_crds::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     apply::{Applier, ApplyError},
+    build,
+    clock::since_epoch,
     kinds::{Key, Primary},
     metrics::{Looked, OperatorMetrics},
     observe::{self, Caches, MissingSecrets, PlatformObserved, Seen},
-    plan::{self, Note, NoteKind, Owner, Plan},
+    plan::{self, ChildError, Note, NoteKind, Owner, Plan},
     status::{self, Conditions, Said},
     validate::{self, OwnImage},
     watch::Backoff,
@@ -144,7 +146,14 @@ impl Reconciler {
         };
         let validated =
             validate::platform(observed.seen.resource.clone(), &self.inner.image, observed.secrets.as_ref());
-        let children = Vec::new();
+        let owner = &observed.seen.owner;
+        let size = plan::platform_size(&observed.children);
+        let children = match validated.as_ref().map(|platform| build::platform(owner, platform, size)) {
+            Ok(Ok(children)) => children,
+            Ok(Err(error)) => return unbuilt(owner, &error),
+            // What is there of a platform that is refused now stays as it is.
+            Err(_) => Vec::new(),
+        };
         let plan = plan::platform(&observed, validated.as_ref(), children, Timestamp::now());
         let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };
         self.carry_out(object, &observed.seen.owner, plan, outcome, |status| &mut status.conditions).await
@@ -161,7 +170,15 @@ impl Reconciler {
         let resource = seen.resource.clone();
         let validated =
             validate::proposal(resource, &observed.platform, &self.inner.image, &observed.others, is_accepted, now);
-        let children = Vec::new();
+        let children = match validated.as_ref().map(|proposal| {
+            let size = plan::proposal_size(proposal, &observed.children, since_epoch(now));
+            build::proposal(&seen.owner, proposal, size)
+        }) {
+            Ok(Ok(children)) => children,
+            Ok(Err(error)) => return unbuilt(&seen.owner, &error),
+            // What is there of a proposal that is refused now stays as it is.
+            Err(_) => Vec::new(),
+        };
         let plan = plan::proposal(&observed, validated.as_ref(), children, now);
         let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };
         self.carry_out(object, &seen.owner, plan, outcome, |status| &mut status.conditions).await
@@ -286,4 +303,10 @@ impl Reconciler {
     fn memory<T>(&self, use_it: impl FnOnce(&mut Memory) -> T) -> T {
         use_it(&mut self.inner.memory.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// A builder made something that is nobody's child. That is a mistake of this program: it is said, and tried again.
+fn unbuilt(owner: &Owner, error: &ChildError) -> Look {
+    error!(key = %owner.key(), error = telemetry::chain(error), "a child cannot be built");
+    Look { outcome: Looked::Failed, again: None }
 }

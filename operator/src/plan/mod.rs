@@ -8,6 +8,7 @@ pub(crate) mod field_manager;
 mod ownership;
 mod platform;
 mod proposal;
+mod size;
 mod workload;
 
 pub use child::{APPLIED_ANNOTATION, Child, ChildError, MANAGED_BY, MANAGED_BY_LABEL, OWNER_LABEL, Owner};
@@ -15,6 +16,7 @@ pub use children::{ReplicasOwner, children_effects};
 pub use effect::{Effect, Note, NoteKind};
 pub use platform::platform;
 pub use proposal::proposal;
+pub use size::{platform_size, proposal_size};
 pub use workload::COMPONENT_LABEL;
 
 use std::time::Duration;

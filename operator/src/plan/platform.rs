@@ -10,6 +10,7 @@ use pnyx_crds::{
 
 use super::{Child, Effect, Note, NoteKind, Plan, children_effects, workload};
 use crate::{
+    build::Component,
     observe::PlatformObserved,
     status::{Conditions, Said, State},
     validate::{Refusal, ValidatedPlatform},
@@ -47,8 +48,8 @@ pub fn platform(
             }
         }
     }
-    let ingest = workload::replicas(&observed.children, "ingest");
-    let tally = workload::replicas(&observed.children, "tally");
+    let ingest = workload::replicas(&observed.children, Component::Ingest.word());
+    let tally = workload::replicas(&observed.children, Component::Tally.word());
     conditions.set(types::INGEST_READY, replicas_said(ingest.as_ref(), "ingest"));
     conditions.set(types::TALLY_READY, replicas_said(tally.as_ref(), "tally"));
     let ready = summary(&conditions, observed.seen.is_deleted);

@@ -11,6 +11,7 @@ use pnyx_crds::{
 
 use super::{Child, Effect, Note, NoteKind, Plan, children_effects, workload};
 use crate::{
+    build::Component,
     clock::since_epoch,
     observe::{PlatformSeen, ProposalObserved},
     status::{Conditions, Said, State},
@@ -55,13 +56,13 @@ pub fn proposal(
             conditions.set(types::OPEN, open(position));
             status.proposal_id = Some(validated.proposal().id().to_string());
             status.phase = Some(phase(position));
-            again = again.min(until_next_edge(window, since_epoch(now)));
+            again = again.min(until_next_edge(window, validated.lead_ms(), since_epoch(now)));
             if !is_paused && !observed.seen.is_deleted {
                 effects.extend(children_effects(children, &observed.children).0);
             }
         }
     }
-    if let Some(replicas) = workload::replicas(&observed.children, "verifier") {
+    if let Some(replicas) = workload::replicas(&observed.children, Component::Verifier.word()) {
         conditions.set(types::PREWARMED, prewarmed(replicas.desired, replicas.ready));
         status.shards = Some(ShardsStatus { desired: replicas.desired, ready: replicas.ready });
     }
@@ -99,8 +100,10 @@ fn phase(position: WindowPosition) -> ProposalPhase {
 }
 
 /// The next moment at which the clock alone changes something.
-fn until_next_edge(window: Window, now: TimestampMs) -> Duration {
+fn until_next_edge(window: Window, lead_ms: u64, now: TimestampMs) -> Duration {
+    let warm_from = TimestampMs(window.opens_at().0.saturating_sub(lead_ms));
     let edge = match window.position(now) {
+        WindowPosition::Before if now < warm_from => warm_from,
         WindowPosition::Before => window.opens_at(),
         WindowPosition::Inside => window.closes_at(),
         WindowPosition::After => return Duration::MAX,

@@ -13,11 +13,17 @@ use pnyx_crds::{
     resolve,
 };
 
-use super::{OwnImage, Refusal, ValidatedPlatform};
+use super::{OwnImage, Refusal, ValidatedPlatform, duration};
 use crate::{
     clock::since_epoch,
     observe::{PlatformSeen, ProposalBrief, Seen},
 };
+
+/// Longest lead: a day, as the schema says.
+const LEAD_S_MAX: u64 = 86_400;
+
+/// Of a second.
+const MILLISECONDS: u64 = 1_000;
 
 /// A proposal that can be voted on.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +32,7 @@ pub struct ValidatedProposal {
     proposal: Proposal,
     platform: ValidatedPlatform,
     limits: SpaceLimits,
+    lead_ms: u64,
 }
 
 impl ValidatedProposal {
@@ -47,6 +54,11 @@ impl ValidatedProposal {
     /// What its space may take.
     pub fn limits(&self) -> &SpaceLimits {
         &self.limits
+    }
+
+    /// How long before the opening its warm shards are started.
+    pub const fn lead_ms(&self) -> u64 {
+        self.lead_ms
     }
 }
 
@@ -80,6 +92,7 @@ pub fn proposal(
         let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
         Refusal::new(reasons::INVALID, words.join("; "))
     })?;
+    let lead_ms = lead_ms(&resource)?;
     let limits = limits_of(&platform.resource, &resource.spec.space);
     check_chains(&proposal, &platform.resource)?;
     if !is_accepted {
@@ -92,7 +105,14 @@ pub fn proposal(
         let message = format!("GovernancePlatform {name} cannot be run: {}", refusal.message);
         Refusal::new(reasons::PLATFORM_NOT_READY, message)
     })?;
-    Ok(ValidatedProposal { resource, proposal, platform, limits })
+    Ok(ValidatedProposal { resource, proposal, platform, limits, lead_ms })
+}
+
+fn lead_ms(resource: &GovernanceProposal) -> Result<u64, Refusal> {
+    let lead = resource.spec.scaling.clone().unwrap_or_default().lead;
+    let seconds = duration::seconds_within(&lead, 0, LEAD_S_MAX);
+    let seconds = seconds.map_err(|problem| Refusal::new(reasons::INVALID, format!("spec.scaling.lead: {problem}")))?;
+    Ok(seconds * MILLISECONDS)
 }
 
 /// A space with limits of its own has none of the default ones.

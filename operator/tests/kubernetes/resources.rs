@@ -148,6 +148,10 @@ async fn status_says_what_is_so_and_is_written_when_it_says_something_new() {
     change(&client, platform_of, "default", json!({"paused": false})).await;
     condition(&client, vote, "first", proposal::PAUSED, |said| said.starts_with("False")).await;
 
+    // Platform and proposal have what runs them, as the API server was asked for it.
+    let deployments = || control_plane.kubectl(&["get", "deployments", "--output=name"]).expect("kubectl lists");
+    until("the children are there", || async { (deployments().lines().count() == 3).then_some(()) }).await;
+
     // Nothing changes any more, so nothing is written any more.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before =
