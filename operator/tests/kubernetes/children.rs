@@ -1,5 +1,7 @@
 //! Every child against the real API server, in a namespace that enforces `restricted`.
 
+use kube::CustomResourceExt as _;
+use pnyx_crds::{GovernancePlatform, GovernanceProposal};
 use pnyx_operator::{ChildKind, plan::Child};
 use pnyx_testbed::kubernetes::ControlPlane;
 use serde_json::{Value, json};
@@ -27,11 +29,15 @@ const APPLY: [&str; 6] = [
     "--warnings-as-errors",
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn children_are_taken_where_pods_are_restricted() {
+#[test]
+fn children_are_taken_where_pods_are_restricted() {
     let control_plane = support::control_plane();
-    let client = support::client(&control_plane.kubeconfig_path()).await;
-    support::install(&client).await;
+    for definition in [GovernancePlatform::crd(), GovernanceProposal::crd()] {
+        let name = format!("crd/{}", definition.metadata.name.as_deref().expect("definitions have names"));
+        let definition = serde_json::to_string(&definition).expect("plain data");
+        control_plane.apply(&definition).expect("the API server takes our definitions");
+        control_plane.kubectl(&["wait", "--for=condition=Established", &name, "--timeout=30s"]).expect("established");
+    }
     control_plane.apply(NAMESPACE).expect("a namespace");
     for case in setup::cases() {
         for resource in [case.platform, case.proposal] {
@@ -78,5 +84,11 @@ fn try_apply(control_plane: &ControlPlane, object: &Value, arguments: &[&str]) -
     std::fs::write(file.path(), object.to_string()).expect("it can be written");
     let path = file.path().to_str().expect("a plain path");
     let arguments: Vec<&str> = arguments.iter().copied().chain(["-f", path]).collect();
-    control_plane.kubectl(&arguments).map_err(|error| pnyx_backbone::telemetry::chain(&error))
+    control_plane.kubectl(&arguments).map_err(|error| chain(&error))
+}
+
+/// What kubectl wrote stands in the causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }
