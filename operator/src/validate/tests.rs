@@ -120,7 +120,10 @@ fn chains_are_named_once_and_their_endpoints_too() {
         |spec| spec["chains"] = json!([chain("1", 1, &[endpoint("a")]), chain("1", 1, &[endpoint("b")])]),
         expect!["Invalid: spec.chains: chain 1 is there twice; give it one entry with all endpoints"],
     );
-    check(|spec| spec["chains"] = json!([chain("1", 2, &[endpoint("a"), endpoint("a")])]), expect!["Invalid: spec.chains[0].endpoints: two have one name; give each its own"]);
+    check(
+        |spec| spec["chains"] = json!([chain("1", 2, &[endpoint("a"), endpoint("a")])]),
+        expect!["Invalid: spec.chains[0].endpoints: two have one name; give each its own"],
+    );
     check(
         |spec| {
             let mut slow = endpoint("../etc");
