@@ -29,15 +29,15 @@ const INSTANCE_BYTES_MAX: usize = 128;
 const REMEMBERED_MAX: usize = 20_000;
 
 /// What an Event is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Regarding {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Regarding {
     uid: String,
     reference: ObjectReference,
 }
 
 impl Regarding {
     /// About a resource of ours.
-    pub fn new(owner: &Owner) -> Self {
+    pub(crate) fn new(owner: &Owner) -> Self {
         let key = owner.key();
         let resource = key.primary.resource();
         let reference = ObjectReference {
@@ -54,19 +54,19 @@ impl Regarding {
 
 /// Remembers what was said, so that it is not said again and again.
 #[derive(Debug)]
-pub struct EventLog {
+pub(crate) struct EventLog {
     instance: String,
     said: Mutex<BTreeMap<(String, u64), Timestamp>>,
 }
 
 impl EventLog {
     /// Of the process that is called `identity`.
-    pub fn new(identity: &str) -> Self {
+    pub(crate) fn new(identity: &str) -> Self {
         Self { instance: cut(identity, INSTANCE_BYTES_MAX), said: Mutex::default() }
     }
 
     /// The Event that says so, unless the same was said a short while ago.
-    pub fn event(&self, regarding: &Regarding, note: &Note, now: Timestamp) -> Option<Event> {
+    pub(crate) fn event(&self, regarding: &Regarding, note: &Note, now: Timestamp) -> Option<Event> {
         let key = key(regarding, note);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.get(&key).is_some_and(|at| now.duration_since(*at) < REPEAT_AFTER) {
@@ -103,7 +103,7 @@ impl EventLog {
     }
 
     /// It was not said after all.
-    pub fn forget(&self, regarding: &Regarding, note: &Note) {
+    pub(crate) fn forget(&self, regarding: &Regarding, note: &Note) {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(regarding, note));
     }
 }

@@ -15,7 +15,7 @@ use crate::kinds::{ChildKind, Primary};
 
 /// A kind of write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// An object was made or brought to what it should be.
     Applied,
     /// Replicas were changed.
@@ -42,7 +42,7 @@ impl Verb {
 
 /// How a look at a resource ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Looked {
+pub(crate) enum Looked {
     /// All is as the plan says.
     Done,
     /// The resource is refused; its condition says why.

@@ -49,11 +49,11 @@ pub fn children_effects(
         if child.kind() == ChildKind::Job {
             continue;
         }
-        let scale = scale(&child, object, &mut foreign);
-        if applied_hash(object) != Some(child.hash()) || !ownership::owns_all(object, child.object()) {
+        let is_updated = applied_hash(object) != Some(child.hash()) || !ownership::owns_all(object, child.object());
+        effects.extend(scale(&child, object, is_updated, &mut foreign));
+        if is_updated {
             effects.push(Effect::Update(Box::new(child)));
         }
-        effects.extend(scale);
     }
     // What depends on others goes before them.
     let orphans =
@@ -65,15 +65,17 @@ pub fn children_effects(
     (effects, foreign)
 }
 
-/// How its replicas have to change, if they are ours to choose.
-fn scale(child: &Child, object: &DynamicObject, foreign: &mut Vec<ReplicasOwner>) -> Option<Effect> {
+/// How its replicas have to change, if they are ours to choose. Who made it said how many there are as well, and an update
+/// no longer does: unless scaling has said so by then, nobody does, and the API server would make it one.
+fn scale(child: &Child, object: &DynamicObject, is_updated: bool, foreign: &mut Vec<ReplicasOwner>) -> Option<Effect> {
     let to = child.replicas()?;
     if let Some(manager) = ownership::foreign_replicas_owner(object) {
         foreign.push(ReplicasOwner { key: child.key().clone(), manager });
         return None;
     }
     let from = object.data.pointer("/spec/replicas").and_then(serde_json::Value::as_i64);
-    (from != Some(to)).then(|| Effect::Scale { kind: child.kind(), key: child.key().clone(), from, to })
+    let is_unsaid = is_updated && !ownership::scaling_owns_replicas(object);
+    (from != Some(to) || is_unsaid).then(|| Effect::Scale { kind: child.kind(), key: child.key().clone(), from, to })
 }
 
 fn key_of(object: &DynamicObject) -> Option<ObjectKey> {
@@ -190,6 +192,22 @@ mod tests {
         let (effects, foreign) = children_effects(vec![deployment(5)], &chosen);
         assert!(effects.is_empty());
         assert_eq!(foreign, [ReplicasOwner { key: ObjectKey::new("n", "shards"), manager: "keda".to_owned() }]);
+    }
+
+    #[test]
+    fn an_update_keeps_the_replicas_that_the_making_chose() {
+        let there = [live(&deployment(3))];
+        let mut changed = deployment(3).first_object();
+        changed["spec"]["paused"] = true.into();
+        changed["metadata"]["annotations"] = json!({});
+        check(
+            vec![child(changed)],
+            &there,
+            expect![[r#"
+                hold Deployment n/shards at 3
+                update Deployment n/shards
+            "#]],
+        );
     }
 
     #[test]

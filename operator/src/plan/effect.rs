@@ -63,6 +63,9 @@ impl fmt::Display for Effect {
         match self {
             Self::Create(child) => write!(f, "create {} {}", child.kind().kind(), child.key()),
             Self::Update(child) => write!(f, "update {} {}", child.kind().kind(), child.key()),
+            Self::Scale { kind, key, from: Some(from), to } if from == to => {
+                write!(f, "hold {} {key} at {to}", kind.kind())
+            }
             Self::Scale { kind, key, from: Some(from), to } => {
                 write!(f, "scale {} {key} from {from} to {to}", kind.kind())
             }

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::field_manager::{CHILDREN, SCALING};
 
+/// How the API server notes the field.
+const REPLICAS: &str = "/f:spec/f:replicas";
+
 /// How the API server notes a field manager that applies.
 const APPLY: &str = "Apply";
 
@@ -27,11 +30,19 @@ pub(super) fn owns_all(object: &DynamicObject, wanted: &Value) -> bool {
 /// Whose matter the number of replicas is, other than ours.
 pub(super) fn foreign_replicas_owner(object: &DynamicObject) -> Option<String> {
     let entries = object.metadata.managed_fields.iter().flatten();
-    let mut owners = entries.filter(|entry| {
-        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
-    });
+    let mut owners =
+        entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(REPLICAS).is_some()));
     let foreign = owners.find(|entry| !matches!(entry.manager.as_deref(), Some(CHILDREN | SCALING)));
     foreign.map(|entry| entry.manager.clone().unwrap_or_default())
+}
+
+/// Whether the number of replicas was chosen by our own scaling.
+pub(super) fn scaling_owns_replicas(object: &DynamicObject) -> bool {
+    let mut entries = object.metadata.managed_fields.iter().flatten();
+    entries.any(|entry| {
+        entry.manager.as_deref() == Some(SCALING)
+            && entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(REPLICAS).is_some())
+    })
 }
 
 /// Where in an object one is: some fields of its top belong to nobody.
@@ -153,7 +164,7 @@ mod tests {
             "/f:spec/f:template/f:spec/f:nodeSelector",
             "/f:spec/f:template/f:spec/f:containers/k:{\"name\":\"verifier\"}/f:args",
             "/f:spec/f:template/f:spec/f:containers/k:{\"name\":\"verifier\"}/f:ports",
-            "/f:spec/f:template/f:spec/f:volumes/k:{\"name\":\"tmp\"}",
+            "/f:spec/f:template/f:spec/f:volumes",
         ] {
             let mut fields = ours();
             let (parent, last) = path.rsplit_once('/').expect("a path");

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Whether two states of one of our own resources ask for the same: spec, labels, annotations, finalizers and whether it
 /// is being deleted. Status is the operator's own; without this each of its writes would bring the next look.
-pub fn is_same_intent(before: &DynamicObject, now: &DynamicObject) -> bool {
+pub(super) fn is_same_intent(before: &DynamicObject, now: &DynamicObject) -> bool {
     let (before, now) = (&before.metadata, &now.metadata);
     before.uid == now.uid
         && before.generation == now.generation
@@ -16,7 +16,7 @@ pub fn is_same_intent(before: &DynamicObject, now: &DynamicObject) -> bool {
 }
 
 /// Whether the conditions of two states of a resource are so or not so alike: what others may wait for.
-pub fn is_same_standing(before: &DynamicObject, now: &DynamicObject) -> bool {
+pub(super) fn is_same_standing(before: &DynamicObject, now: &DynamicObject) -> bool {
     let standing = |object: &DynamicObject| {
         let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
         let each = conditions.into_iter().flatten();

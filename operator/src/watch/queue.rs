@@ -112,11 +112,11 @@ async fn sleep_until(due: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn workers_are_bounded_and_keys_come_again() {
         let (queue, shutdown) = (WorkQueue::new(), Shutdown::new());
         (0..10).for_each(|key| queue.add(key));
@@ -124,22 +124,28 @@ mod tests {
         assert_eq!(queue.overdue(), 10);
         let (at_once, most, runs) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let came_again = Arc::new(AtomicBool::new(false));
         let work = |key: u8| {
             let (at_once, most, runs) = (Arc::clone(&at_once), Arc::clone(&most), Arc::clone(&runs));
+            let came_again = Arc::clone(&came_again);
             async move {
                 most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 at_once.fetch_sub(1, Ordering::SeqCst);
                 runs.fetch_add(1, Ordering::SeqCst);
-                (key == 7).then_some(Duration::from_secs(60))
+                (key == 7 && !came_again.swap(true, Ordering::SeqCst)).then_some(Duration::from_millis(50))
             }
         };
         let ending = async {
-            tokio::time::sleep(Duration::from_secs(100)).await;
+            while runs.load(Ordering::SeqCst) < 11 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            queue.add(8);
+            tokio::time::sleep(Duration::from_millis(10)).await;
             shutdown.trigger();
         };
         tokio::join!(queue.run(4, &shutdown, work), ending);
-        assert_eq!((most.load(Ordering::SeqCst), runs.load(Ordering::SeqCst)), (4, 11));
+        assert_eq!((most.load(Ordering::SeqCst), runs.load(Ordering::SeqCst)), (4, 12));
         assert_eq!(at_once.load(Ordering::SeqCst), 0, "those in hand ended first");
     }
 }

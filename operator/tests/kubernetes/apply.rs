@@ -121,11 +121,12 @@ async fn children_are_made_once_and_kept_as_they_should_be() {
     let merge = PatchParams { field_manager: Some("kubectl-edit".to_owned()), ..PatchParams::default() };
     let edited = json!({"metadata": {"labels": {"theirs": "stays"}}, "spec": {"template": {"spec": {"nodeSelector": {"zone": "b"}}}}});
     deployments.patch("vote", &merge, &Patch::Merge(edited)).await.expect("anybody may edit");
-    assert_eq!(bench.pass(&wanted).await, "update Deployment default/vote\n");
+    assert_eq!(bench.pass(&wanted).await, "hold Deployment default/vote at 3\nupdate Deployment default/vote\n");
     assert_eq!(bench.pass(&wanted).await, "");
     let now = deployments.get("vote").await.expect("it is there");
     assert_eq!(now.metadata.labels.expect("labels")["theirs"], "stays");
-    let zone = now.spec.and_then(|spec| spec.template.spec).and_then(|spec| spec.node_selector).expect("a selector");
+    assert_eq!(now.spec.replicas, Some(3), "an update is no reason to scale");
+    let zone = now.spec.template.spec.and_then(|spec| spec.node_selector).expect("a selector");
     assert_eq!(zone["zone"], "a");
 
     // What nothing wants any more goes, and nothing else.
@@ -149,7 +150,7 @@ async fn replicas_belong_to_whoever_chose_them_last() {
     };
     let replicas = async || {
         let api: Api<Deployment> = Api::namespaced(bench.client.clone(), "default");
-        api.get("vote").await.expect("it is there").spec.and_then(|spec| spec.replicas)
+        api.get("vote").await.expect("it is there").spec.replicas
     };
     assert_eq!(bench.pass(&deployment(0)).await, "create Deployment default/vote\n");
     assert_eq!(replicas().await, Some(0), "made with the number that was chosen, not with one replica");
