@@ -44,14 +44,14 @@ fn children_are_taken_where_pods_are_restricted() {
             control_plane.apply(resource).expect("our own resources are valid");
         }
         let objects: Vec<_> = case.children.iter().map(Child::first_object).collect();
-        try_apply(&control_plane, &objects, &APPLY).expect("every child is taken");
+        try_apply(&control_plane, &objects, &APPLY).unwrap_or_else(|error| panic!("{}: {error}", case.name));
         // Pods are let in only as somebody who is there.
         let accounts = case.children.iter().filter(|child| child.kind() == ChildKind::ServiceAccount);
         let accounts: Vec<_> = accounts.map(Child::first_object).collect();
         try_apply(&control_plane, &accounts, &["apply", "--server-side"]).expect("accounts");
         let pods: Vec<_> = case.children.iter().filter_map(pod).collect();
         assert!(pods.len() >= 3, "ingest, tally and verifier have pods");
-        try_apply(&control_plane, &pods, &APPLY).expect("every pod is let in");
+        try_apply(&control_plane, &pods, &APPLY).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     }
     // What is not restricted is refused, so that the rest says something.
     let is_deployment = |child: &&Child| child.kind() == ChildKind::Deployment;
