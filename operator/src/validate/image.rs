@@ -70,7 +70,7 @@ pub(super) fn image(spec: &ImagesSpec, own: &OwnImage) -> Image {
     let is_other = spec.repository.is_some() || spec.tag.is_some();
     let registry = spec.registry.as_ref().or(own.registry.as_ref());
     let repository = spec.repository.as_ref().unwrap_or(&own.repository);
-    let digest = spec.digest.as_ref().or(own.digest.as_ref().filter(|_| !is_other));
+    let digest = spec.digest.as_ref().or_else(|| own.digest.as_ref().filter(|_| !is_other));
     let tag = spec.tag.as_ref().or(own.tag.as_ref());
     let version = match (digest, tag) {
         (Some(digest), _) => format!("@{digest}"),

@@ -17,6 +17,11 @@ impl Problems {
         value.map_err(|problem| self.add(path, problem)).ok()
     }
 
+    /// As [`Self::keep`], where the problem itself begins with a path below this one.
+    pub(super) fn keep_below<T>(&mut self, path: impl fmt::Display, value: Result<T, String>) -> Option<T> {
+        value.map_err(|problem| self.0.push(format!("{path}.{problem}"))).ok()
+    }
+
     /// As [`Self::keep`], of a field that may be left out: the outer `None` is a problem.
     pub(super) fn keep_optional<T, E: fmt::Display>(
         &mut self,
@@ -31,7 +36,7 @@ impl Problems {
 
     /// All of it in one line, or nothing.
     pub(super) fn into_message(self) -> Option<String> {
-        (!self.0.is_empty()).then(|| self.0.join("; "))
+        (!self.0.is_empty()).then(|| self.0.join(". "))
     }
 }
 

@@ -54,8 +54,8 @@ impl Replicas {
 
 /// Reads `spec.<name>`.
 pub(super) fn workload(name: &str, spec: &WorkloadSpec, problems: &mut Problems) -> Option<Workload> {
-    let affinity = problems.keep(format_args!("spec.{name}"), spec.affinity());
-    let spread = problems.keep(format_args!("spec.{name}"), spec.topology_spread_constraints());
+    let affinity = problems.keep_below(format_args!("spec.{name}"), spec.affinity());
+    let spread = problems.keep_below(format_args!("spec.{name}"), spec.topology_spread_constraints());
     Some(Workload {
         resources: spec.resources.clone(),
         node_selector: spec.node_selector.clone(),

@@ -69,6 +69,23 @@ fn nothing_selects_pods_of_another() {
     }
 }
 
+#[test]
+fn children_belong_to_who_wants_them_and_have_no_other_secrets() {
+    for case in setup::cases() {
+        for child in &case.children {
+            let owner = &child.object()["metadata"]["ownerReferences"][0];
+            let (kind, name) = (owner["kind"].as_str().expect("a kind"), owner["name"].as_str().expect("a name"));
+            let says = |text: &str| text.contains(&format!("kind: {kind}")) && text.contains(&format!("name: {name}"));
+            assert!(says(case.platform) != says(case.proposal), "{kind} {name}");
+            let sources = child.object().pointer("/spec/template/spec/volumes/0/projected/sources");
+            for source in sources.and_then(Value::as_array).into_iter().flatten() {
+                let Some(secret) = source.pointer("/secret/name").and_then(Value::as_str) else { continue };
+                assert!(case.platform.contains(&format!("SecretRef: {{name: {secret},")), "{secret}");
+            }
+        }
+    }
+}
+
 /// What a container mounts is what the configuration and the environment of its process name, and no more.
 #[test]
 fn every_file_of_the_configuration_is_mounted_somewhere() {

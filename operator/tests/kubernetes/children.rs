@@ -1,5 +1,7 @@
 //! Every child against the real API server, in a namespace that enforces `restricted`.
 
+use kube::CustomResourceExt as _;
+use pnyx_crds::{GovernancePlatform, GovernanceProposal};
 use pnyx_operator::{ChildKind, plan::Child};
 use pnyx_testbed::kubernetes::ControlPlane;
 use serde_json::{Value, json};
@@ -27,35 +29,41 @@ const APPLY: [&str; 6] = [
     "--warnings-as-errors",
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn children_are_taken_where_pods_are_restricted() {
+#[test]
+fn children_are_taken_where_pods_are_restricted() {
     let control_plane = support::control_plane();
-    let client = support::client(&control_plane.kubeconfig_path()).await;
-    support::install(&client).await;
+    for definition in [GovernancePlatform::crd(), GovernanceProposal::crd()] {
+        let name = format!("crd/{}", definition.metadata.name.as_deref().expect("definitions have names"));
+        let definition = serde_json::to_string(&definition).expect("plain data");
+        control_plane.apply(&definition).expect("the API server takes our definitions");
+        control_plane.kubectl(&["wait", "--for=condition=Established", &name, "--timeout=30s"]).expect("established");
+    }
     control_plane.apply(NAMESPACE).expect("a namespace");
     for case in setup::cases() {
         for resource in [case.platform, case.proposal] {
             control_plane.apply(resource).expect("our own resources are valid");
         }
-        for child in &case.children {
-            apply(&control_plane, &child.first_object(), &APPLY);
-            if child.kind() == ChildKind::ServiceAccount {
-                control_plane.apply(&child.first_object().to_string()).expect("an account");
-            }
-        }
+        let objects: Vec<_> = case.children.iter().map(Child::first_object).collect();
+        try_apply(&control_plane, &objects, &APPLY).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        // Pods are let in only as somebody who is there.
+        let accounts = case.children.iter().filter(|child| child.kind() == ChildKind::ServiceAccount);
+        let accounts: Vec<_> = accounts.map(Child::first_object).collect();
+        try_apply(&control_plane, &accounts, &["apply", "--server-side"]).expect("accounts");
         let pods: Vec<_> = case.children.iter().filter_map(pod).collect();
-        assert_eq!(
-            pods.len(),
-            case.children.iter().filter(|it| matches!(it.kind(), ChildKind::Deployment | ChildKind::Job)).count()
-        );
-        for pod in &pods {
-            apply(&control_plane, pod, &APPLY);
-        }
+        assert!(pods.len() >= 3, "ingest, tally and verifier have pods");
+        try_apply(&control_plane, &pods, &APPLY).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     }
     // What is not restricted is refused, so that the rest says something.
-    let mut loose = setup::cases().iter().find_map(|case| case.children.iter().find_map(pod)).expect("a pod");
+    let is_deployment = |child: &&Child| child.kind() == ChildKind::Deployment;
+    let [minimal, _] = setup::cases();
+    let deployment = minimal.children.iter().find(is_deployment).expect("the edge");
+    let mut warned = deployment.first_object();
+    warned["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"] = false.into();
+    let refused = try_apply(&control_plane, &[warned], &APPLY).expect_err("such pods are warned of");
+    assert!(refused.contains("would violate PodSecurity"), "{refused}");
+    let mut loose = pod(deployment).expect("it has pods");
     loose["spec"]["securityContext"]["runAsNonRoot"] = false.into();
-    let refused = try_apply(&control_plane, &loose, &APPLY).expect_err("such a pod is not let in");
+    let refused = try_apply(&control_plane, &[loose], &APPLY).expect_err("such a pod is not let in");
     assert!(refused.contains("runAsNonRoot"), "{refused}");
 }
 
@@ -68,15 +76,18 @@ fn pod(child: &Child) -> Option<Value> {
     Some(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}))
 }
 
-fn apply(control_plane: &ControlPlane, object: &Value, arguments: &[&str]) {
-    let applied = try_apply(control_plane, object, arguments);
-    assert!(applied.is_ok(), "{} {}: {applied:?}", object["kind"], object["metadata"]["name"]);
-}
-
-fn try_apply(control_plane: &ControlPlane, object: &Value, arguments: &[&str]) -> Result<String, String> {
+/// All of them at once, because a program that starts costs more than an object.
+fn try_apply(control_plane: &ControlPlane, objects: &[Value], arguments: &[&str]) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), object.to_string()).expect("it can be written");
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    std::fs::write(file.path(), list.to_string()).expect("it can be written");
     let path = file.path().to_str().expect("a plain path");
     let arguments: Vec<&str> = arguments.iter().copied().chain(["-f", path]).collect();
-    control_plane.kubectl(&arguments).map_err(|error| pnyx_backbone::telemetry::chain(&error))
+    control_plane.kubectl(&arguments).map_err(|error| chain(&error))
+}
+
+/// What kubectl wrote stands in the causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }
