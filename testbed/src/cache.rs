@@ -131,7 +131,7 @@ fn open_lock(path: &Path) -> Result<File, TestbedError> {
     opened.map_err(|source| file_error("open", path, source))
 }
 
-fn tail(text: &str) -> String {
+pub(crate) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }

@@ -59,10 +59,24 @@ impl Authority {
     /// # Panics
     /// If `name` is no plain file name.
     pub fn issue(&self, name: &str) -> Result<Issued, TestbedError> {
+        self.issue_for(name, &["127.0.0.1", "localhost"], None)
+    }
+
+    /// As [`Authority::issue`], for other addresses and for a member of an organisation.
+    pub(crate) fn issue_for(
+        &self,
+        name: &str,
+        addresses: &[&str],
+        organisation: Option<&str>,
+    ) -> Result<Issued, TestbedError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
         assert!(!name.is_empty() && name.chars().all(is_plain), "a name has letters, digits and hyphens");
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+        let mut params =
+            CertificateParams::new(addresses.iter().map(|&address| address.to_owned()).collect::<Vec<_>>())?;
         params.distinguished_name.push(DnType::CommonName, name);
+        if let Some(organisation) = organisation {
+            params.distinguished_name.push(DnType::OrganizationName, organisation);
+        }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate()?;

@@ -7,6 +7,7 @@ use std::{
 
 use pnyx_testbed::{
     KAFKA_VARIABLE, KafkaCluster, KafkaOptions, REDIS_VARIABLE, RedisOptions, RedisServer, TestbedError, cache,
+    kubernetes::{ControlPlane, ControlPlaneOptions, Tool},
 };
 
 /// Tells a test that it has been run again as a program of its own, in another environment.
@@ -57,7 +58,14 @@ fn a_missing_program_is_one_line() {
     }
     let kafka = KafkaCluster::start(KafkaOptions::one()).unwrap_err();
     let redis = RedisServer::start(RedisOptions::new()).unwrap_err();
-    for (error, words) in [(kafka, ["Java 17", "PNYX_TEST_KAFKA"]), (redis, ["Redis 7", "PNYX_TEST_REDIS"])] {
+    let kubernetes = ControlPlane::start(ControlPlaneOptions::new()).unwrap_err();
+    let helm = Tool::Helm.prepared().unwrap_err();
+    for (error, words) in [
+        (kafka, ["Java 17", "PNYX_TEST_KAFKA"]),
+        (redis, ["Redis 7", "PNYX_TEST_REDIS"]),
+        (kubernetes, ["Go 1.26", "go.dev"]),
+        (helm, ["Python 3", "python3-pip"]),
+    ] {
         let text = format!("{error:?}");
         assert!(matches!(error, TestbedError::Missing { .. }), "{text}");
         assert!(text.lines().count() == 1 && words.iter().all(|word| text.contains(word)), "{text}");

@@ -43,7 +43,7 @@ pub enum Command {
     },
     /// Injects faults into a running pipeline under load and checks that nothing is lost or counted twice.
     Chaos(chaos::Chaos),
-    /// Starts and ends Kafka and Redis, as tests use them.
+    /// Starts and ends Kafka, Redis, an EVM node and Kubernetes, as tests use them.
     #[command(subcommand)]
     Testbed(testbed::Testbed),
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
+use pnyx_testbed::kubernetes;
 
 use crate::{generated, peers, process};
 
@@ -43,6 +44,12 @@ const STAGES: &[Stage] = &[
         about: "rules of this repository that compilers do not know",
         needed: false,
         run: || process::run(&["cargo", "test", "--locked", "--workspace", "--test", "tidy"]),
+    },
+    Stage {
+        name: "kubernetes",
+        about: "the programs of Kubernetes that tests run; on a fresh machine they are built first, which takes minutes",
+        needed: false,
+        run: || Ok(kubernetes::prepare()?),
     },
     Stage {
         name: "tests",

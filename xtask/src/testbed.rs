@@ -1,4 +1,4 @@
-//! `cargo xtask testbed`: Kafka, Redis and an EVM node for people, the same as tests use, until `down` ends them.
+//! `cargo xtask testbed`: Kafka, Redis, an EVM node and Kubernetes for people, the same as tests use, until `down` ends them.
 
 use std::{
     env,
@@ -16,12 +16,19 @@ use clap::{Args, Subcommand};
 use pnyx_testbed::{
     KAFKA_VARIABLE, KafkaCluster, KafkaOptions, REDIS_VARIABLE, RedisOptions, RedisServer, TestbedError, cache,
     evm::{DEPLOYER, Evm, EvmOptions},
+    kubernetes::{ControlPlane, ControlPlaneOptions, FakeNodes, Tool},
 };
 
 use crate::process;
 
 /// How long servers may take to start, the first download of Kafka on a slow line included.
 const UP_LIMIT: Duration = Duration::from_secs(600);
+
+/// The same with Kubernetes, which is built the first time: 8 minutes where nothing else compiles.
+const UP_LIMIT_KUBERNETES: Duration = Duration::from_secs(3600);
+
+/// Nodes of the cluster for people: one in each of its three zones.
+const FAKE_NODES: usize = 3;
 
 /// How long servers may take to end: brokers are killed, so only their data has to be removed.
 const DOWN_LIMIT: Duration = Duration::from_secs(60);
@@ -67,6 +74,9 @@ pub struct Servers {
     /// Starts an EVM node.
     #[arg(long)]
     evm: bool,
+    /// Starts Kubernetes: a control plane and three fake nodes, whose pods are Ready and run nowhere. Only on request.
+    #[arg(long)]
+    kubernetes: bool,
 }
 
 /// Files by which `up`, `down` and the process in the background know of each other.
@@ -108,6 +118,7 @@ impl Files {
         command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut background = command.spawn().context("failed to start a process in the background")?;
         let (start, mut shown) = (Instant::now(), 0);
+        let limit = if up.servers.kubernetes { UP_LIMIT_KUBERNETES } else { UP_LIMIT };
         while !self.state.exists() {
             shown = show_from(&self.log, shown)?;
             if let Some(status) = background.try_wait()? {
@@ -118,9 +129,9 @@ impl Files {
                     reason.map_or_else(|| format!("the servers did not start: {status}\n{rest}"), str::to_owned)
                 );
             }
-            if start.elapsed() > UP_LIMIT {
+            if start.elapsed() > limit {
                 background.kill()?;
-                bail!("the servers did not start within {} s", UP_LIMIT.as_secs());
+                bail!("the servers did not start within {} s", limit.as_secs());
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -147,6 +158,7 @@ impl Files {
         let kafka = options.map(KafkaCluster::start).transpose()?;
         let redis = servers.has_redis().then(|| RedisServer::start(RedisOptions::new())).transpose()?;
         let evm = servers.has_evm().then(demo_chain).transpose()?;
+        let cluster = servers.kubernetes.then(demo_cluster).transpose()?;
         let state = serde_json::json!({
             "kafka": kafka.as_ref().map(KafkaCluster::bootstrap),
             "kafka_brokers": kafka.as_ref().map(KafkaCluster::node_count),
@@ -154,6 +166,9 @@ impl Files {
             "evm": evm.as_ref().map(Evm::url),
             "evm_chain_id": evm.as_ref().map(Evm::chain_id),
             "evm_deployer": evm.as_ref().map(|_| DEPLOYER.to_string()),
+            "kubeconfig": cluster.as_ref().map(|cluster| cluster.control_plane.kubeconfig_path()),
+            "kubectl": cluster.as_ref().map(|cluster| &cluster.kubectl),
+            "helm": cluster.as_ref().map(|cluster| &cluster.helm),
         });
         let aside = self.state.with_extension("part");
         fs::write(&aside, format!("{state}\n"))?;
@@ -179,15 +194,15 @@ impl Servers {
         self.evm || self.is_empty()
     }
 
-    /// Whether nothing was chosen, which stands for all.
+    /// Whether nothing was chosen, which stands for all but Kubernetes.
     fn is_empty(&self) -> bool {
-        let Self { kafka, redis, evm } = self;
-        kafka.is_none() && !redis && !evm
+        let Self { kafka, redis, evm, kubernetes } = self;
+        kafka.is_none() && !redis && !evm && !kubernetes
     }
 
     fn arguments(&self) -> Vec<String> {
         let kafka = self.brokers().map(|brokers| format!("--kafka={brokers}"));
-        let others = [("--redis", self.has_redis()), ("--evm", self.has_evm())];
+        let others = [("--redis", self.has_redis()), ("--evm", self.has_evm()), ("--kubernetes", self.kubernetes)];
         let others = others.into_iter().filter(|(_, is_chosen)| *is_chosen).map(|(flag, _)| flag.to_owned());
         kafka.into_iter().chain(others).collect()
     }
@@ -200,6 +215,21 @@ fn demo_chain() -> Result<Evm, TestbedError> {
     // Strategies are tried at the last final block, which is two behind.
     evm.mine(3)?;
     Ok(evm)
+}
+
+/// A cluster for people, with the programs that reach it.
+struct Cluster {
+    control_plane: ControlPlane,
+    kubectl: PathBuf,
+    helm: PathBuf,
+    _nodes: FakeNodes,
+}
+
+/// A control plane that acts on resources, with nodes whose pods are Ready.
+fn demo_cluster() -> Result<Cluster, TestbedError> {
+    let control_plane = ControlPlane::start(ControlPlaneOptions::new().controllers().scheduler())?;
+    let nodes = FakeNodes::start(&control_plane, "fake", FAKE_NODES)?;
+    Ok(Cluster { control_plane, kubectl: Tool::Kubectl.prepared()?, helm: Tool::Helm.prepared()?, _nodes: nodes })
 }
 
 /// Prints where the servers are.
@@ -228,6 +258,14 @@ fn print(state: &Path, is_json: bool) -> anyhow::Result<()> {
         ))?;
         process::say(&format!("# pnyx dev examples/chains --open-for 10m --chain {chain_id}=$ETH_RPC_URL"))?;
         process::say(&format!("export ETH_RPC_URL={url}"))?;
+    }
+    if let (Some(kubeconfig), Some(kubectl), Some(helm)) =
+        (state["kubeconfig"].as_str(), state["kubectl"].as_str(), state["helm"].as_str())
+    {
+        process::say("# Kubernetes with fake nodes, for kubectl and Helm; without your own:")?;
+        process::say(&format!("# {kubectl}"))?;
+        process::say(&format!("# {helm}"))?;
+        process::say(&format!("export KUBECONFIG={kubeconfig}"))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    TestbedError,
+    TestbedError, apt,
     cache::{self, file_error},
 };
 
@@ -20,43 +20,14 @@ const VERSION_MIN: u32 = 7;
 /// asked for.
 const NAMES: [&str; 2] = ["redis-server", "redis-check-rdb"];
 
-/// The packages are installed by one process at a time.
-const LOCK: &str = "redis.lock";
-
 /// Puts a link called `redis-server` into the folder. Redis is installed the first time if the system has none.
 pub(super) fn link_server(folder: &Path) -> Result<PathBuf, TestbedError> {
-    let binary = match find() {
-        Some(binary) => binary,
-        None => {
-            let _lock = cache::lock(&cache::root()?.join(LOCK))?;
-            if find().is_none() {
-                install()?;
-            }
-            find().ok_or_else(missing)?
-        }
-    };
+    apt::installed(&["redis-tools"], missing, || find().is_some())?;
+    let binary = find().ok_or_else(missing)?;
     let link = folder.join("redis-server");
     symlink(&binary, &link).map_err(|source| file_error("link", &link, source))?;
     check_version(&link)?;
     Ok(link)
-}
-
-fn install() -> Result<(), TestbedError> {
-    if !cache::has_program("apt-get", "--version") || !rustix::process::geteuid().is_root() {
-        return Err(missing());
-    }
-    cache::say("installing redis-tools with apt-get");
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        cache::run(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    let line = ["install", "-y", "--no-install-recommends", "redis-tools"];
-    // The lists of packages may be missing or name versions that are gone.
-    if apt(&line).is_err() {
-        apt(&["update"])?;
-        apt(&line)?;
-    }
-    Ok(())
 }
 
 fn missing() -> TestbedError {

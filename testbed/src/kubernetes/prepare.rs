@@ -1,0 +1,112 @@
+//! The programs of Kubernetes: one binary from Go modules, which is each of them by the name that it is called by.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    TestbedError,
+    cache::{self, file_error},
+    npm,
+};
+
+/// What the programs say they are; `testbed/kube/go.mod` decides what they are made of.
+pub(super) const KUBERNETES_VERSION: &str = "1.36.3";
+
+/// The oldest Go that compiles it.
+const GO_MIN: (u32, u32) = (1, 26);
+
+/// The sources that decide what is built.
+const SOURCES: [&str; 3] = ["go.mod", "go.sum", "main.go"];
+
+/// Counted up when the command line that builds changes, since what is kept has the sources alone in its name.
+const BUILD: u32 = 1;
+
+/// Under these names the binary knows what to be.
+const NAMES: [&str; 10] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+    "kwok",
+    "kwok-stages",
+    "coredns",
+];
+
+/// The packages that tell clients a version, and what they are told.
+const VERSION_PACKAGES: [&str; 2] = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
+
+/// The folder with all programs. The first time they are built, which takes minutes.
+pub(super) fn prepared() -> Result<PathBuf, TestbedError> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube");
+    let key = npm::key(&SOURCES.map(|name| source.join(name)))?;
+    let about = format!("Kubernetes {KUBERNETES_VERSION} (built from Go modules: about 8 minutes on 2 cores, once)");
+    cache::prepared(&format!("kubernetes-{KUBERNETES_VERSION}-{key}-{BUILD}"), &about, |folder| {
+        check_go()?;
+        build(&source, folder)
+    })
+}
+
+/// A Go command that keeps what it downloads and compiles in a folder of its own. The machine's settings of where
+/// modules come from count.
+pub(super) fn go(work: &Path) -> Command {
+    let mut command = Command::new("go");
+    // Modules are written so that they can be removed again, and no other Go is fetched.
+    command.env("GOFLAGS", "-buildvcs=false -modcacherw").env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
+    command.env("GOMODCACHE", work.join("modules")).env("GOCACHE", work.join("compiled"));
+    command
+}
+
+/// `go version` says `go version go1.26.3 linux/amd64`.
+pub(super) fn check_go() -> Result<(), TestbedError> {
+    let text = cache::run(Command::new("go").arg("version")).unwrap_or_default();
+    let version = text.split_whitespace().nth(2).and_then(|word| word.strip_prefix("go")).and_then(|version| {
+        let (major, rest) = version.split_once('.')?;
+        let minor = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    if version.is_some_and(|version: (u32, u32)| version >= GO_MIN) {
+        return Ok(());
+    }
+    Err(TestbedError::Missing {
+        what: "Go 1.26 or newer",
+        advice: "install it from go.dev; tests on Kubernetes need it",
+    })
+}
+
+fn build(source: &Path, folder: &Path) -> Result<(), TestbedError> {
+    // Beside what is being made, so that a build that was interrupted goes on where it was.
+    let work = cache::root()?.join("kubernetes-build");
+    let mut command = go(&work);
+    command.args(["build", "-mod=readonly", "-trimpath", "-ldflags", &linker_flags(), "-o"]);
+    cache::run(command.arg(folder.join("kube")).arg(".").current_dir(source))?;
+    for name in NAMES {
+        let link = folder.join(name);
+        symlink("kube", &link).map_err(|source| file_error("link", &link, source))?;
+    }
+    // 4 GB that nothing needs any more.
+    fs::remove_dir_all(&work).map_err(|source| file_error("remove", &work, source))
+}
+
+fn linker_flags() -> String {
+    let (major, minor) = KUBERNETES_VERSION.split_once('.').expect("a version has dots");
+    let minor = minor.split('.').next().unwrap_or(minor);
+    let settings = [
+        ("gitVersion", format!("v{KUBERNETES_VERSION}")),
+        ("gitMajor", major.to_owned()),
+        ("gitMinor", minor.to_owned()),
+        ("gitTreeState", "clean".to_owned()),
+        ("gitCommit", "0".repeat(40)),
+        ("buildDate", "2026-01-01T00:00:00Z".to_owned()),
+    ];
+    let all = VERSION_PACKAGES
+        .iter()
+        .flat_map(|package| settings.iter().map(move |(name, value)| format!("-X {package}.{name}={value}")));
+    ["-s -w".to_owned()].into_iter().chain(all).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,99 @@
+//! Containers run, services answer by their names, and the machine is afterwards as it was.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    path::Path,
+    thread,
+};
+
+use pnyx_testbed::kubernetes::{ControlPlaneOptions, Image, Node, NodePart};
+
+use crate::wait_until;
+
+const WEB: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: default}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: registry.test/web:1
+        imagePullPolicy: Never
+        command: [sh, -c, "echo hello > /tmp/index.html; exec httpd -f -p 8080 -h /tmp"]
+        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
+        securityContext: {runAsNonRoot: true, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec:
+  selector: {app: web}
+  ports: [{port: 80, targetPort: 8080}]
+"#;
+
+/// A pod that runs a script once.
+fn asking(name: &str, script: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: default}}\nspec:\n  restartPolicy: Never\n  \
+         containers:\n  - name: ask\n    image: registry.test/web:1\n    imagePullPolicy: Never\n    \
+         command: [sh, -c, '{script}']\n"
+    )
+}
+
+/// What a script says in a pod of its own.
+fn ask(node: &Node, name: &str, script: &str) -> String {
+    let cluster = node.control_plane();
+    cluster.apply(&asking(name, script)).unwrap();
+    let (pod, ended) = (format!("pod/{name}"), "--for=jsonpath={.status.phase}=Succeeded");
+    if let Err(error) = cluster.kubectl(&["wait", ended, &pod, "--timeout=60s"]) {
+        panic!("{error}\n{}", cluster.kubectl(&["describe", &pod]).unwrap());
+    }
+    cluster.kubectl(&["logs", &pod]).unwrap()
+}
+
+/// Answers one request over HTTP from this machine's side.
+fn serve_once(listener: &TcpListener) -> std::io::Result<()> {
+    let (mut stream, _) = listener.accept()?;
+    let _ = stream.read(&mut [0; 1024])?;
+    stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 7\r\n\r\noutside")
+}
+
+#[test]
+fn pods_run_services_have_names_and_nothing_is_left() {
+    let node = Node::start(ControlPlaneOptions::new()).unwrap();
+    let cluster = node.control_plane();
+    node.import_image(Image::with_shell("registry.test/web:1").unwrap()).unwrap();
+    cluster.apply(WEB).unwrap();
+    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]).unwrap();
+    assert_eq!(cluster.kubectl(&["exec", "deployment/web", "--", "cat", "/tmp/index.html"]).unwrap(), "hello\n");
+    // The rules of a service that is new take a moment.
+    let by_name = "until wget -q -O - http://web.default.svc.cluster.local; do sleep 0.2; done";
+    assert_eq!(ask(&node, "by-name", by_name), "hello\n");
+    let elsewhere = ask(&node, "elsewhere", "nslookup example.org 2>&1; nc -w 5 192.0.2.1 80 2>&1; true");
+    assert!(elsewhere.contains("NXDOMAIN") && elsewhere.contains("No route to host"), "{elsewhere}");
+
+    let listener = TcpListener::bind((node.outside(), 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || serve_once(&listener));
+    let (ip, port) = (address.ip(), address.port());
+    let said = ask(&node, "outside", &format!("echo GET / | nc -w 20 {ip} {port}"));
+    assert!(said.starts_with("HTTP/1.0 200") && said.trim_end().ends_with("outside"), "{said}");
+    server.join().unwrap().unwrap();
+
+    node.kill(NodePart::Kubelet).unwrap();
+    node.restart(NodePart::Kubelet).unwrap();
+    assert_eq!(ask(&node, "after", by_name), "hello\n");
+    drop(node);
+    let left = ["/var/lib/pnyx-testbed-node", "/run/netns/pnyx-node", "/sys/fs/cgroup/pids/kubepods"];
+    assert_eq!(left.map(|path| Path::new(path).exists()), [false; 3]);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains("pnyx-testbed-node") && !mounts.contains("/run/netns/cni-"), "{mounts}");
+    assert!(wait_until(|| !fs::read_to_string("/proc/net/dev").unwrap().contains("pnyx-node")));
+}
