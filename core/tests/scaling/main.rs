@@ -1,0 +1,10 @@
+//! The scaling planner: a case for every limit, and what holds for every plan.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up stops there")]
+
+mod components;
+mod lead;
+mod limits;
+mod properties;
+mod spec;
+mod support;
