@@ -40,6 +40,10 @@ cases! {
         MaxShards => "maxShards",
         /// More is wanted than there are partitions.
         Partitions => "partitions",
+        /// A little more is wanted, but not by every look of the last while, and there is room.
+        Unconfirmed => "unconfirmed",
+        /// Another scaler decides; this is only what would be chosen.
+        ExternalScaler => "externalScaler",
         /// Less would do, but `hold` is set.
         Hold => "hold",
         /// Less would do as far as is known, but the last sample is too old, or there is none.
@@ -52,12 +56,16 @@ cases! {
         Warming => "warming",
         /// Less would do, but the window closes soon.
         Closing => "closing",
-        /// Less would do, but what arrived before the close is not all verified, or the cut is still to come.
+        /// Less would do, but what arrived before the close is not all verified, or has only just closed.
         Draining => "draining",
         /// Less would do, but shards are being given other partitions.
         Rebalance => "rebalance",
         /// Less would do now, but more was needed a moment ago, or some were given back a moment ago.
         Stabilizing => "stabilizing",
+        /// Less would do, but not if a little more arrived.
+        Room => "room",
+        /// Less would do, but so little that it is not worth a rebalance.
+        Little => "little",
     }
 }
 

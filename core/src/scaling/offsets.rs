@@ -3,6 +3,12 @@
 use super::{PartitionLoad, Rate, Sample};
 use crate::time::TimestampMs;
 
+/// Shortest time between two readings that a rate is taken from: in less, the few ballots that happen to come are no rate.
+pub const SAMPLE_INTERVAL_MS_MIN: u64 = 1_000;
+
+/// Longest time: the mean of a longer one, after a broker was away, says little of now.
+pub const SAMPLE_INTERVAL_MS_MAX: u64 = 60_000;
+
 /// The offsets of a ballots topic, read at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offsets {
@@ -24,11 +30,13 @@ pub struct PartitionOffsets {
 impl Offsets {
     /// The sample that these offsets give with the `earlier` ones; a partition that was not there then began empty.
     ///
-    /// `None` where they contradict each other: no time between them, fewer partitions, ends or commits that went back, or
-    /// commits beyond the end. That is a topic made anew or a broker that answers from the past, and nothing follows from it.
+    /// `None` where they lie too near or too far apart, and where they contradict each other: fewer partitions, ends or
+    /// commits that went back, or commits beyond the end. That is a topic made anew or a broker that answers from the past,
+    /// and nothing follows from it. Keep the earlier ones of two that lie too near.
     pub fn since(&self, earlier: &Self) -> Option<Sample> {
         let elapsed_ms = self.taken_at.saturating_since_ms(earlier.taken_at);
-        if elapsed_ms == 0 || self.partitions.len() < earlier.partitions.len() {
+        let is_apart = (SAMPLE_INTERVAL_MS_MIN..=SAMPLE_INTERVAL_MS_MAX).contains(&elapsed_ms);
+        if !is_apart || self.partitions.len() < earlier.partitions.len() {
             return None;
         }
         let before = earlier.partitions.iter().copied().chain(std::iter::repeat(PartitionOffsets::default()));
@@ -66,6 +74,8 @@ mod tests {
         for later in [
             at(1_000, &[(5, 10), (5, 10)]),
             at(900, &[(5, 10), (5, 10)]),
+            at(1_999, &[(5, 10), (5, 10)]),
+            at(61_001, &[(5, 10), (5, 10)]),
             at(2_000, &[(5, 10)]),
             at(2_000, &[(5, 9), (5, 10)]),
             at(2_000, &[(4, 10), (5, 10)]),

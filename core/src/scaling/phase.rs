@@ -25,12 +25,13 @@ impl ScalingPhase {
     pub const ALL: [Self; 6] = [Self::Idle, Self::Warming, Self::Open, Self::Closing, Self::Draining, Self::Drained];
 
     /// The phase at `now`. What is in the log counts more than the clock: whoever has a cut is past its close. Nothing is
-    /// drained before it is cut.
-    pub(super) fn at(window: &Window, lead_ms: u64, observed: &Observed, now: TimestampMs) -> Self {
+    /// drained before it is cut. Nothing goes back before what was reached, except that only the log says what is drained:
+    /// a lead that is learnt to be shorter while shards start must not stop them again.
+    pub(super) fn at(window: &Window, lead_ms: u64, observed: &Observed, reached: Self, now: TimestampMs) -> Self {
         if observed.has_cut && observed.is_drained {
             return Self::Drained;
         }
-        if observed.has_cut || now >= window.closes_at() {
+        let by_clock = if observed.has_cut || now >= window.closes_at() {
             Self::Draining
         } else if now >= closing_at(window, lead_ms) {
             Self::Closing
@@ -40,7 +41,13 @@ impl ScalingPhase {
             Self::Warming
         } else {
             Self::Idle
-        }
+        };
+        by_clock.max(reached.min(Self::Draining))
+    }
+
+    /// The phase of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.name() == name)
     }
 
     /// Lower-case name in JSON and on terminals.

@@ -41,6 +41,23 @@ impl Rate {
         Self(self.0.saturating_mul(times))
     }
 
+    /// This rate divided, rounded down, but never nothing of something.
+    pub fn divided(self, by: u64) -> Self {
+        Self(self.0.div_euclid(by.max(1)).max(self.0.min(1)))
+    }
+
+    /// How many instances it takes that do `each`, rounded up.
+    pub fn instances_of(self, each: Self) -> u32 {
+        u32::try_from(self.0.div_ceil(each.0.max(1))).unwrap_or(u32::MAX)
+    }
+
+    /// The middle between this rate, counted `weight` times, and another.
+    pub fn blended(self, weight: u64, other: Self) -> Self {
+        let sum = u128::from(self.0).saturating_mul(u128::from(weight)).saturating_add(u128::from(other.0));
+        let middle = sum.checked_div(u128::from(weight).saturating_add(1)).unwrap_or_default();
+        Self(u64::try_from(middle).unwrap_or(u64::MAX).max(self.0.min(other.0).min(1)))
+    }
+
     /// This percentage of the rate, rounded down, but never nothing of something.
     pub fn percent(self, percent: u32) -> Self {
         let part = u128::from(self.0).saturating_mul(u128::from(percent)).div_euclid(100);
@@ -93,6 +110,13 @@ mod tests {
         assert_eq!(Rate::per_second(24_000).percent(80), Rate::per_second(19_200));
         assert_eq!(Rate::from_milli(1).percent(10), Rate::from_milli(1));
         assert_eq!(Rate::ZERO.percent(10), Rate::ZERO);
+        assert_eq!(Rate::per_second(100).divided(1_000), Rate::from_milli(100));
+        assert_eq!(Rate::from_milli(5).divided(1_000), Rate::from_milli(1));
+        assert_eq!(Rate::per_second(100).blended(3, Rate::per_second(200)), Rate::per_second(125));
+        assert_eq!(Rate::from_milli(1).blended(3, Rate::from_milli(2)), Rate::from_milli(1));
+        assert_eq!(Rate::from_milli(u64::MAX).blended(3, Rate::from_milli(u64::MAX)), Rate::from_milli(u64::MAX));
+        assert_eq!(Rate::per_second(31).instances_of(Rate::per_second(10)), 4);
+        assert_eq!(Rate::from_milli(u64::MAX).instances_of(Rate::ZERO), u32::MAX);
         assert_eq!(Rate::per_second(u64::MAX).saturating_add(Rate::per_second(1)), Rate::from_milli(u64::MAX));
     }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    AFTER_CLOSE_MS, CLOSING_MS, Data, GROW_BEFORE_CLOSE_MS, Inputs, Limit, PartitionsChoice, PartitionsLimit, Plan,
-    Rate, RatePerShard, STABILIZATION_MS, ShardsChoice, rate::grouped,
+    AFTER_CLOSE_MS, CLOSING_MS, CONFIRM_MS, Data, GROW_BEFORE_CLOSE_MS, Inputs, Limit, PartitionsChoice,
+    PartitionsLimit, Plan, ROOM_PERCENT, Rate, RatePerShard, STABILIZATION_MS, ShardsChoice, rate::grouped,
 };
 
 /// `6 shards (4 before): arrivals 99,000/s and backlog 118 within 1m need 5.2 at 24,000/s a shard, of which …; 12 partitions: …`.
@@ -42,7 +42,8 @@ impl fmt::Display for RatePerShard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Measured(rate) => write!(f, "{rate} a shard"),
-            Self::Capped(rate) => write!(f, "{rate} a shard (more was measured than is believed)"),
+            Self::Bounded(rate) => write!(f, "{rate} a shard (what was measured is not believed)"),
+            Self::Learnt(rate) => write!(f, "{rate} a shard (as it was before)"),
             Self::Stated(rate) => write!(f, "{rate} a shard (as the spec says)"),
         }
     }
@@ -51,7 +52,7 @@ impl fmt::Display for RatePerShard {
 impl Plan {
     /// Why there are so many shards, as a fragment of a sentence.
     pub fn shards_reason(&self) -> String {
-        let ShardsChoice { wanted, to, limit, .. } = self.shards;
+        let ShardsChoice { from, wanted, to, limit } = self.shards;
         let need = self.need();
         match limit {
             Limit::Drained => "everything is verified".to_owned(),
@@ -66,6 +67,15 @@ impl Plan {
             Limit::MaxShards => format!("maxShards; {need}"),
             Limit::Partitions => {
                 format!("there are {} and one shard reads each; {need}", counted(self.partitions.to, "partition"))
+            }
+            Limit::Unconfirmed => {
+                format!(
+                    "{wanted} are wanted, but not yet for {}, and nothing falls behind; {need}",
+                    duration(CONFIRM_MS)
+                )
+            }
+            Limit::ExternalScaler => {
+                format!("another scaler decides, {} would be chosen; {need}", wanted.max(self.candidates.recent))
             }
             Limit::Hold => format!("hold is set, {wanted} would do; {need}"),
             Limit::UnknownData => format!("held, because {need}"),
@@ -87,11 +97,19 @@ impl Plan {
                 duration(AFTER_CLOSE_MS)
             ),
             Limit::Rebalance => format!("held while shards are given other partitions, {wanted} would do; {need}"),
-            Limit::Stabilizing if to == self.shards.from => {
+            Limit::Stabilizing if to == from => {
                 format!("held, because shards have just been given back or were just needed, {wanted} would do; {need}")
             }
             Limit::Stabilizing => {
                 format!("{to} were needed in the last {}, {wanted} would do now; {need}", duration(STABILIZATION_MS))
+            }
+            Limit::Room => format!(
+                "held, because {} % of what arrives would need {}, {wanted} would do now; {need}",
+                ROOM_PERCENT,
+                self.candidates.roomy.unwrap_or_default()
+            ),
+            Limit::Little => {
+                format!("held, because {} were just needed and fewer save too little; {need}", self.candidates.recent)
             }
         }
     }
@@ -99,10 +117,8 @@ impl Plan {
     /// What is needed, or why that is not known.
     fn need(&self) -> String {
         let inputs = &self.inputs;
-        match (inputs.data, inputs.arrival, inputs.backlog, self.candidates.need_tenths) {
-            (Data::Fresh { .. }, Some(arrival), Some(backlog), Some(tenths)) => {
-                needed(inputs, arrival, backlog, tenths)
-            }
+        match (inputs.data, inputs.arrival, inputs.backlog, self.candidates.need_milli) {
+            (Data::Fresh { .. }, Some(arrival), Some(backlog), Some(milli)) => needed(inputs, arrival, backlog, milli),
             (Data::Stale { age_ms: 0 }, ..) => "the last sample of the log is from a time that is not yet".to_owned(),
             (Data::Stale { age_ms }, ..) => format!("nothing is known of the log since {}", duration(age_ms)),
             (Data::Missing, ..) => "nothing is known of the log yet".to_owned(),
@@ -111,19 +127,30 @@ impl Plan {
     }
 }
 
-fn needed(inputs: &Inputs, arrival: Rate, backlog: u64, tenths: u64) -> String {
+fn needed(inputs: &Inputs, arrival: Rate, backlog: u64, milli: u64) -> String {
     let within = match backlog {
         0 => String::new(),
+        _ if inputs.is_settling => " (which does not count while shards start or move)".to_owned(),
         _ => format!(" within {}", duration(inputs.catch_up_ms)),
     };
-    format!(
+    let tenths = milli.div_ceil(100);
+    let need = format!(
         "arrivals {arrival} and backlog {}{within} need {}.{} at {}, of which arrivals take {} %",
         grouped(backlog),
         tenths.div_euclid(10),
         tenths.rem_euclid(10),
         inputs.rate_per_shard,
         inputs.utilization_percent
-    )
+    );
+    match inputs.overfull.unwrap_or_default() {
+        0 => need,
+        1 => format!(
+            "{need}; one partition gets more than the one shard that reads it verifies, and more shards do not help it"
+        ),
+        number => format!(
+            "{need}; {number} partitions get more than the one shard that reads each verifies, and more shards do not help them"
+        ),
+    }
 }
 
 fn counted(number: u32, noun: &str) -> String {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use expect_test::expect_file;
 use pnyx_core::{
-    scaling::{Limit, PartitionLoad, PartitionsLimit, Plan, Rate, ScalingPhase},
+    scaling::{Limit, PartitionLoad, PartitionsLimit, Plan, Rate, ReplicasOwner, ScalingPhase},
     time::TimestampMs,
 };
 
@@ -15,6 +15,7 @@ type Case = (&'static str, Scene);
 
 fn cases() -> Vec<Case> {
     let mut cases = ups();
+    cases.extend(special());
     cases.extend(downs());
     cases.extend(partitions());
     cases.extend(ends());
@@ -45,10 +46,46 @@ fn ups() -> Vec<Case> {
             "the shards measured what cannot be",
             scene().loaded(500, 7_000).with(|it| it.observed.rate_per_shard = Some(Rate::per_second(1_000_000))),
         ),
-        ("so much waits that more would be needed than is allowed", scene().loaded(500, 70_000)),
         (
-            "one partition gets most",
-            scene().loads((0..12).map(|index| load(if index == 3 { 970 } else { 30 }, 0)).collect()),
+            "as much waits, but shards have just been asked for",
+            scene().loaded(500, 70_000).with(|it| it.observed.rebalancing_since = Some(TimestampMs(MIDDLE - 30_000))),
+        ),
+        ("so much waits that more would be needed than is allowed", scene().loaded(500, 70_000)),
+    ]
+}
+
+/// Where one partition, or the moment, matters.
+fn special() -> Vec<Case> {
+    let scene = Scene::new;
+    vec![
+        (
+            "one partition gets most of what one shard can do",
+            scene()
+                .with(|it| it.observed.shards.desired = 2)
+                .loads((0..12).map(|index| load(if index == 3 { 900 } else { 60 }, 0)).collect())
+                .settled(),
+        ),
+        (
+            "one partition gets more than one shard can do",
+            scene()
+                .with(|it| it.observed.shards.desired = 2)
+                .loads((0..12).map(|index| load(if index == 3 { 9_000 } else { 30 }, 500_000)).collect())
+                .settled(),
+        ),
+        ("a little more arrives, only now", scene().with(|it| it.observed.shards.desired = 2).loaded(150, 0)),
+        (
+            "a little more has arrived for a while",
+            scene().with(|it| it.observed.shards.desired = 2).loaded(150, 0).settled(),
+        ),
+        ("another scaler decides", scene().loaded(500, 0).with(|it| it.observed.owner = ReplicasOwner::Other)),
+        (
+            "what is learnt is known, and nothing is measured",
+            scene().loaded(500, 0).with(|it| {
+                it.observed.rate_per_shard = Some(Rate::per_second(1_600));
+                it.history.record(&it.plan());
+                it.now += 5_000;
+                it.observed.rate_per_shard = None;
+            }),
         ),
         ("a backlog shortly before the close", scene().at(CLOSES_AT - 60_000).loaded(100, 8_000)),
         ("the same in the middle", scene().loaded(100, 8_000)),
@@ -95,7 +132,24 @@ fn downs() -> Vec<Case> {
         ("samples are back, but only now", scene().with(|it| it.history = Default::default())),
         ("the window opens soon", scene().at(OPENS_AT - 60_000)),
         ("the window closes soon", scene().at(CLOSES_AT - 200_000)),
-        ("partitions move", scene().with(|it| it.observed.is_rebalancing = true)),
+        ("partitions move", scene().with(|it| it.observed.rebalancing_since = Some(TimestampMs(MIDDLE - 30_000)))),
+        (
+            "partitions have moved for so long that something is stuck",
+            scene().with(|it| it.observed.rebalancing_since = Some(TimestampMs(MIDDLE - 600_000))),
+        ),
+        (
+            "fewer would do, but so few fewer that little is saved",
+            scene()
+                .with(|it| it.parts.max_shards = 40)
+                .with(|it| {
+                    it.observed.partitions = 400;
+                    it.parts.partitions_initial = Some(400);
+                    it.observed.shards.desired = 39;
+                })
+                .loaded(72, 0)
+                .settled(),
+        ),
+        ("fewer would do, but not if a little more arrived", scene().loaded(195, 0).settled()),
         ("more was needed a minute ago", needed_before),
         (
             "some were given back a moment ago",
@@ -138,6 +192,10 @@ fn partitions() -> Vec<Case> {
         ("shards outnumber partitions by far", few().loaded(9_000, 0)),
         ("shards outnumber partitions just before the close", few().at(CLOSES_AT - 60_000).loaded(1_500, 0)),
         ("shards outnumber partitions after the close", few().at(CLOSES_AT + 10_000).loaded(0, 90_000)),
+        (
+            "warm shards outnumber partitions after the close",
+            few().at(CLOSES_AT + 10_000).loaded(0, 90_000).with(|it| it.parts.warm_shards = Some(6)),
+        ),
     ]
 }
 
@@ -152,6 +210,12 @@ fn ends() -> Vec<Case> {
         ("closed, and something waits", scene().at(CLOSES_AT + 5_000).loaded(0, 30_000)),
         ("closed a moment ago, and nothing waits", scene().loaded(0, 0).at(CLOSES_AT + 30_000)),
         ("closed, and a little waits", scene().loaded(0, 10).at(CLOSES_AT + 600_000)),
+        (
+            "closed, and nearly all that waits is in one partition",
+            scene()
+                .loads((0..12).map(|index| load(0, if index == 3 { 900_000 } else { 1_000 })).collect())
+                .at(CLOSES_AT + 600_000),
+        ),
         ("closed, and nothing waits", scene().loaded(0, 0).at(CLOSES_AT + 600_000)),
         ("drained without a cut means nothing", scene().at(CLOSES_AT + 5_000).with(|it| it.observed.is_drained = true)),
         ("drained", scene().at(CLOSES_AT + 60_000).with(drained)),

@@ -1,7 +1,9 @@
 //! A proposal in the middle of its window, of which each case changes what it is about.
 
 use pnyx_core::{
-    scaling::{History, Observed, PartitionLoad, Plan, Rate, Sample, ScalingParts, ScalingSpec, Shards, plan},
+    scaling::{
+        History, Observed, PartitionLoad, Plan, Rate, ReplicasOwner, Sample, ScalingParts, ScalingSpec, Shards, plan,
+    },
     time::{TimestampMs, Window},
 };
 
@@ -33,8 +35,9 @@ impl Scene {
             sample: None,
             rate_per_shard: None,
             shards: Shards { desired: 4, ready: 4 },
+            owner: ReplicasOwner::Operator,
             partitions: 12,
-            is_rebalancing: false,
+            rebalancing_since: None,
             watching_since: TimestampMs(0),
             has_cut: false,
             is_drained: false,
