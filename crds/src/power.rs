@@ -8,6 +8,9 @@ use pnyx_core::proposal::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Longest power: 40 digits, a point and 18 digits. Every text here has a bound, or rules over it would cost too much.
+pub(crate) const POWER_BYTES_MAX: usize = 59;
+
 /// How a voter's power is found.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -34,7 +37,7 @@ pub struct PowerSpec {
 }]))]
 pub struct SnapshotSpec {
     /// The chain's id in decimal digits, "1" for Ethereum.
-    #[schemars(regex(pattern = r"^[1-9][0-9]{0,19}$"))]
+    #[schemars(length(max = 20), regex(pattern = r"^[1-9][0-9]{0,19}$"))]
     pub network: String,
     /// The number of the block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +106,10 @@ pub struct WhitelistSpec {
 #[serde(rename_all = "camelCase")]
 pub struct WhitelistWeightedSpec {
     /// Power by address: decimal strings such as "12.5".
-    #[schemars(extend("maxProperties" = LISTED_VOTERS_MAX))]
+    #[schemars(extend(
+        "maxProperties" = LISTED_VOTERS_MAX,
+        "additionalProperties" = {"type": "string", "maxLength": POWER_BYTES_MAX}
+    ))]
     pub addresses: BTreeMap<String, String>,
 }
 
@@ -112,7 +118,7 @@ pub struct WhitelistWeightedSpec {
 #[serde(rename_all = "camelCase")]
 pub struct TicketSpec {
     /// The power: a decimal string such as "1".
-    #[schemars(regex(pattern = r"^(0|[1-9][0-9]{0,39})(\.[0-9]{1,18})?$"))]
+    #[schemars(length(max = POWER_BYTES_MAX), regex(pattern = r"^(0|[1-9][0-9]{0,39})(\.[0-9]{1,18})?$"))]
     pub value: String,
 }
 
@@ -151,10 +157,10 @@ pub struct ChainStrategySpec {
 #[serde(rename_all = "camelCase")]
 pub struct TokenSpec {
     /// The chain's id in decimal digits, "1" for Ethereum.
-    #[schemars(regex(pattern = r"^[1-9][0-9]{0,19}$"))]
+    #[schemars(length(max = 20), regex(pattern = r"^[1-9][0-9]{0,19}$"))]
     pub network: String,
     /// The token's contract, with its EIP-55 checksum or all in lower case.
-    #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
+    #[schemars(length(max = 42), regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
     pub address: String,
     /// The token's decimals. Of more than 18 the power is rounded down to 18.
     #[schemars(range(min = 0, max = Decimals::MAX))]
@@ -166,10 +172,10 @@ pub struct TokenSpec {
 #[serde(rename_all = "camelCase")]
 pub struct CollectionSpec {
     /// The chain's id in decimal digits, "1" for Ethereum.
-    #[schemars(regex(pattern = r"^[1-9][0-9]{0,19}$"))]
+    #[schemars(length(max = 20), regex(pattern = r"^[1-9][0-9]{0,19}$"))]
     pub network: String,
     /// The collection's contract, with its EIP-55 checksum or all in lower case.
-    #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
+    #[schemars(length(max = 42), regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
     pub address: String,
 }
 
@@ -178,13 +184,13 @@ pub struct CollectionSpec {
 #[serde(rename_all = "camelCase")]
 pub struct CollectionTokenSpec {
     /// The chain's id in decimal digits, "1" for Ethereum.
-    #[schemars(regex(pattern = r"^[1-9][0-9]{0,19}$"))]
+    #[schemars(length(max = 20), regex(pattern = r"^[1-9][0-9]{0,19}$"))]
     pub network: String,
     /// The collection's contract, with its EIP-55 checksum or all in lower case.
-    #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
+    #[schemars(length(max = 42), regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
     pub address: String,
     /// The token's id, a number of up to 256 bits in decimal digits.
-    #[schemars(regex(pattern = r"^(0|[1-9][0-9]{0,77})$"))]
+    #[schemars(length(max = 78), regex(pattern = r"^(0|[1-9][0-9]{0,77})$"))]
     pub token_id: String,
     /// The token's decimals. Of more than 18 the power is rounded down to 18.
     #[schemars(range(min = 0, max = Decimals::MAX))]
@@ -196,7 +202,7 @@ pub struct CollectionTokenSpec {
 #[serde(rename_all = "camelCase")]
 pub struct NativeSpec {
     /// The chain's id in decimal digits, "1" for Ethereum.
-    #[schemars(regex(pattern = r"^[1-9][0-9]{0,19}$"))]
+    #[schemars(length(max = 20), regex(pattern = r"^[1-9][0-9]{0,19}$"))]
     pub network: String,
 }
 
@@ -205,10 +211,10 @@ pub struct NativeSpec {
 #[serde(rename_all = "camelCase")]
 pub struct ContractCallSpec {
     /// The chain's id in decimal digits, "1" for Ethereum.
-    #[schemars(regex(pattern = r"^[1-9][0-9]{0,19}$"))]
+    #[schemars(length(max = 20), regex(pattern = r"^[1-9][0-9]{0,19}$"))]
     pub network: String,
     /// The contract, with its EIP-55 checksum or all in lower case.
-    #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
+    #[schemars(length(max = 42), regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
     pub address: String,
     /// The function's name, such as "stakedOf" for stakedOf(address).
     #[schemars(length(min = 1, max = MethodName::BYTES_MAX), regex(pattern = r"^[a-zA-Z_$][a-zA-Z0-9_$]*$"))]

@@ -12,7 +12,9 @@ use std::{
 
 use pnyx_core::{proposal::Proposal, time::Window};
 
-use crate::{GovernanceProposal, resolve};
+use crate::{GovernancePlatform, GovernanceProposal, resolve};
+
+use document::Document;
 
 /// Largest file: more than two resources at the size limit of a Kubernetes object (1.5 MiB).
 pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -42,25 +44,30 @@ pub struct FileProblem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadError(Vec<FileProblem>);
 
-/// Reads all resources of a file, or of all `.yaml` and `.yml` files directly in a directory, in order of file name.
+/// What one file holds.
+struct Contents {
+    file: PathBuf,
+    documents: Vec<Document>,
+    problems: Vec<FileProblem>,
+}
+
+/// Reads all proposals of a file, or of all `.yaml` and `.yml` files directly in a directory, in order of file name.
+/// Platforms beside them must be well-formed too.
 ///
 /// # Errors
 /// All problems of all files.
 pub fn read_resources(path: &Path) -> Result<Vec<Resource>, ReadError> {
     let mut resources: Vec<Resource> = Vec::new();
     let mut problems = Vec::new();
-    for file in files(path).map_err(|problem| ReadError::of_file(path, problem))? {
-        let text = match read_file(&file) {
-            Ok(text) => text,
-            Err(problem) => {
-                problems.push(FileProblem::of_file(&file, problem));
+    let mut has_platform = false;
+    for Contents { file, documents, problems: found } in read_files(path)? {
+        problems.extend(found);
+        for document in documents {
+            let Document::Proposal(proposal) = document else {
+                has_platform = true;
                 continue;
-            }
-        };
-        let (proposals, found) = document::read_all(&text);
-        problems.extend(found.into_iter().map(|(path, problem)| FileProblem { file: file.clone(), path, problem }));
-        for proposal in proposals {
-            let resource = Resource { file: file.clone(), proposal };
+            };
+            let resource = Resource { file: file.clone(), proposal: *proposal };
             match resources.iter().find(|earlier| earlier.key() == resource.key()) {
                 None => resources.push(resource),
                 Some(earlier) => problems.push(resource.repeats(earlier)),
@@ -71,9 +78,42 @@ pub fn read_resources(path: &Path) -> Result<Vec<Resource>, ReadError> {
         return Err(ReadError(problems));
     }
     if resources.is_empty() {
-        return Err(ReadError::of_file(path, "holds no resource".to_owned()));
+        let problem =
+            if has_platform { "holds a GovernancePlatform, but no GovernanceProposal" } else { "holds no resource" };
+        return Err(ReadError::of_file(path, problem.to_owned()));
     }
     Ok(resources)
+}
+
+/// Reads all platforms of a file or directory, as [`read_resources`] does proposals; there may be none.
+///
+/// # Errors
+/// All problems of all files.
+pub fn read_platforms(path: &Path) -> Result<Vec<GovernancePlatform>, ReadError> {
+    let mut platforms = Vec::new();
+    let mut problems = Vec::new();
+    for Contents { documents, problems: found, .. } in read_files(path)? {
+        problems.extend(found);
+        platforms.extend(documents.into_iter().filter_map(|document| match document {
+            Document::Platform(platform) => Some(*platform),
+            Document::Proposal(_) => None,
+        }));
+    }
+    if problems.is_empty() { Ok(platforms) } else { Err(ReadError(problems)) }
+}
+
+fn read_files(path: &Path) -> Result<Vec<Contents>, ReadError> {
+    let files = files(path).map_err(|problem| ReadError::of_file(path, problem))?;
+    let contents = |file: PathBuf| {
+        let (documents, found) = match read_file(&file) {
+            Ok(text) => document::read_all(&text),
+            Err(problem) => (Vec::new(), vec![(String::new(), problem)]),
+        };
+        let in_file = |(path, problem)| FileProblem { file: file.clone(), path, problem };
+        let problems = found.into_iter().map(in_file).collect();
+        Contents { file, documents, problems }
+    };
+    Ok(files.into_iter().map(contents).collect())
 }
 
 impl Resource {

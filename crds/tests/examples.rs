@@ -6,7 +6,7 @@ use pnyx_core::{
     proposal::{Strategy, VotingSystem},
     time::{TimestampMs, Window},
 };
-use pnyx_crds::{Resource, read_resources};
+use pnyx_crds::{PLATFORM_NAME_DEFAULT, Resource, read_platforms, read_resources};
 
 /// How many demo wallets `examples/README.md` names.
 const DEMO_WALLETS: usize = 16;
@@ -43,6 +43,20 @@ fn one_example_reads_a_chain() {
     assert_eq!(proposals.iter().map(|proposal| proposal.parts().name.as_str()).collect::<Vec<_>>(), ["token-holders"]);
     assert_eq!(proposals[0].chains().collect::<Vec<_>>(), Vec::from_iter(proposals[0].signers()));
     assert_eq!(proposals[0].chains().len(), 1);
+}
+
+#[test]
+fn one_example_is_the_platform_that_the_others_mean() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/platform"));
+    let platforms = read_platforms(folder).unwrap_or_else(|error| panic!("{error}"));
+    let names: Vec<_> = platforms.iter().map(|platform| platform.metadata.name.as_deref()).collect();
+    assert_eq!(names, [Some(PLATFORM_NAME_DEFAULT)]);
+    let named = |example: Resource| example.proposal().spec.platform_ref.name.clone();
+    assert_eq!(examples().into_iter().map(named).collect::<BTreeSet<_>>(), [PLATFORM_NAME_DEFAULT.to_owned()].into());
+    // It is no proposal, and a file with platforms alone proposes nothing.
+    let error = read_resources(folder).unwrap_err();
+    assert!(error.to_string().ends_with("holds a GovernancePlatform, but no GovernanceProposal"), "{error}");
+    assert_eq!(read_platforms(&folder.join("../chains")), Ok(Vec::new()));
 }
 
 #[test]

@@ -161,6 +161,70 @@ const CHAIN_CASES: &[(&str, &str)] = &[
     ("  signers:\n    chain: \"137\"\n", "  signers: {}\n"),
 ];
 
+/// What operators are told stands in the same resource and is read as strictly.
+const OPERATOR_CASES: &[(&str, &str)] = &[
+    ("  window:", "  scaling: {minshards: 2}\n  window:"),
+    ("  window:", "  scaling: {maxShards: many}\n  window:"),
+    ("  window:", "  scaling: {partitions: {most: 2}}\n  window:"),
+    ("  window:", "  scaling: {lead: 90}\n  window:"),
+    ("  window:", "  platformRef: main\n  window:"),
+    ("  window:", "  platformRef: {nam: main}\n  window:"),
+    ("  window:", "  deletionPolicy: Forget\n  window:"),
+    ("  window:", "  paused: \"yes\"\n  window:"),
+];
+
+/// A platform with a mistake each.
+const PLATFORM_CASES: &[(&str, &str)] = &[
+    ("domain: votes.example", "domian: votes.example"),
+    ("  signingKeySecretRef: {name: signing, key: key}\n", ""),
+    ("{name: signing, key: key}", "signing"),
+    ("{name: signing, key: key}", "{name: signing}"),
+    ("bootstrapServers: [\"kafka:9092\"]", "bootstrapServers: \"kafka:9092\""),
+    ("bootstrapServers: [\"kafka:9092\"]", "bootstrapServers: [\"kafka:9092\"]\n    brokers: 3"),
+    ("single: {address: \"redis:6379\"}", "single: {adress: \"redis:6379\"}"),
+    ("ingest: {}", "ingest: {replicas: {least: 2}}"),
+    ("ingest: {}", "ingest: {resources: {request: {cpu: 1}}}"),
+    ("ingest: {}", "ingest: {tolerations: [{keys: a}]}"),
+    ("ingest: {}", "ingress: {}"),
+];
+
+const GOOD_PLATFORM: &str = r#"apiVersion: pnyx.dev/v1alpha1
+kind: GovernancePlatform
+metadata:
+  name: good
+spec:
+  domain: votes.example
+  kafka:
+    bootstrapServers: ["kafka:9092"]
+  redis:
+    single: {address: "redis:6379"}
+  signingKeySecretRef: {name: signing, key: key}
+  ingest: {}
+"#;
+
+#[test]
+fn each_mistake_about_running_is_explained_at_its_path() {
+    check(GOOD, OPERATOR_CASES, &expect_file!["problems_operator.txt"]);
+}
+
+#[test]
+fn each_mistake_in_a_platform_is_explained_at_its_path() {
+    check(&format!("{GOOD}---\n{GOOD_PLATFORM}"), PLATFORM_CASES, &expect_file!["problems_platform.txt"]);
+}
+
+#[test]
+fn what_an_operator_is_told_is_no_part_of_the_id() {
+    let folder = folder_of(&expect_file!["id"]);
+    let id = |name: &str, text: &str| {
+        let file = folder.join(name);
+        fs::write(&file, text).unwrap();
+        read_resources(&file).unwrap()[0].resolve("dev", None).unwrap().id()
+    };
+    let told = "  platformRef: {name: other}\n  scaling: {maxShards: 3, hold: true}\n  retention: 48h\n  deletionPolicy: \
+                Delete\n  paused: true\n";
+    assert_eq!(id("plain.yaml", GOOD), id("told.yaml", &format!("{GOOD}{told}")));
+}
+
 #[test]
 fn each_mistake_is_explained_at_its_path() {
     check(GOOD, CASES, &expect_file!["problems.txt"]);
@@ -192,7 +256,7 @@ fn folder_of(expected: &ExpectFile) -> PathBuf {
 #[test]
 fn the_good_resources_are_good() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("good.yaml");
-    for good in [GOOD, &good_on_chains()] {
+    for good in [GOOD, &good_on_chains(), &format!("{GOOD}---\n{GOOD_PLATFORM}")] {
         assert_eq!(explain(&file, good), "  no problem");
     }
 }

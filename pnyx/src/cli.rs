@@ -70,7 +70,7 @@ pub enum Command {
     #[command(subcommand)]
     Explain(ExplainCommand),
     /// Print the custom resource definitions as YAML.
-    Crds,
+    Crds(CrdsArgs),
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
     /// Print a completion script for a shell.
@@ -115,6 +115,13 @@ pub struct DevArgs {
     /// The traces.
     #[command(flatten)]
     pub otlp: OtlpArgs,
+}
+
+/// Arguments of `pnyx crds`.
+#[derive(Debug, Clone, Args)]
+pub struct CrdsArgs {
+    /// One of them only: governanceproposals or governanceplatforms.
+    pub name: Option<String>,
 }
 
 /// How proposals that are made now are laid out.

@@ -62,7 +62,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Audit(args) => audit::run(args).await,
             Command::Receipt(args) => receipt::run(args),
             Command::Explain(args) => explain::run(args).await,
-            Command::Crds => crds::run(),
+            Command::Crds(args) => crds::run(&args),
             Command::Openapi => http::print_openapi(),
             Command::Completions(args) => shell::completions(&args),
             Command::Man(args) => shell::man(&args),

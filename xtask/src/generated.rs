@@ -11,16 +11,17 @@ use sha2::{Digest as _, Sha256};
 
 use crate::process;
 
-/// A committed file and the command of `pnyx` whose standard output it is.
+/// A committed file and the arguments of `pnyx` with which its standard output is that file.
 struct Generated {
     path: &'static str,
-    command: &'static str,
+    arguments: &'static [&'static str],
 }
 
 /// All files that `pnyx` writes.
 const GENERATED: &[Generated] = &[
-    Generated { path: "crds/yaml/governanceproposals.yaml", command: "crds" },
-    Generated { path: "docs/openapi.json", command: "openapi" },
+    Generated { path: "crds/yaml/governanceproposals.yaml", arguments: &["crds", "governanceproposals"] },
+    Generated { path: "crds/yaml/governanceplatforms.yaml", arguments: &["crds", "governanceplatforms"] },
+    Generated { path: "docs/openapi.json", arguments: &["openapi"] },
 ];
 
 /// All targets, so that the same build serves as for the tests: fewer have other features and compile libraries again.
@@ -76,7 +77,8 @@ fn all() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     let pnyx = metadata.target_directory.join("debug/pnyx");
     let mut files = Vec::new();
     for generated in GENERATED {
-        files.push((generated.path, process::output(&[pnyx.as_str(), generated.command])?));
+        let command = [&[pnyx.as_str()][..], generated.arguments].concat();
+        files.push((generated.path, process::output(&command)?));
     }
     files.push((FORMATS_PAGE, formats_page()?.1.into_bytes()));
     Ok(files)

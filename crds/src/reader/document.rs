@@ -1,32 +1,40 @@
 //! The YAML documents of one file as resources.
 
-use kube::Resource as _;
+use kube::{Resource as _, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::hint;
 use crate::{
-    GovernanceProposal,
-    schema::{Step, known_fields, path_text},
+    GovernancePlatform, GovernanceProposal,
+    schema::{Kind, Step, path_text},
 };
 
 /// A path in a resource and what is wrong there.
 pub(super) type Problem = (String, String);
 
+/// A resource of one of the kinds.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Document {
+    Proposal(Box<GovernanceProposal>),
+    Platform(Box<GovernancePlatform>),
+}
+
 /// All resources that can be read from `text`, and everything that is wrong with it.
-pub(super) fn read_all(text: &str) -> (Vec<GovernanceProposal>, Vec<Problem>) {
-    let documents: Vec<Value> = match serde_saphyr::from_multiple(text) {
-        Ok(documents) => documents,
+pub(super) fn read_all(text: &str) -> (Vec<Document>, Vec<Problem>) {
+    let values: Vec<Value> = match serde_saphyr::from_multiple(text) {
+        Ok(values) => values,
         Err(error) => return (Vec::new(), vec![(String::new(), format!("not YAML: {}", yaml_problem(&error)))]),
     };
-    let mut proposals = Vec::new();
+    let mut documents = Vec::new();
     let mut problems = Vec::new();
-    for document in documents.into_iter().filter(|document| !document.is_null()) {
-        match read_one(document) {
-            Ok(proposal) => proposals.push(proposal),
+    for value in values.into_iter().filter(|value| !value.is_null()) {
+        match read_one(value) {
+            Ok(document) => documents.push(document),
             Err(found) => problems.extend(found),
         }
     }
-    (proposals, problems)
+    (documents, problems)
 }
 
 /// One line that speaks to the file's author, with line and column.
@@ -34,16 +42,22 @@ fn yaml_problem(error: &serde_saphyr::Error) -> String {
     error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter)
 }
 
-fn read_one(mut document: Value) -> Result<GovernanceProposal, Vec<Problem>> {
-    check_type(&mut document).map_err(|problem| vec![problem])?;
+fn read_one(mut value: Value) -> Result<Document, Vec<Problem>> {
+    match take_kind(&mut value).map_err(|problem| vec![problem])? {
+        Kind::Proposal => read_typed(Kind::Proposal, value).map(|proposal| Document::Proposal(Box::new(proposal))),
+        Kind::Platform => read_typed(Kind::Platform, value).map(|platform| Document::Platform(Box::new(platform))),
+    }
+}
+
+fn read_typed<T: DeserializeOwned + ResourceExt>(kind: Kind, value: Value) -> Result<T, Vec<Problem>> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
-    let deserializer = serde_path_to_error::Deserializer::new(document, &mut track);
+    let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
     let read = serde_ignored::deserialize(deserializer, |path| unknown.push(steps_of_ignored(&path)));
-    let mut problems: Vec<Problem> = unknown.iter().map(|steps| unknown_field(steps)).collect();
+    let mut problems: Vec<Problem> = unknown.iter().map(|steps| unknown_field(kind, steps)).collect();
     match read {
         Ok(_) if !problems.is_empty() => Err(problems),
-        Ok(proposal) => Ok(with_namespace(proposal)),
+        Ok(resource) => Ok(with_namespace(resource)),
         Err(error) => {
             problems.push(wrong_value(&steps_of_error(&track.path()), &error));
             Err(problems)
@@ -51,32 +65,32 @@ fn read_one(mut document: Value) -> Result<GovernanceProposal, Vec<Problem>> {
     }
 }
 
-/// Takes `apiVersion` and `kind` out of the document, which must say that it is a proposal.
-fn check_type(document: &mut Value) -> Result<(), Problem> {
-    let (supported_version, supported_kind) =
-        (GovernanceProposal::api_version(&()).into_owned(), GovernanceProposal::kind(&()).into_owned());
-    let supported = format!("supported is {supported_kind} of {supported_version}");
+/// Takes `apiVersion` and `kind` out of the document, which must say that it is one of ours.
+fn take_kind(document: &mut Value) -> Result<Kind, Problem> {
+    let version = GovernanceProposal::api_version(&());
+    let supported = format!("supported are {} of {version}", Kind::ALL.map(Kind::name).join(" and "));
     let Some(fields) = document.as_object_mut() else {
         return Err((String::new(), format!("not a resource; {supported}")));
     };
-    for (field, expected) in [("apiVersion", &supported_version), ("kind", &supported_kind)] {
-        match fields.remove(field) {
-            Some(Value::String(text)) if text == *expected => {}
-            Some(other) => return Err((field.to_owned(), format!("{other} is not known; {supported}"))),
-            None => return Err((field.to_owned(), format!("is required; {supported}"))),
-        }
+    let mut take =
+        |field: &str| fields.remove(field).ok_or_else(|| (field.to_owned(), format!("is required; {supported}")));
+    let unknown = |field: &str, value: &Value| (field.to_owned(), format!("{value} is not known; {supported}"));
+    let found = take("apiVersion")?;
+    if found != *version {
+        return Err(unknown("apiVersion", &found));
     }
-    Ok(())
+    let found = take("kind")?;
+    Kind::ALL.into_iter().find(|kind| found == *kind.name()).ok_or_else(|| unknown("kind", &found))
 }
 
 /// As the API server does for a client that names none.
-fn with_namespace(mut proposal: GovernanceProposal) -> GovernanceProposal {
-    proposal.metadata.namespace.get_or_insert_with(|| "default".to_owned());
-    proposal
+fn with_namespace<T: ResourceExt>(mut resource: T) -> T {
+    resource.meta_mut().namespace.get_or_insert_with(|| "default".to_owned());
+    resource
 }
 
-fn unknown_field(steps: &[Step]) -> Problem {
-    let known = steps.split_last().map(|(_, parent)| known_fields(parent)).unwrap_or_default();
+fn unknown_field(kind: Kind, steps: &[Step]) -> Problem {
+    let known = steps.split_last().map(|(_, parent)| kind.known_fields(parent)).unwrap_or_default();
     let hint = match steps.last() {
         Some(Step::Field(field)) => hint::nearest(field, &known),
         Some(Step::Item(_)) | None => None,
