@@ -13,7 +13,7 @@ pub struct Candidates {
     pub floor: u32,
     /// What `expectedPeak` needs, while that counts.
     pub peak: Option<u32>,
-    /// What is needed, in thousandths of shards, rounded up; `None` while unknown.
+    /// What all partitions need together, in thousandths of shards, rounded up; `None` while unknown.
     pub need_milli: Option<u64>,
     /// What arrivals alone need, at the planned utilization; `None` while unknown.
     pub arrivals: Option<u32>,
@@ -47,7 +47,7 @@ impl Candidates {
         Self {
             floor,
             peak: peak.map(|peak| peak.instances_of(planned)),
-            need_milli: load.map(|load| load.most_milli()),
+            need_milli: load.map(|load| load.need_milli()),
             arrivals: load.map(|load| whole(load.arrivals_milli)),
             backlog: load.map(|load| whole(load.backlog_milli)),
             fullest: load.map(|load| load.fullest),

@@ -51,9 +51,14 @@ impl Load {
         Self { arrivals_milli, backlog_milli, fullest, outgrows }
     }
 
-    /// The largest, in thousandths.
+    /// What all partitions need together.
+    pub(super) fn need_milli(&self) -> u64 {
+        self.arrivals_milli.max(self.backlog_milli)
+    }
+
+    /// The same, and what the fullest one needs beside.
     pub(super) fn most_milli(&self) -> u64 {
-        self.arrivals_milli.max(self.backlog_milli).max(u64::from(self.fullest).saturating_mul(WHOLE_MILLI))
+        self.need_milli().max(u64::from(self.fullest).saturating_mul(WHOLE_MILLI))
     }
 }
 

@@ -50,7 +50,11 @@ fn ups() -> Vec<Case> {
             "as much waits, but shards have just been asked for",
             scene().loaded(500, 70_000).with(|it| it.observed.rebalancing_since = Some(TimestampMs(MIDDLE - 30_000))),
         ),
-        ("so much waits that more would be needed than is allowed", scene().loaded(500, 70_000)),
+        (
+            "so much waits that more would be needed than is allowed",
+            scene().with(|it| it.observed.partitions = 24).loaded(250, 70_000),
+        ),
+        ("so much waits in all partitions that each could use a shard", scene().loaded(500, 70_000)),
     ]
 }
 
@@ -69,7 +73,7 @@ fn special() -> Vec<Case> {
             "one partition gets more than one shard can do",
             scene()
                 .with(|it| it.observed.shards.desired = 2)
-                .loads((0..12).map(|index| load(if index == 3 { 9_000 } else { 30 }, 500_000)).collect())
+                .loads((0..12).map(|index| if index == 3 { load(9_000, 500_000) } else { load(30, 0) }).collect())
                 .settled(),
         ),
         ("a little more arrives, only now", scene().with(|it| it.observed.shards.desired = 2).loaded(150, 0)),
