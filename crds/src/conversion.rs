@@ -4,12 +4,14 @@ mod chains;
 mod decimal;
 mod duration;
 mod scaling;
+mod scaling_status;
 mod signers;
 mod snapshots;
 mod strategies;
 mod time;
 
 pub use scaling::resolve_scaling;
+pub use scaling_status::scaling_status;
 
 use pnyx_core::{
     proposal::{self, Fraction, Proposal, ProposalError, ProposalParts, Quorum, Voting},

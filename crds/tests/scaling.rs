@@ -4,8 +4,13 @@
 
 use std::path::Path;
 
-use pnyx_core::scaling::{Rate, ScalingParts};
-use pnyx_crds::{GovernanceProposal, PartitionsSpec, ScalingSpec, read_resources, resolve, resolve_scaling};
+use pnyx_core::{
+    scaling::{History, Observed, PartitionLoad, Rate, ReplicasOwner, Sample, ScalingParts, Shards, plan},
+    time::{TimestampMs, Window},
+};
+use pnyx_crds::{
+    GovernanceProposal, PartitionsSpec, ScalingSpec, read_resources, resolve, resolve_scaling, scaling_status,
+};
 
 fn example(scaling: Option<ScalingSpec>) -> GovernanceProposal {
     let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/grants-round.yaml"));
@@ -76,4 +81,27 @@ fn a_mistake_in_the_scaling_is_a_mistake_in_the_resource() {
     let wrong = ScalingSpec { max_shards: 0, ..full() };
     let problems = resolve(&example(Some(wrong)), "dev", None).unwrap_err();
     assert!(problems.iter().all(|problem| problem.path.starts_with("spec.scaling.")), "{problems:?}");
+}
+
+#[test]
+fn status_shows_what_led_to_a_plan() {
+    let (opens_at, now) = (TimestampMs(1_796_126_400_000), TimestampMs(1_796_126_460_000));
+    let load = PartitionLoad { backlog: 70_000, arrival: Rate::from_milli(500_500) };
+    let observed = Observed {
+        sample: Some(Sample { taken_at: now, partitions: vec![load; 8] }),
+        rate_per_shard: None,
+        shards: Shards { desired: 2, ready: 2 },
+        owner: ReplicasOwner::Operator,
+        partitions: 8,
+        rebalancing_since: None,
+        watching_since: opens_at,
+        has_cut: false,
+        is_drained: false,
+    };
+    let parts = ScalingParts { rate_per_shard: Rate::per_second(2_000), ..ScalingParts::default() };
+    let spec = pnyx_core::scaling::ScalingSpec::new(&parts).unwrap();
+    let window = Window::new(opens_at, opens_at.saturating_add_ms(86_400_000)).unwrap();
+    let status = scaling_status(&plan(&spec, &window, &observed, &History::default(), now));
+    expect_test::expect_file!["scaling_status.json"]
+        .assert_eq(&format!("{}\n", serde_json::to_string_pretty(&status).unwrap()));
 }

@@ -114,6 +114,12 @@ impl Plan {
         }
     }
 
+    /// Partitions that get more than one shard verifies while most do not. Where most do, more partitions are what helps.
+    fn hot_partitions(&self) -> u32 {
+        let overfull = self.inputs.overfull.unwrap_or_default();
+        if overfull.saturating_mul(2) > self.partitions.from { 0 } else { overfull }
+    }
+
     /// What is needed, or why that is not known.
     fn need(&self) -> String {
         let inputs = &self.inputs;
@@ -127,7 +133,7 @@ impl Plan {
     }
 }
 
-fn needed(inputs: &Inputs, arrival: Rate, backlog: u64, milli: u64) -> String {
+fn needed(inputs: &Inputs, arrival: Rate, backlog: u64, milli: u64, hot: u32) -> String {
     let within = match backlog {
         0 => String::new(),
         _ if inputs.is_settling => " (which does not count while shards start or move)".to_owned(),
@@ -142,7 +148,7 @@ fn needed(inputs: &Inputs, arrival: Rate, backlog: u64, milli: u64) -> String {
         inputs.rate_per_shard,
         inputs.utilization_percent
     );
-    match inputs.overfull.unwrap_or_default() {
+    match hot {
         0 => need,
         1 => format!(
             "{need}; one partition gets more than the one shard that reads it verifies, and more shards do not help it"

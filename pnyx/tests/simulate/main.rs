@@ -154,7 +154,7 @@ fn other_mistakes_say_what_to_do() {
     note(&example("flat.csv", &["--sample-every", "16s"]));
     expect![[r#"
         error: /spec.yaml: spec.scaling.warmShards: must be 1 to maxShards (1); it is 2
-        error: /spec.yaml: spec.scaling.mostShards: is not a known field; known here: catchUpTarget, expectedPeak, hold, lead, maxShards, minShards, partitions, ratePerShard, utilization, warmShards
+        error: /spec.yaml: spec.scaling.mostShards: is not a known field; known here: catchUpTarget, expectedPeak, hold, lead, maxShards, minShards, partitions, ratePerShard, shards, utilization, warmShards
         error: /spec.yaml: spec.scaling.lead: must be a duration such as "90s", "2m" or "1h30m", not "two minutes"
         error: /spec.yaml: spec.window: is longer than 7 days, the most that is replayed; take its last days
         error: /spec.yaml: holds 2 proposals; name a file of one
