@@ -124,7 +124,9 @@ impl Plan {
     fn need(&self) -> String {
         let inputs = &self.inputs;
         match (inputs.data, inputs.arrival, inputs.backlog, self.candidates.need_milli) {
-            (Data::Fresh { .. }, Some(arrival), Some(backlog), Some(milli)) => needed(inputs, arrival, backlog, milli),
+            (Data::Fresh { .. }, Some(arrival), Some(backlog), Some(milli)) => {
+                needed(inputs, arrival, backlog, milli, self.hot_partitions())
+            }
             (Data::Stale { age_ms: 0 }, ..) => "the last sample of the log is from a time that is not yet".to_owned(),
             (Data::Stale { age_ms }, ..) => format!("nothing is known of the log since {}", duration(age_ms)),
             (Data::Missing, ..) => "nothing is known of the log yet".to_owned(),

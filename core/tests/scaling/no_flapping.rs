@@ -7,7 +7,7 @@ use pnyx_core::{
     },
     time::{TimestampMs, Window},
 };
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 /// Six hours: every five seconds one look, more than four thousand in all.
 const WINDOW_S: u64 = 6 * 3_600;
@@ -53,7 +53,8 @@ fn changes(scenario: &Scenario) -> Vec<(i64, u32, u32)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    // What is claimed is a matter of chance, however small; so that it fails for a reason, the cases are the same each time.
+    #![proptest_config(ProptestConfig { cases: 48, rng_seed: RngSeed::Fixed(14), ..ProptestConfig::default() })]
 
     #[test]
     fn at_most_one_change_after_the_warm_up(
