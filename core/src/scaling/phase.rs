@@ -25,8 +25,8 @@ impl ScalingPhase {
     pub const ALL: [Self; 6] = [Self::Idle, Self::Warming, Self::Open, Self::Closing, Self::Draining, Self::Drained];
 
     /// The phase at `now`. What is in the log counts more than the clock: whoever has a cut is past its close. Nothing is
-    /// drained before it is cut. Nothing goes back before what was reached, except that only the log says what is drained:
-    /// a lead that is learnt to be shorter while shards start must not stop them again.
+    /// drained before it is cut. What is warming goes on: a lead that is learnt to be shorter while shards start must not
+    /// stop them again.
     pub(super) fn at(window: &Window, lead_ms: u64, observed: &Observed, reached: Self, now: TimestampMs) -> Self {
         if observed.has_cut && observed.is_drained {
             return Self::Drained;
@@ -42,7 +42,7 @@ impl ScalingPhase {
         } else {
             Self::Idle
         };
-        by_clock.max(reached.min(Self::Draining))
+        by_clock.max(reached.min(Self::Warming))
     }
 
     /// The phase of that name.
