@@ -20,10 +20,10 @@ pub(crate) fn binds_optional(field: &str) -> Rule {
 
 fn rule(field: &str, stays: &str) -> Rule {
     Rule::new(format!("!({IS_ACCEPTED}) || ({stays})"))
-        .message(format!(
-            "{field} is part of what voters sign and cannot change once the proposal is accepted; make another proposal \
-             instead"
-        ))
+        .message(
+            "this is part of what voters sign and cannot change once the proposal is accepted; make another proposal \
+             instead",
+        )
         .reason(Reason::FieldValueForbidden)
         .field_path(format!(".spec.{field}"))
 }
