@@ -66,7 +66,7 @@ fn parts(spec: &scaling::ScalingSpec, problems: &mut Problems) -> Option<Scaling
         utilization_percent: utilization_percent?,
         expected_peak: expected_peak?.map(|peak| Rate::per_second(peak.into())),
         rate_per_shard: rate_per_shard?
-            .map_or(ScalingParts::default().rate_per_shard, |rate| Rate::per_second(rate.into())),
+            .map_or_else(|| ScalingParts::default().rate_per_shard, |rate| Rate::per_second(rate.into())),
         partitions_initial: partitions_initial?,
         partitions_max: partitions_max?,
         hold: *hold,
