@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     endpoints: Vec<Endpoint>,
     agreement: NonZeroUsize,
     stop: Mutex<Option<Stop>>,
+    differing: Mutex<Option<Differing>>,
     pub(crate) look_ups_size: BatchSize,
     pub(crate) checks_size: BatchSize,
     pub(crate) metrics: ChainMetrics,
@@ -53,6 +54,12 @@ pub(crate) struct Inner {
 struct Stop {
     endpoints: Vec<EndpointName>,
     about: Subject,
+    until: Instant,
+}
+
+/// Endpoints contradict each other about what a voter's contract says. That stops nothing.
+struct Differing {
+    endpoints: Vec<EndpointName>,
     until: Instant,
 }
 
@@ -69,6 +76,9 @@ pub struct ChainStatus {
     pub agreement: NonZeroUsize,
     /// The endpoints that contradict each other while too few agree, so that nothing is read; empty otherwise.
     pub contradicting: Vec<EndpointName>,
+    /// The endpoints that were lately heard contradicting each other about what a voter's contract says, so that ballots
+    /// wait that it signs, and no others; empty otherwise.
+    pub differing: Vec<EndpointName>,
     /// The endpoints, as configured.
     pub endpoints: Vec<EndpointStatus>,
 }
@@ -140,6 +150,7 @@ impl Chain {
                 endpoints: endpoints.collect(),
                 agreement: config.agreement(),
                 stop: Mutex::default(),
+                differing: Mutex::default(),
                 look_ups_size: BatchSize::new(LOOK_UPS_MAX),
                 checks_size: BatchSize::new(CHECKS_MAX),
                 metrics: metrics.chain(id.get()),
@@ -158,6 +169,7 @@ impl Chain {
             chain: self.inner.id,
             agreement: self.inner.agreement,
             contradicting: self.inner.stop().as_ref().map(|stop| stop.endpoints.clone()).unwrap_or_default(),
+            differing: self.inner.differing(),
             endpoints: self.inner.endpoints.iter().map(Endpoint::status).collect(),
         }
     }
@@ -279,10 +291,20 @@ impl Chain {
         let mut endpoints: Vec<_> = answers.iter().map(|(endpoint, _)| endpoint.name().clone()).collect();
         // Not in the order in which they happened to answer.
         endpoints.sort_unstable();
-        if !Q::IS_OF_VOTERS {
+        if Q::IS_OF_VOTERS {
+            self.differ(endpoints.clone());
+        } else {
             self.stop(endpoints.clone(), question.dispute(one, other));
         }
         ChainError::Contradiction { chain, endpoints }
+    }
+
+    /// Remembers for a while that endpoints contradict each other about a voter's contract, for those who ask why ballots
+    /// wait. Whoever asked says in the log which.
+    fn differ(&self, endpoints: Vec<EndpointName>) {
+        self.inner.metrics.differing.inc();
+        let until = Instant::now() + STOPPED_FOR;
+        *self.inner.differing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Differing { endpoints, until });
     }
 
     /// Stops the chain: endpoints contradict each other, and too few agree.
@@ -337,6 +359,13 @@ impl Inner {
 
     fn stop(&self) -> MutexGuard<'_, Option<Stop>> {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that contradicted each other about a voter's contract a short while ago.
+    fn differing(&self) -> Vec<EndpointName> {
+        let differing = self.differing.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = differing.as_ref().filter(|differing| Instant::now() < differing.until);
+        lately.map(|differing| differing.endpoints.clone()).unwrap_or_default()
     }
 
     pub(crate) fn endpoints(&self) -> &[Endpoint] {
@@ -444,5 +473,17 @@ mod tests {
         assert!(chain.status().is_stopped());
         sleep(STOPPED_FOR * 2).await;
         assert!(!chain.status().is_stopped());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn endpoints_that_differ_about_a_voters_contract_are_named_for_a_while_and_stop_nothing() {
+        let chain = chain();
+        chain.differ(vec!["a".parse().unwrap()]);
+        assert_eq!(chain.status().differing, ["a".parse().unwrap()]);
+        assert!(!chain.status().is_stopped());
+        sleep(STOPPED_FOR * 3 / 4).await;
+        assert!(!chain.status().differing.is_empty());
+        sleep(STOPPED_FOR / 2).await;
+        assert!(chain.status().differing.is_empty());
     }
 }

@@ -24,6 +24,7 @@ pub struct ChainsMetrics {
     contradictions: Family<EndpointLabels, Counter>,
     finalized_block: Family<ChainLabels, Gauge>,
     stopped: Family<ChainLabels, Gauge>,
+    differing: Family<ChainLabels, Counter>,
     hedged: Family<ChainLabels, Counter>,
     look_ups: BatchFamilies,
     checks: BatchFamilies,
@@ -54,6 +55,7 @@ pub(crate) struct CodeMetrics {
 pub(crate) struct ChainMetrics {
     pub(crate) finalized_block: Gauge,
     pub(crate) stopped: Gauge,
+    pub(crate) differing: Counter,
     pub(crate) hedged: Counter,
     pub(crate) look_ups: BatchMetrics,
     pub(crate) checks: BatchMetrics,
@@ -129,6 +131,7 @@ impl ChainsMetrics {
             contradictions: Family::default(),
             finalized_block: Family::default(),
             stopped: Family::default(),
+            differing: Family::default(),
             hedged: Family::default(),
             look_ups: BatchFamilies::default(),
             checks: BatchFamilies::default(),
@@ -156,6 +159,7 @@ impl ChainsMetrics {
         ChainMetrics {
             finalized_block: self.finalized_block.get_or_create_owned(&labels),
             stopped: self.stopped.get_or_create_owned(&labels),
+            differing: self.differing.get_or_create_owned(&labels),
             hedged: self.hedged.get_or_create_owned(&labels),
             look_ups: self.look_ups.get(&labels),
             checks: self.checks.get(&labels),
@@ -216,6 +220,12 @@ impl ChainsMetrics {
             "chain_stopped",
             "1 while endpoints contradict each other and too few agree, so that nothing is read from the chain",
             self.stopped.clone(),
+        );
+        registry.register(
+            "chain_signer_contradictions",
+            "Times that endpoints contradicted each other about what a voter's contract says and too few agreed, so that ballots \
+             wait that it signs",
+            self.differing.clone(),
         );
         registry.register(
             "chain_hedged_requests",

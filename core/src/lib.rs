@@ -25,6 +25,7 @@ pub mod tally;
 
 pub mod decisions;
 pub mod lifecycle;
+pub mod scaling;
 
 pub mod merkle;
 pub mod receipt;

@@ -1,6 +1,6 @@
 //! What binds a voter cannot change once it is accepted: the same rule for each part of a proposal.
 
-use kube::core::{Message, Reason, Rule};
+use kube::core::{Reason, Rule};
 
 /// Whether the stored resource is accepted. Rules at the root see the status, because it is part of what is stored; while
 /// a spec is written the API server keeps the status as it was.
@@ -20,10 +20,10 @@ pub(crate) fn binds_optional(field: &str) -> Rule {
 
 fn rule(field: &str, stays: &str) -> Rule {
     Rule::new(format!("!({IS_ACCEPTED}) || ({stays})"))
-        .message(Message::Message(format!(
-            "{field} is part of what voters sign and cannot change once the proposal is accepted; make another proposal \
-             instead"
-        )))
+        .message(
+            "this is part of what voters sign and cannot change once the proposal is accepted; make another proposal \
+             instead",
+        )
         .reason(Reason::FieldValueForbidden)
         .field_path(format!(".spec.{field}"))
 }

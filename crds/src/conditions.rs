@@ -141,7 +141,7 @@ pub mod reasons {
             /// Replicas are starting, or too few are ready.
             REPLICAS_NOT_READY = "ReplicasNotReady",
             /// A rollout would fall into an open window.
-            WINDOW_OPEN_ROLLOUT_HELD = "RolloutHeldByOpenWindow",
+            ROLLOUT_HELD = "RolloutHeldByOpenWindow",
             /// The annotation that forces a rollout is set.
             ROLLOUT_FORCED = "RolloutForced",
             /// spec.paused is set.

@@ -2,10 +2,16 @@
 
 mod chains;
 mod decimal;
+mod duration;
+mod scaling;
+mod scaling_status;
 mod signers;
 mod snapshots;
 mod strategies;
 mod time;
+
+pub use scaling::resolve_scaling;
+pub use scaling_status::scaling_status;
 
 use pnyx_core::{
     proposal::{self, Fraction, Proposal, ProposalError, ProposalParts, Quorum, Voting},
@@ -35,6 +41,8 @@ pub fn resolve(
     let strategies = strategies::read(&spec.power.strategies, &mut problems);
     let snapshots = snapshots::read(&spec.power.snapshot, &mut problems);
     let stated_signers = signers::read(spec.signers.as_ref(), &mut problems);
+    // No part of the proposal, but whoever reads the resource should hear of every mistake in it.
+    let scaling = scaling::read(spec.scaling.as_ref(), &mut problems);
     let (
         Some(name),
         Some(voting),
@@ -43,7 +51,8 @@ pub fn resolve(
         Some(strategies),
         Some(snapshots),
         Some(stated_signers),
-    ) = (name, voting, own_window, clock_skew_s, strategies, snapshots, stated_signers)
+        Some(_),
+    ) = (name, voting, own_window, clock_skew_s, strategies, snapshots, stated_signers, scaling)
     else {
         return Err(problems.0);
     };

@@ -20,7 +20,7 @@ mod conversion;
 mod reader;
 mod schema;
 
-pub use conversion::resolve;
+pub use conversion::{resolve, resolve_scaling, scaling_status};
 pub use platform::{
     ArchiveSpec, ChainSpec, EdgeSpec, EndpointSpec, GovernancePlatform, GovernancePlatformSpec,
     GovernancePlatformStatus, GroupProtocol, ImagesSpec, KafkaSaslSpec, KafkaSpec, LimitsSpec, LogArchiveSpec,

@@ -24,7 +24,6 @@ use crate::{
 pub const PLATFORM_NAME_DEFAULT: &str = "default";
 
 /// What is voted on, how it is counted, and when.
-#[expect(clippy::duplicated_attributes, reason = "several columns have the same type")]
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "pnyx.dev",

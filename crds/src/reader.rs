@@ -10,9 +10,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pnyx_core::{proposal::Proposal, time::Window};
+use pnyx_core::{
+    proposal::{Proposal, ProposalError},
+    scaling::ScalingSpec,
+    time::Window,
+};
 
-use crate::{GovernancePlatform, GovernanceProposal, resolve};
+use crate::{GovernancePlatform, GovernanceProposal, resolve, resolve_scaling};
 
 use document::Document;
 
@@ -132,14 +136,20 @@ impl Resource {
     /// # Errors
     /// All problems found, in the order of the resource's fields.
     pub fn resolve(&self, platform: &str, window: Option<Window>) -> Result<Proposal, ReadError> {
-        resolve(&self.proposal, platform, window).map_err(|errors| {
-            let in_file = |error: pnyx_core::proposal::ProposalError| FileProblem {
-                file: self.file.clone(),
-                path: error.path,
-                problem: error.problem,
-            };
-            ReadError(errors.into_iter().map(in_file).collect())
-        })
+        resolve(&self.proposal, platform, window).map_err(|errors| self.in_file(errors))
+    }
+
+    /// As [`resolve_scaling`], with the file named in each problem.
+    ///
+    /// # Errors
+    /// All problems found, in the order of the resource's fields.
+    pub fn resolve_scaling(&self) -> Result<ScalingSpec, ReadError> {
+        resolve_scaling(&self.proposal).map_err(|errors| self.in_file(errors))
+    }
+
+    fn in_file(&self, errors: Vec<ProposalError>) -> ReadError {
+        let in_file = |ProposalError { path, problem }| FileProblem { file: self.file.clone(), path, problem };
+        ReadError(errors.into_iter().map(in_file).collect())
     }
 
     fn key(&self) -> (Option<&str>, Option<&str>) {

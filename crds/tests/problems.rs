@@ -225,9 +225,66 @@ fn what_an_operator_is_told_is_no_part_of_the_id() {
     assert_eq!(id("plain.yaml", GOOD), id("told.yaml", &format!("{GOOD}{told}")));
 }
 
+/// The good resource with a scaling that says everything.
+fn good_scaled() -> String {
+    format!("{GOOD}{GOOD_SCALING}")
+}
+
+const GOOD_SCALING: &str = r#"  scaling:
+    minShards: 1
+    maxShards: 12
+    warmShards: 2
+    lead: 1h30m
+    catchUpTarget: 90s
+    utilization: 75
+    expectedPeak: 50000
+    ratePerShard: 20001
+    hold: true
+    partitions:
+      initial: 6
+      max: 48
+"#;
+
+/// A text of the scaled resource, and what stands there instead.
+const SCALING_CASES: &[(&str, &str)] = &[
+    ("minShards: 1", "minShards: -1"),
+    ("minShards: 1", "minShards: 13"),
+    ("minShards: 1", "minShards: one"),
+    ("minShards: 1", "minShard: 1"),
+    ("maxShards: 12", "maxShards: 0"),
+    ("maxShards: 12", "maxShards: 2000"),
+    ("maxShards: 12", "maxShards: 49"),
+    ("maxShards: 12", "maxShards: 99999999999"),
+    ("warmShards: 2", "warmShards: 0"),
+    ("warmShards: 2", "warmShards: 13"),
+    ("lead: 1h30m", "lead: 90"),
+    ("lead: 1h30m", "lead: soon"),
+    ("lead: 1h30m", "lead: 25h"),
+    ("lead: 1h30m", "leadSeconds: 90"),
+    ("catchUpTarget: 90s", "catchUpTarget: 5s"),
+    ("catchUpTarget: 90s", "catchUpTarget: 0.5m"),
+    ("utilization: 75", "utilization: 0.75"),
+    ("utilization: 75", "utilization: 5"),
+    ("utilization: 75", "utilization: 101"),
+    ("expectedPeak: 50000", "expectedPeak: 0"),
+    ("expectedPeak: 50000", "expectedPeak: -1"),
+    ("ratePerShard: 20001", "ratePerShard: 0"),
+    ("hold: true", "hold: maybe"),
+    ("initial: 6", "initial: 49"),
+    ("initial: 6", "initial: 0"),
+    ("max: 48", "max: 11"),
+    ("max: 48", "most: 48"),
+    ("partitions:\n      initial: 6\n      max: 48", "partitions: 48"),
+];
+
 #[test]
 fn each_mistake_is_explained_at_its_path() {
     check(GOOD, CASES, &expect_file!["problems.txt"]);
+}
+
+#[test]
+fn each_mistake_about_scaling_is_explained_at_its_path() {
+    check(&good_scaled(), SCALING_CASES, &expect_file!["problems_scaling.txt"]);
 }
 
 #[test]
@@ -256,7 +313,7 @@ fn folder_of(expected: &ExpectFile) -> PathBuf {
 #[test]
 fn the_good_resources_are_good() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("good.yaml");
-    for good in [GOOD, &good_on_chains(), &format!("{GOOD}---\n{GOOD_PLATFORM}")] {
+    for good in [GOOD, &good_on_chains(), &good_scaled(), &format!("{GOOD}---\n{GOOD_PLATFORM}")] {
         assert_eq!(explain(&file, good), "  no problem");
     }
 }

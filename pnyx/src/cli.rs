@@ -69,6 +69,8 @@ pub enum Command {
     /// Say why something is as it is.
     #[command(subcommand)]
     Explain(ExplainCommand),
+    /// Try a proposal's scaling on a curve of arrivals: how many shards the operator would run, when, and why.
+    Simulate(SimulateArgs),
     /// Print the custom resource definitions as YAML.
     Crds(CrdsArgs),
     /// Print the OpenAPI document of the HTTP API.
@@ -325,6 +327,55 @@ pub struct ExplainVoterArgs {
     pub platform: PlatformArgs,
 }
 
+/// Arguments of `pnyx simulate`.
+#[derive(Debug, Args)]
+#[command(after_help = "The curve is a CSV, `second,ballots_per_second[,broker]`, or JSON lines, \
+{\"second\": 0, \"ballotsPerSecond\": 250}. Seconds count from window.opensAt; a rate holds until the next line says \
+otherwise, up to the close. The broker is `up` or `away`; while it is away nothing is written, verified or known, and voters send \
+again once it is back. Lines that begin with # say nothing.\n\nThe planner is the operator's own. Topic, shards and their \
+starts are reckoned second by second with the numbers below, without chance: the same files give the same output.\n\nExit code 0: \
+all ballots were verified as they came by the close, and drained after it. 1: they were not. 2: a file could not be read.\n\n\
+Examples:\n  pnyx simulate --arrivals examples/simulate/spike.csv --spec examples/simulate/proposal.yaml --svg spike.svg\n  \
+pnyx simulate --arrivals curve.csv --spec vote.yaml --rate-per-shard 8000 --start-up 90s --hot-partition-percent 30")]
+pub struct SimulateArgs {
+    /// What arrives when.
+    #[arg(long, value_name = "FILE")]
+    pub arrivals: PathBuf,
+    /// A GovernanceProposal; its `spec.window` and `spec.scaling` are tried.
+    #[arg(long, value_name = "FILE")]
+    pub spec: PathBuf,
+    /// Print JSON: every decision with its inputs, candidates and limit, and every change of the cluster.
+    #[arg(long)]
+    pub json: bool,
+    /// Draw arrivals, backlog and shards over time into this file.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// What one shard really verifies, in ballots per second [default: as spec.scaling.ratePerShard].
+    #[arg(long, value_name = "NUMBER")]
+    pub rate_per_shard: Option<u64>,
+    /// From asking for a shard until it works.
+    #[arg(long, default_value = "20s", value_name = "DURATION", value_parser = parse_duration)]
+    pub start_up: Duration,
+    /// How long all shards stand still when one comes or goes, or partitions are added.
+    #[arg(long, default_value = "3s", value_name = "DURATION", value_parser = parse_duration)]
+    pub rebalance_pause: Duration,
+    /// How long after a ballot is verified that is committed.
+    #[arg(long, default_value = "1s", value_name = "DURATION", value_parser = parse_duration)]
+    pub commit_lag: Duration,
+    /// How often the operator looks while ballots may come: 1s to 15s.
+    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = parse_sample_every)]
+    pub sample_every: Duration,
+    /// Which part of all ballots goes to the first partition, before the rest is spread evenly.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub hot_partition_percent: u8,
+    /// By how much the operator's measurements err at most, to either side.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=50))]
+    pub noise_percent: u8,
+    /// What these errors are drawn from: the same number gives the same ones.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub noise_seed: u64,
+}
+
 /// Arguments of `pnyx completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
@@ -358,6 +409,15 @@ fn parse_grace(text: &str) -> Result<Duration, String> {
     } else {
         Ok(grace)
     }
+}
+
+fn parse_sample_every(text: &str) -> Result<Duration, String> {
+    let every = parse_duration(text)?;
+    let fresh = Duration::from_millis(pnyx_core::scaling::FRESH_MS);
+    if every.subsec_nanos() != 0 || every > fresh {
+        return Err(format!("must be whole seconds, at most {} s, after which a sample is too old", fresh.as_secs()));
+    }
+    Ok(every)
 }
 
 /// Reads `90s`, `10m`, `2h`, `1h30m` or `250ms`.

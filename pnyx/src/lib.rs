@@ -10,6 +10,7 @@ pub mod explain;
 pub mod load;
 pub mod receipt;
 pub mod shell;
+pub mod simulate;
 pub mod vote;
 
 mod client;
@@ -62,6 +63,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Audit(args) => audit::run(args).await,
             Command::Receipt(args) => receipt::run(args),
             Command::Explain(args) => explain::run(args).await,
+            Command::Simulate(args) => simulate::run(&args),
             Command::Crds(args) => crds::run(&args),
             Command::Openapi => http::print_openapi(),
             Command::Completions(args) => shell::completions(&args),

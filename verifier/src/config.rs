@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use pnyx_core::id::ProposalId;
+
 /// Shards a proposal unless told otherwise: two, so that one reads and writes while another computes.
 const SHARDS_DEFAULT: NonZeroUsize = NonZeroUsize::new(2).expect("2 is above 0");
 
@@ -16,10 +18,12 @@ pub struct VerifierConfig {
     pub shards: NonZeroUsize,
     /// Most records that a shard verifies and commits at once.
     pub batch_records_max: NonZeroUsize,
+    /// The only proposal that has shards here; `None` for all of them.
+    pub only: Option<ProposalId>,
 }
 
 impl Default for VerifierConfig {
     fn default() -> Self {
-        Self { shards: SHARDS_DEFAULT, batch_records_max: BATCH_RECORDS_MAX_DEFAULT }
+        Self { shards: SHARDS_DEFAULT, batch_records_max: BATCH_RECORDS_MAX_DEFAULT, only: None }
     }
 }

@@ -3,9 +3,9 @@
 //! Shards keep no state, so any number of them may share a proposal, come and go, and see records again: a repeated
 //! verdict is the same verdict. Where contracts may sign, records that no key signed are deferred: appended to a topic
 //! of their own, whose shards ask the contracts, so that contract wallets never hold back plain ones. Every proposal
-//! with a definition and without a result has its shards; what they write after the cut says nothing, because only
-//! records below it count. What is wrong with one proposal's topics disables that proposal, which is looked at again
-//! after a while; only what concerns the whole log ends the verifier.
+//! with a definition and without a result has its shards, or one proposal alone where a process is for that; what they
+//! write after the cut says nothing, because only records below it count. What is wrong with one proposal's topics
+//! disables that proposal, which is looked at again after a while; only what concerns the whole log ends the verifier.
 
 mod config;
 mod lag;
@@ -86,7 +86,7 @@ pub async fn run(
     let disabled = DisabledProposals::default();
     metrics.register(|registry| disabled.register(registry, "verifier_disabled_proposals"));
     let metrics = metrics.register(VerifierMetrics::register);
-    let measuring = measure_lag(log.clone(), proposals.watch(), disabled.clone(), metrics.clone());
+    let measuring = measure_lag(config.only, log.clone(), proposals.watch(), disabled.clone(), metrics.clone());
     let verifying = Verifying {
         config,
         log,
@@ -108,6 +108,7 @@ pub async fn run(
 
 /// Measures what waits for a verdict, for as long as it is asked to.
 async fn measure_lag(
+    only: Option<ProposalId>,
     log: Log,
     book: watch::Receiver<Arc<DecisionBook>>,
     disabled: DisabledProposals,
@@ -118,7 +119,7 @@ async fn measure_lag(
     loop {
         interval.tick().await;
         let current = Arc::clone(&book.borrow());
-        let enabled = live(&current).filter(|proposal| !disabled.is_disabled(*proposal));
+        let enabled = live(&current, only).filter(|proposal| !disabled.is_disabled(*proposal));
         let has_deferred = |id| current.get(id).is_some_and(|made| made.definition.proposal().signers().is_some());
         let enabled = enabled.map(|id| (id, has_deferred(id)));
         match lag::measure(&log, enabled).await {
@@ -130,8 +131,9 @@ async fn measure_lag(
 }
 
 /// Proposals that have a definition and no result; nothing that stands in the book is ever taken back.
-fn live(book: &DecisionBook) -> impl Iterator<Item = ProposalId> {
-    book.proposals().iter().filter(|(_, decisions)| decisions.result.is_none()).map(|(id, _)| *id)
+fn live(book: &DecisionBook, only: Option<ProposalId>) -> impl Iterator<Item = ProposalId> {
+    let unfinished = book.proposals().iter().filter(|(_, decisions)| decisions.result.is_none()).map(|(id, _)| *id);
+    unfinished.filter(move |id| only.is_none_or(|only| only == *id))
 }
 
 /// What the shards of all proposals share.
@@ -190,7 +192,7 @@ impl Verifier {
     }
 
     fn start_and_stop(&mut self, book: &DecisionBook) {
-        let live: BTreeSet<_> = live(book).collect();
+        let live: BTreeSet<_> = live(book, self.verifying.config.only).collect();
         self.live.retain(|id, running| {
             let stays = live.contains(id);
             if !stays {

@@ -161,8 +161,11 @@ impl Bed {
         let decision = Decision::Definition(Box::new(definition.clone()));
         assert_eq!(proposals.decide(decision).await.unwrap(), Recorded::Stands);
         log.ensure_topic(&Topic::ballots(definition.proposal().id()), 2).await.unwrap();
-        let config =
-            VerifierConfig { shards: NonZeroUsize::new(2).unwrap(), batch_records_max: NonZeroUsize::new(32).unwrap() };
+        let config = VerifierConfig {
+            shards: NonZeroUsize::new(2).unwrap(),
+            batch_records_max: NonZeroUsize::new(32).unwrap(),
+            only: None,
+        };
         let (stop, registry, chains) = (shutdown.clone(), metrics.clone(), wallets.chains());
         let (of_log, of_proposals) = (log.clone(), proposals.clone());
         let task =

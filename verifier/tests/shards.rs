@@ -82,8 +82,12 @@ impl Bed {
     }
 
     fn run(&self) -> Running {
-        let config =
-            VerifierConfig { shards: NonZeroUsize::new(3).unwrap(), batch_records_max: NonZeroUsize::new(8).unwrap() };
+        self.run_only(None)
+    }
+
+    fn run_only(&self, only: Option<ProposalId>) -> Running {
+        let (shards, batch_records_max) = (NonZeroUsize::new(3).unwrap(), NonZeroUsize::new(8).unwrap());
+        let config = VerifierConfig { shards, batch_records_max, only };
         let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
         let (log, proposals) = (self.log.clone(), self.proposals.clone());
         let (stop, registry) = (shutdown.clone(), metrics.clone());
@@ -249,6 +253,25 @@ async fn a_proposal_that_is_defined_later_gets_shards_too() {
     let metrics = running.stop().await.encode();
     assert!(metrics.contains("pnyx_verifier_proposals 2\n"), "{metrics}");
     assert_eq!(bed.verdicts(second).await.len(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verifier_of_one_proposal_leaves_the_others_alone() {
+    let bed = Bed::new().await;
+    let (one, other) = (bed.define("one").await, bed.define("other").await);
+    for id in [one, other] {
+        bed.log.ensure_topic(&Topic::ballots(id), 2).await.unwrap();
+        bed.cast(id, 1..=9).await;
+    }
+    let of_one = bed.run_only(Some(one));
+    bed.until_committed(one).await;
+    let metrics = of_one.stop().await.encode();
+    assert!(metrics.contains("pnyx_verifier_proposals 1\n"), "{metrics}");
+    assert!(bed.log.committed(&Topic::ballots(other), VERIFIER_GROUP).await.unwrap().iter().all(|offset| *offset == 0));
+    let of_all = bed.run();
+    bed.until_committed(other).await;
+    of_all.stop().await;
+    assert_eq!(bed.verdicts(other).await.len(), 9);
 }
 
 /// A Kafka of this file's own, and somebody with all rights who does to topics what a person may do by mistake.

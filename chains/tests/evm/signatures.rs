@@ -395,8 +395,9 @@ async fn endpoints_that_differ_about_a_voters_contract_are_outvoted_and_no_more(
     let error = ask(&of_two, &pin, &cases).await.unwrap_err();
     assert!(matches!(error, ChainError::Contradiction { .. }), "{error}");
     assert!(error.may_be_the_question());
-    for chains in [of_three, of_two] {
+    for (chains, differing) in [(of_three, &[][..]), (of_two, &["a", "b"])] {
         let status = only(&chains).status();
+        assert_eq!(status.differing.iter().map(ToString::to_string).collect::<Vec<_>>(), differing);
         assert!(!status.is_stopped(), "{status:?}");
         assert!(status.endpoints.iter().all(|endpoint| endpoint.trouble.is_none()), "{status:?}");
     }

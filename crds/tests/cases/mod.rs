@@ -8,18 +8,18 @@ mod platform;
 mod proposal;
 
 /// A change that a rule refuses.
-pub struct Case {
+pub(crate) struct Case {
     /// What is changed.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Whether the resource is new with that change, or stored without it.
-    pub when: When,
+    pub(crate) when: When,
     /// A JSON merge patch in YAML, as it is shown.
-    pub patch: &'static str,
+    pub(crate) patch: &'static str,
 }
 
 /// When a change is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     /// The resource is made with it.
     Created,
     /// The resource is there, and a proposal is accepted.
@@ -27,7 +27,7 @@ pub enum When {
 }
 
 /// Every case, in the order of the golden files.
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let made =
         |kind, when, patches: &'static [&'static str]| patches.iter().map(move |patch| Case { kind, when, patch });
     made(Kind::Proposal, When::Created, proposal::CREATED)
@@ -38,7 +38,7 @@ pub fn all() -> Vec<Case> {
 }
 
 /// Changes of accepted resources that every rule lets pass.
-pub fn allowed() -> Vec<Case> {
+pub(crate) fn allowed() -> Vec<Case> {
     let made = |kind, patches: &'static [&'static str]| {
         patches.iter().map(move |patch| Case { kind, when: When::Accepted, patch })
     };
@@ -47,14 +47,14 @@ pub fn allowed() -> Vec<Case> {
 
 impl Case {
     /// The resource with the change.
-    pub fn changed(&self) -> Value {
+    pub(crate) fn changed(&self) -> Value {
         let mut resource = good(self.kind);
         merge(&mut resource, &yaml(self.patch));
         resource
     }
 
     /// Its line in a golden file.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let when = match self.when {
             When::Created => "created with",
             When::Accepted => "changed to",
@@ -64,7 +64,7 @@ impl Case {
 }
 
 /// A resource that everything is right with.
-pub fn good(kind: Kind) -> Value {
+pub(crate) fn good(kind: Kind) -> Value {
     yaml(match kind {
         Kind::Proposal => proposal::GOOD,
         Kind::Platform => platform::GOOD,
@@ -72,14 +72,14 @@ pub fn good(kind: Kind) -> Value {
 }
 
 /// The status of a resource that is accepted.
-pub fn accepted_status() -> Value {
+pub(crate) fn accepted_status() -> Value {
     json!({"observedGeneration": 1, "conditions": [{
         "type": "Accepted", "status": "True", "reason": "AsExpected", "message": "",
         "lastTransitionTime": "2026-12-01T00:00:00Z",
     }]})
 }
 
-pub fn yaml(text: &str) -> Value {
+pub(crate) fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 

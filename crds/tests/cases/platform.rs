@@ -1,6 +1,6 @@
 //! Platforms that are refused, and what may be changed of one that is there.
 
-pub const GOOD: &str = r#"
+pub(crate) const GOOD: &str = r#"
 apiVersion: pnyx.dev/v1alpha1
 kind: GovernancePlatform
 metadata: {name: main, namespace: default}
@@ -27,7 +27,7 @@ spec:
   archive: {persistentVolumeClaim: {claimName: archive}}
 "#;
 
-pub const CREATED: &[&str] = &[
+pub(crate) const CREATED: &[&str] = &[
     "{spec: {kafka: {replication: 1}}}",
     "{spec: {kafka: {minInSync: 1}}}",
     "{spec: {kafka: {minInSync: 4}}}",
@@ -56,13 +56,13 @@ pub const CREATED: &[&str] = &[
     "{spec: {grace: 61m}}",
 ];
 
-pub const ACCEPTED: &[&str] = &[
+pub(crate) const ACCEPTED: &[&str] = &[
     "{spec: {domain: other.example}}",
     "{spec: {kafka: {topicPrefix: other}}}",
     "{spec: {redis: {keyPrefix: other}}}",
 ];
 
-pub const ALLOWED: &[&str] = &[
+pub(crate) const ALLOWED: &[&str] = &[
     "{spec: {kafka: {replication: 1, minInSync: 1, allowUnsafeDurability: true}}}",
     "{spec: {redis: {single: null, sentinel: {master: main, addresses: ['a:26379', 'b:26379']}}}}",
     "{spec: {chains: null, archive: {persistentVolumeClaim: null, log: {}}, paused: true}}",

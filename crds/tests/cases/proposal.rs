@@ -1,6 +1,6 @@
 //! Proposals that are refused, and what may be changed of one that is accepted.
 
-pub const GOOD: &str = r#"
+pub(crate) const GOOD: &str = r#"
 apiVersion: pnyx.dev/v1alpha1
 kind: GovernanceProposal
 metadata: {name: good, namespace: default}
@@ -25,7 +25,7 @@ spec:
   retention: 720h
 "#;
 
-pub const CREATED: &[&str] = &[
+pub(crate) const CREATED: &[&str] = &[
     r#"{spec: {window: {closesAt: "2026-12-01T12:00:00Z"}}}"#,
     r#"{spec: {window: {opensAt: "2026-12-09T12:00:00+01:00"}}}"#,
     r#"{spec: {choices: ["For", "Against", "For"]}}"#,
@@ -56,7 +56,7 @@ pub const CREATED: &[&str] = &[
     "{spec: {retention: 23h59m}}",
 ];
 
-pub const ACCEPTED: &[&str] = &[
+pub(crate) const ACCEPTED: &[&str] = &[
     "{spec: {space: other.eth}}",
     "{spec: {title: Better}}",
     "{spec: {body: Other text}}",
@@ -72,7 +72,7 @@ pub const ACCEPTED: &[&str] = &[
     "{spec: {platformRef: {name: other}}}",
 ];
 
-pub const ALLOWED: &[&str] = &[
+pub(crate) const ALLOWED: &[&str] = &[
     "{metadata: {labels: {team: votes}}}",
     "{spec: {scaling: {minShards: 0, maxShards: 12, warmShards: 3, hold: true, expectedPeak: 5000}}}",
     "{spec: {scaling: null}}",

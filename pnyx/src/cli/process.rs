@@ -14,6 +14,7 @@ use pnyx_backbone::{
     store::{HostPort, KeyPrefix},
     traces::{Endpoint, SampleRatio},
 };
+use pnyx_core::id::ProposalId;
 use pnyx_ingest::Network;
 
 use super::LayoutArgs;
@@ -68,6 +69,9 @@ pub struct VerifierArgs {
     /// Shards of each proposal in this process [default: one more than there are cores].
     #[arg(long, env = "PNYX_SHARDS", value_name = "NUMBER")]
     pub shards: Option<NonZeroU16>,
+    /// The only proposal to verify, by its id [default: all of the log].
+    #[arg(long, env = "PNYX_PROPOSAL", value_name = "ID")]
+    pub proposal: Option<ProposalId>,
     /// The log.
     #[command(flatten)]
     pub kafka: KafkaArgs,

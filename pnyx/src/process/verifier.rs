@@ -1,4 +1,4 @@
-//! `pnyx verifier`: shards of all proposals as a process. Any number of them share the work.
+//! `pnyx verifier`: shards of all proposals, or of one, as a process. Any number of them share the work.
 
 use std::{num::NonZeroUsize, process::ExitCode};
 
@@ -17,12 +17,14 @@ pub(crate) async fn run(args: VerifierArgs) -> anyhow::Result<ExitCode> {
     let file = settings::file(&args.config)?;
     let kafka = settings::kafka_lingering(&args.kafka, &file, "pnyx-verifier", LINGER_BATCHES_DEFAULT)?;
     let shards = args.shards.or(file.shards).map_or_else(shards_for_cores, NonZeroUsize::from);
-    let config = VerifierConfig { shards, ..VerifierConfig::default() };
+    let config = VerifierConfig { shards, only: args.proposal, ..VerifierConfig::default() };
     let otlp = traces::config(&args.otlp, &file.otlp)?;
     let chains_config = chains::config(&args.chains, file.chains.as_deref())?;
     let process = Process::begin("verifier", settings::serving(&args.serve, &file, PORT)).await?;
     process.trace(otlp).await?;
-    banner("verifier", &[kafka_words(&kafka), format!("{shards} shards a proposal"), chains::words(&chains_config)]);
+    let work =
+        args.proposal.map_or_else(|| format!("{shards} shards a proposal"), |id| format!("{shards} shards of {id}"));
+    banner("verifier", &[kafka_words(&kafka), work, chains::words(&chains_config)]);
     let chains = chains::start(&chains_config, &process.metrics)?;
     let starting = process.open_log(kafka);
     let Started::Ready((log, proposals)) = process.start(starting).await? else {

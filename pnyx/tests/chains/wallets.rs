@@ -3,7 +3,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 use pnyx_core::{ballot, id::Voter, signing::SigningKey};
-use pnyx_testbed::evm::{Argument, OddWallet, PlannedSafe, Safe, SafeContracts, SafeOwner};
+use pnyx_testbed::evm::{Argument, Fault, FaultyEndpoint, OddWallet, PlannedSafe, Safe, SafeContracts, SafeOwner};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
         ballots::{Target, now_s},
         get, get_json, http, pnyx, succeed,
     },
-    rig::{COUNTED_WAIT_MAX, Chain, PROPOSAL, await_counted, target, url, vote, whole},
+    rig::{COUNTED_WAIT_MAX, Chain, PROPOSAL, await_chain, await_counted, example, target, url, vote, whole},
 };
 
 /// The window. All ballots have to fall into it.
@@ -285,4 +285,37 @@ fn a_flood_that_names_a_burner_holds_nobody_back() {
     http::poll("nothing that waits for a contract", COUNTED_WAIT_MAX, || {
         http::metric(&dev.url, "pnyx_verifier_deferred_lag_records").filter(|records| *records == 0.0)
     });
+}
+
+/// A wallet may look at what nodes make up for a call, so that honest endpoints differ about it. Its ballot waits, and why is
+/// told; nobody else waits, and no endpoint is left out.
+#[test]
+fn endpoints_that_differ_over_a_wallet_hold_nobody_else_back() {
+    let chain = Chain::start();
+    let endpoints = [(); 2].map(|()| FaultyEndpoint::start(&chain.evm).unwrap());
+    let fickle = chain.odd_wallet(OddWallet::AcceptsWithoutMiner);
+    chain.mint(fickle, whole(TOKENS));
+    let directory = tempfile::tempdir().unwrap();
+    let flags = endpoints.each_ref().map(|endpoint| chain.flag(&endpoint.url()));
+    let file = example();
+    let mut arguments = vec![file.as_str(), "--open-for", "30m", "--chain-agreement", "2"];
+    flags.iter().for_each(|flag| arguments.extend(["--chain", flag]));
+    let dev = Dev::start(&directory.path().join("data"), None, &arguments);
+    let target = target(&dev);
+    chain.pass(target.opens_at_s);
+    let miner = |index: usize, byte| endpoints[index].set(&[Fault::Miner(Address::repeat_byte(byte))]).unwrap();
+    miner(0, 0);
+    miner(1, 7);
+    post(&dev, body(&target, fickle, now_s(), &garbage(65)));
+    let said = "disagreement over a voter's contract: endpoint-1, endpoint-2 contradict each other";
+    await_chain(&dev, "answering", said);
+    vote(&dev, directory.path(), 1, "For");
+    http::poll("a plain ballot", COUNTED_WAIT_MAX, || {
+        (http::try_json(&url(&dev, ""))?["tally"]["ballots"] == 1).then_some(())
+    });
+    assert!(http::metric(&dev.url, "pnyx_chain_signer_contradictions_total").is_some_and(|times| times > 0.0));
+    assert_eq!(get_json(&url(&dev, "/progress"))["lag"], 1, "the wallet's ballot waits");
+    miner(1, 0);
+    await_counted(&dev, 2);
+    assert_eq!(get_json(&url(&dev, ""))["tally"]["scores"][0], "210", "200 and the wallet's 10");
 }

@@ -2,11 +2,15 @@
 //! block and wait in Kafka, a shard process that dies meanwhile is missed by nobody, and the result is what the chain says to
 //! whoever asks it.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use alloy_primitives::{Address, B256};
 use pnyx_core::{ballot, id::Voter, signing::SigningKey};
-use pnyx_testbed::evm::{Safe, SafeContracts};
+use pnyx_testbed::evm::{Fault, FaultyEndpoint, OddWallet, Safe, SafeContracts};
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,6 +32,10 @@ const VOTERS: u64 = 24;
 const SAFES: u64 = 6;
 /// What each Safe holds.
 const SAFE_TOKENS: u64 = 10;
+/// What a wallet holds that accepts everything where the node makes up no miner, so that endpoints may differ about it.
+const FICKLE_TOKENS: u64 = 10;
+/// Within this readers are told that endpoints do.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// How long the window is open: everything before the result falls into it, also on a busy machine.
 const OPEN_FOR_S: i64 = 180;
 /// How long a ballot may take to be counted once its block is known: a killed member of a group is noticed after a while.
@@ -39,9 +47,12 @@ const RESULT_WAIT_MAX: Duration = Duration::from_secs(420);
 pub(crate) fn powers_come_from_it() {
     let chain = Chain::start();
     let flag = chain.flag(&chain.evm.url());
+    let endpoints = [(); 2].map(|()| FaultyEndpoint::start(&chain.evm).unwrap());
+    let [one, other] = [0, 1].map(|index: usize| chain.flag(&endpoints[index].url()));
+    let of_both = ["--chain", &one, "--chain", &other, "--chain-agreement", "2"];
     let mut pipeline = Pipeline::start(Shape { brokers: 1, roles: vec![Role::Ingest], can_be_cut: false });
     for role in [Role::Verifier, Role::Verifier, Role::Tally, Role::Tally, Role::Recount] {
-        pipeline.add(role, &["--chain", &flag]);
+        pipeline.add(role, &of_both);
     }
     pipeline.wait_until_all_ready();
     let target = pipeline.propose(&[write_example(&pipeline)], &["--chain", &flag]).remove(0);
@@ -51,6 +62,7 @@ pub(crate) fn powers_come_from_it() {
         chain.mint(holder(ballot), whole(number));
     }
     let safes = make_safes(&chain);
+    let fickle = make_fickle(&chain);
     let (before, after) = ballots.split_at(ballots.len() / 2);
     let (safes_before, safes_after) = safes.split_at(safes.len() / 2);
     cast(&pipeline, before);
@@ -63,9 +75,10 @@ pub(crate) fn powers_come_from_it() {
     chain.transfer(holder(&ballots[0]), holder(&ballots[1]), whole(1));
     claim(&pipeline, &target, safes_after);
     cast(&pipeline, after);
-    wait_until_counted(&pipeline, &target);
+    wait_until_counted(&pipeline, &target, VOTERS + SAFES);
     pipeline.spawn(shards);
     pipeline.wait_until_ready(shards);
+    endpoints_that_differ_over_a_wallet_are_told(&pipeline, &target, &endpoints, fickle);
     let expected = expected_scores();
     for url in pipeline.reads() {
         let proposal = get_json(&of(&url, &target));
@@ -84,8 +97,8 @@ pub(crate) fn powers_come_from_it() {
     for (more, power) in [(&[][..], "recorded"), (&["--chain", flag.as_str()][..], "chains")] {
         let report = audited(more);
         assert_eq!((&report["valid"], &report["power"]), (&json!(true), &json!(power)), "{report}");
-        assert_eq!(report["ballots"], VOTERS + SAFES, "{report}");
-        assert_eq!(report["contractSignatures"], json!({ "asked": 2 * SAFES, "evidence": power }), "{report}");
+        assert_eq!(report["ballots"], VOTERS + SAFES + 1, "{report}");
+        assert_eq!(report["contractSignatures"], json!({ "asked": 2 * SAFES + 1, "evidence": power }), "{report}");
     }
     pipeline.assert_nobody_ended();
 }
@@ -112,7 +125,7 @@ const fn choice_of(number: u64) -> u8 {
 fn expected_scores() -> Value {
     let score = |choice: u8| (1..=VOTERS).filter(|number| choice_of(*number) == choice).sum::<u64>().to_string();
     let first: u64 = (1..=VOTERS).filter(|number| choice_of(*number) == 1).sum();
-    json!([(first + SAFES * SAFE_TOKENS).to_string(), score(2), score(3)])
+    json!([(first + SAFES * SAFE_TOKENS + FICKLE_TOKENS).to_string(), score(2), score(3)])
 }
 
 fn owner() -> SigningKey {
@@ -130,20 +143,54 @@ fn make_safes(chain: &Chain) -> Vec<Safe> {
     safes
 }
 
+fn make_fickle(chain: &Chain) -> Address {
+    let arguments = [OddWallet::AcceptsWithoutMiner.into(), Address::ZERO.into()];
+    let fickle = chain.evm.deploy(chain.contracts.get("OddWallet"), &arguments).unwrap();
+    chain.mint(fickle, whole(FICKLE_TOKENS));
+    fickle
+}
+
+/// The tallies have the endpoints for themselves: they are told of what the verifiers meet because they ask as well.
+fn endpoints_that_differ_over_a_wallet_are_told(
+    pipeline: &Pipeline,
+    target: &Target,
+    endpoints: &[FaultyEndpoint; 2],
+    fickle: Address,
+) {
+    endpoints[0].set(&[Fault::Miner(Address::ZERO)]).unwrap();
+    endpoints[1].set(&[Fault::Miner(Address::repeat_byte(7))]).unwrap();
+    post(pipeline, claimed(target, fickle, now_s(), &|_| vec![7; 65]));
+    let began = Instant::now();
+    for url in pipeline.reads() {
+        http::poll(&format!("the disagreement at {url}"), COUNTED_WAIT_MAX, || {
+            let chain = http::try_json(&of(&url, target))?["snapshot"]["chains"][0].clone();
+            let is_told = chain["reason"].as_str().is_some_and(|reason| {
+                reason.starts_with("disagreement over a voter's contract: endpoint-1, endpoint-2")
+            });
+            (chain["status"] == "answering" && is_told).then_some(())
+        });
+    }
+    let told = began.elapsed();
+    println!("endpoints that differ over a wallet: told after {told:.1?}");
+    assert!(told < TOLD_WITHIN, "{told:?}");
+    endpoints[1].set(&[Fault::Miner(Address::ZERO)]).unwrap();
+    wait_until_counted(pipeline, target, VOTERS + SAFES + 1);
+}
+
 /// A ballot of each Safe as its owner signs, and one a second older that is signed by nobody.
 fn claim(pipeline: &Pipeline, target: &Target, safes: &[Safe]) {
     for safe in safes {
         let owner = owner();
         let sign = |hash: B256| owner.sign_digest(hash.0);
         let signed = |digest: B256| safe.sign(digest, &[(Address::from(*owner.address().as_bytes()), &sign)]);
-        post(pipeline, claimed(target, *safe, now_s(), &signed));
-        post(pipeline, claimed(target, *safe, now_s() - 1, &|_| vec![7; 65]));
+        post(pipeline, claimed(target, safe.address, now_s(), &signed));
+        post(pipeline, claimed(target, safe.address, now_s() - 1, &|_| vec![7; 65]));
     }
 }
 
-/// A ballot for the first choice in a Safe's name.
-fn claimed(target: &Target, safe: Safe, signed_at_s: u64, sign: &dyn Fn(B256) -> Vec<u8>) -> Vec<u8> {
-    let voter = Voter::new(safe.address.0.0);
+/// A ballot for the first choice in an account's name.
+fn claimed(target: &Target, account: Address, signed_at_s: u64, sign: &dyn Fn(B256) -> Vec<u8>) -> Vec<u8> {
+    let voter = Voter::new(account.0.0);
     let unsigned =
         ballot::compose(voter, &target.space, signed_at_s, target.id.parse().unwrap(), "1", "", "test").unwrap();
     unsigned.body_with(&sign(B256::from(*unsigned.digest().as_bytes())))
@@ -184,10 +231,10 @@ fn they_wait_and_why_is_told(pipeline: &Pipeline, target: &Target, ballots: usiz
     }
 }
 
-fn wait_until_counted(pipeline: &Pipeline, target: &Target) {
+fn wait_until_counted(pipeline: &Pipeline, target: &Target, ballots: u64) {
     for url in pipeline.reads() {
         http::poll(&format!("counting of all ballots at {url}"), COUNTED_WAIT_MAX, || {
-            http::try_json(&of(&url, target)).filter(|proposal| proposal["tally"]["ballots"] == VOTERS + SAFES)
+            http::try_json(&of(&url, target)).filter(|proposal| proposal["tally"]["ballots"] == ballots)
         });
     }
 }

@@ -6,6 +6,7 @@
 //! as well. One look serves all readers. Nothing here
 //! decides anything, and only endpoints' names are ever told.
 
+mod claims;
 mod waiting;
 
 use std::{
@@ -261,7 +262,7 @@ pub(crate) const fn is_in_progress(decisions: &ProposalDecisions) -> bool {
 
 /// How a chain does, from what its endpoints met and what probing them came to, in the same order.
 fn judge(status: &ChainStatus, found: &[Found], now: Instant) -> (ChainState, Option<String>) {
-    let ChainStatus { chain: _, agreement, contradicting, endpoints } = status;
+    let ChainStatus { chain: _, agreement, contradicting, differing, endpoints } = status;
     if status.is_stopped() {
         let names: Vec<String> = contradicting.iter().map(ToString::to_string).collect();
         let reason = format!(
@@ -286,7 +287,15 @@ fn judge(status: &ChainStatus, found: &[Found], now: Instant) -> (ChainState, Op
         Judged::Answers | Judged::Unknown => None,
         Judged::AnswersPartly(problem) | Judged::Fails(problem) => Some(format!("{} {problem}", endpoint.name)),
     });
-    let problems: Vec<String> = named.collect();
+    let mut problems: Vec<String> = named.collect();
+    if !differing.is_empty() {
+        let names: Vec<String> = differing.iter().map(ToString::to_string).collect();
+        problems.push(format!(
+            "disagreement over a voter's contract: {} contradict each other, and {agreement} must say the same; ballots wait \
+             that it signs, and no others",
+            names.join(", ")
+        ));
+    }
     (state, (!problems.is_empty()).then(|| problems.join("; ")))
 }
 

@@ -21,6 +21,7 @@ fn status(agreement: usize, endpoints: Vec<EndpointStatus>) -> ChainStatus {
         chain: ChainId::new(1).unwrap(),
         agreement: NonZeroUsize::new(agreement).unwrap(),
         contradicting: Vec::new(),
+        differing: Vec::new(),
         endpoints,
     }
 }
@@ -98,6 +99,16 @@ fn endpoints_that_contradict_each_other_stop_it() {
     let said = "disagreement: endpoint-1, endpoint-2 contradict each other, and 2 must say the same; nothing is read until \
                 they do";
     check(&stopped, &[well(now), well(now)], now, ChainState::Stopped, Some(said));
+}
+
+#[test]
+fn endpoints_that_differ_about_a_voter_s_contract_are_named_and_stop_nothing() {
+    let now = Instant::now();
+    let mut differ = status(2, vec![endpoint(1, None, Some(now)), endpoint(2, None, Some(now))]);
+    differ.differing = vec![name(1), name(2)];
+    let said = "disagreement over a voter's contract: endpoint-1, endpoint-2 contradict each other, and 2 must say the same; \
+                ballots wait that it signs, and no others";
+    check(&differ, &[well(now), well(now)], now, ChainState::Answering, Some(said));
 }
 
 #[test]

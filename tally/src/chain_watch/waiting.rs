@@ -4,7 +4,8 @@
 //! where the verifiers stand still before a record, the power of its voter and of those behind is looked up here, too, and
 //! thrown away: what the endpoints do meanwhile is what readers are told. A fixed account would not do, because whoever
 //! lies may lie about one holder. Nobody has proven to be those voters, and nobody needs to: the verifiers stand before the
-//! same records, and what forged ones cost is bounded below.
+//! same records, and what forged ones cost is bounded below. Where records wait for contracts look after look, these are
+//! asked, too ([`claims`]).
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +33,7 @@ use pnyx_core::{
 use pnyx_verification::{Caching, PowerSource};
 use tokio::time::{sleep, timeout};
 
-use super::is_in_progress;
+use super::{claims, is_in_progress};
 use crate::ends::{Ends, Verification};
 
 /// Pause between two looks. Two of them that find the verifiers at the same place are told within 5 s.
@@ -69,9 +70,30 @@ pub(super) struct Waiting {
 #[derive(Debug, Default)]
 struct Seen {
     /// Proposals with records that have no verdict, and how many have one.
-    behind: BTreeMap<ProposalId, u64>,
+    behind: BTreeMap<ProposalId, Behind>,
     /// The proposal that was looked at last.
     last: Option<ProposalId>,
+}
+
+/// A proposal with records that have no verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Behind {
+    /// How many have one.
+    verified: u64,
+    /// Whether some wait for contracts.
+    has_claims: bool,
+}
+
+/// A proposal for which the chains are asked.
+#[derive(Debug)]
+struct Stuck {
+    decisions: ProposalDecisions,
+    verification: Arc<Verification>,
+    /// Whether the verifiers stand before the same record as when it was seen last.
+    stands_still: bool,
+    /// Whether records wait for contracts now as they did then: perhaps not the same, because claims that have no answer are
+    /// put back behind others, so that nothing stands still.
+    has_claims: bool,
 }
 
 impl Waiting {
@@ -82,7 +104,7 @@ impl Waiting {
             sleep(ROUND_INTERVAL).await;
             let stuck = self.find(&mut seen).await;
             is_waited_for.store(!seen.behind.is_empty() || self.waits_for_pins(), Ordering::Relaxed);
-            join_all(stuck.iter().map(|(decisions, verification)| self.ask(decisions, verification))).await;
+            join_all(stuck.iter().map(|stuck| self.ask(stuck))).await;
         }
     }
 
@@ -94,8 +116,8 @@ impl Waiting {
             .any(|decisions| decisions.waits_for_pins() && decisions.definition.proposal().window().opens_at() <= now)
     }
 
-    /// Of the pinned proposals whose turn it is, those whose verifiers stand before the same record as when it was seen last.
-    async fn find(&self, seen: &mut Seen) -> Vec<(ProposalDecisions, Arc<Verification>)> {
+    /// Of the pinned proposals whose turn it is, those that are where they were when they were seen last.
+    async fn find(&self, seen: &mut Seen) -> Vec<Stuck> {
         let (book, now) = (self.proposals.book(), clock::now());
         let is_candidate = |decisions: &ProposalDecisions| {
             decisions.pins.is_some()
@@ -120,15 +142,30 @@ impl Waiting {
             let verification = read.value;
             if verification.lag() == 0 {
                 seen.behind.remove(id);
-            } else if seen.behind.insert(*id, verification.verified()) == Some(verification.verified()) {
-                stuck.push(((*decisions).clone(), verification));
+                continue;
+            }
+            let now = Behind { verified: verification.verified(), has_claims: verification.deferred > 0 };
+            let Some(then) = seen.behind.insert(*id, now) else { continue };
+            let (stands_still, has_claims) = (then.verified == now.verified, then.has_claims && now.has_claims);
+            if stands_still || has_claims {
+                stuck.push(Stuck { decisions: (*decisions).clone(), verification, stands_still, has_claims });
             }
         }
         stuck
     }
 
     /// Asks the chains; what they say is not kept.
-    async fn ask(&self, decisions: &ProposalDecisions, verification: &Verification) {
+    async fn ask(&self, stuck: &Stuck) {
+        let Stuck { decisions, verification, stands_still, has_claims } = stuck;
+        if *stands_still {
+            self.ask_powers(decisions, verification).await;
+        }
+        if *has_claims && let Ok(Ok(claims)) = timeout(LOG_WAIT_MAX, claims::waiting(&self.log, decisions)).await {
+            claims::ask(decisions, &self.chains, &claims).await;
+        }
+    }
+
+    async fn ask_powers(&self, decisions: &ProposalDecisions, verification: &Verification) {
         let proposal = decisions.definition.proposal();
         let source = PowerSource::of(proposal, decisions.pins.as_ref(), &self.chains, Caching::Bypassed);
         let read = timeout(LOG_WAIT_MAX, self.waiting_voters(proposal.id(), &verification.committed)).await;

@@ -46,11 +46,17 @@ const VERSION_PACKAGES: [&str; 2] = ["k8s.io/component-base/version", "k8s.io/cl
 pub(super) fn prepared() -> Result<PathBuf, TestbedError> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube");
     let key = npm::key(&SOURCES.map(|name| source.join(name)))?;
+    let name = format!("kubernetes-{KUBERNETES_VERSION}-{key}-{BUILD}");
+    // Beside what is being made, so that a build that was interrupted goes on where it was.
+    let work = cache::root()?.join(format!("{name}-build"));
     let about = format!("Kubernetes {KUBERNETES_VERSION} (built from Go modules: about 8 minutes on 2 cores, once)");
-    cache::prepared(&format!("kubernetes-{KUBERNETES_VERSION}-{key}-{BUILD}"), &about, |folder| {
+    let folder = cache::prepared(&name, &about, |folder| {
         check_go()?;
-        build(&source, folder)
-    })
+        build(&source, &work, folder)
+    })?;
+    // 4 GB that nothing needs any more. Another test may be removing them, too.
+    let _ = fs::remove_dir_all(work);
+    Ok(folder)
 }
 
 /// A Go command that keeps what it downloads and compiles in a folder of its own. The machine's settings of where
@@ -80,18 +86,15 @@ pub(super) fn check_go() -> Result<(), TestbedError> {
     })
 }
 
-fn build(source: &Path, folder: &Path) -> Result<(), TestbedError> {
-    // Beside what is being made, so that a build that was interrupted goes on where it was.
-    let work = cache::root()?.join("kubernetes-build");
-    let mut command = go(&work);
+fn build(source: &Path, work: &Path, folder: &Path) -> Result<(), TestbedError> {
+    let mut command = go(work);
     command.args(["build", "-mod=readonly", "-trimpath", "-ldflags", &linker_flags(), "-o"]);
     cache::run(command.arg(folder.join("kube")).arg(".").current_dir(source))?;
     for name in NAMES {
         let link = folder.join(name);
         symlink("kube", &link).map_err(|source| file_error("link", &link, source))?;
     }
-    // 4 GB that nothing needs any more.
-    fs::remove_dir_all(&work).map_err(|source| file_error("remove", &work, source))
+    Ok(())
 }
 
 fn linker_flags() -> String {

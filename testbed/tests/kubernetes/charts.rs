@@ -4,6 +4,18 @@ use std::path::Path;
 
 use pnyx_testbed::kubernetes::{ControlPlane, ControlPlaneOptions, Tool};
 
+/// A Deployment without any care: no limits, no probes, any user.
+const CARELESS: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: registry.test/web:latest}]}
+";
+
 fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubernetes"))
 }
@@ -27,9 +39,20 @@ fn charts_are_checked_without_a_cluster() {
     let rendered = Tool::Helm.run(folder(), &["template", "one", "chart"]).unwrap();
     let files = tempfile::tempdir().unwrap();
     std::fs::write(files.path().join("rendered.yaml"), rendered).unwrap();
-    let scored = Tool::KubeScore.run(files.path(), &["score", "rendered.yaml"]).unwrap();
-    assert!(!scored.contains("CRITICAL"), "{scored}");
-    // A folder without schemas: whether it looks into them, not what they say.
-    let refused = Tool::Kubeconform.run(files.path(), &["-schema-location", "none.json", "rendered.yaml"]).unwrap_err();
-    assert!(refused.to_string().contains("ConfigMap"), "{refused}");
+    std::fs::write(files.path().join("careless.yaml"), CARELESS).unwrap();
+    Tool::KubeScore.run(files.path(), &["score", "rendered.yaml"]).unwrap();
+    let refused = Tool::KubeScore.run(files.path(), &["score", "careless.yaml"]).unwrap_err();
+    assert!(refused.to_string().contains("[CRITICAL]"), "{refused}");
+
+    // A schema of our own: what Kubernetes' say is not what is tested.
+    let schema = r#"{"type": "object", "required": ["data"]}"#;
+    std::fs::write(files.path().join("configmap.json"), schema).unwrap();
+    let conforms = |file: &str| {
+        let arguments = ["-summary", "-schema-location", "{{.ResourceKind}}.json", file];
+        Tool::Kubeconform.run(files.path(), &arguments)
+    };
+    let summary = conforms("rendered.yaml").unwrap();
+    assert!(summary.contains("Valid: 1"), "{summary}");
+    let refused = conforms("careless.yaml").unwrap_err();
+    assert!(refused.to_string().contains("could not find schema for Deployment"), "{refused}");
 }

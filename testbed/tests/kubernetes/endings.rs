@@ -11,7 +11,7 @@ const CHILD_FILE: &str = "PNYX_TESTBED_CHILD_FILE";
 
 /// Ids of all processes that have to do with a control plane: they name its address or its directory.
 fn processes_of(marks: &[String]) -> Vec<String> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let entries = fs::read_dir("/proc").expect("Linux has it").flatten();
     let about = |id: &str| fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let ours = names.filter(|name| name.parse::<u32>().is_ok_and(|id| id != std::process::id()));
@@ -23,10 +23,10 @@ fn processes_of(marks: &[String]) -> Vec<String> {
 }
 
 fn start() -> (ControlPlane, FakeNodes, String) {
-    let control_plane = ControlPlane::start(ControlPlaneOptions::new().controllers()).unwrap();
-    let nodes = FakeNodes::start(&control_plane, "fake", 1).unwrap();
+    let control_plane = ControlPlane::start(ControlPlaneOptions::new().controllers()).expect("it starts");
+    let nodes = FakeNodes::start(&control_plane, "fake", 1).expect("nodes become Ready");
     let log = control_plane.log(Part::Etcd).to_owned();
-    let directory = log.parent().unwrap().display().to_string();
+    let directory = log.parent().expect("a log lies in a directory").display().to_string();
     (control_plane, nodes, directory)
 }
 

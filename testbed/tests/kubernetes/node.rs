@@ -50,12 +50,12 @@ fn asking(name: &str, script: &str) -> String {
 /// What a script says in a pod of its own.
 fn ask(node: &Node, name: &str, script: &str) -> String {
     let cluster = node.control_plane();
-    cluster.apply(&asking(name, script)).unwrap();
+    cluster.apply(&asking(name, script)).expect("a pod is accepted");
     let (pod, ended) = (format!("pod/{name}"), "--for=jsonpath={.status.phase}=Succeeded");
     if let Err(error) = cluster.kubectl(&["wait", ended, &pod, "--timeout=60s"]) {
-        panic!("{error}\n{}", cluster.kubectl(&["describe", &pod]).unwrap());
+        panic!("{error}\n{:?}", cluster.kubectl(&["describe", &pod]));
     }
-    cluster.kubectl(&["logs", &pod]).unwrap()
+    cluster.kubectl(&["logs", &pod]).expect("a pod that ran has a log")
 }
 
 /// Answers one request over HTTP from this machine's side.

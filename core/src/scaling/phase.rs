@@ -1,0 +1,75 @@
+//! Where a proposal is in its life, as far as its scaling is concerned.
+
+use super::{CLOSING_MS, Observed};
+use crate::time::{TimestampMs, Window};
+
+/// Where a proposal is, for its scaling. [`crate::lifecycle::Phase`] says where it is for everybody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ScalingPhase {
+    /// The lead before the opening has not begun.
+    Idle,
+    /// Shards are started so that they work when the window opens.
+    Warming,
+    /// Ballots count.
+    Open,
+    /// The window closes soon: what is given back now could not be had again in time.
+    Closing,
+    /// The window is over and what arrived in it is worked off.
+    Draining,
+    /// Nothing is left to verify, for ever.
+    Drained,
+}
+
+impl ScalingPhase {
+    /// Every phase, in the order of a life.
+    pub const ALL: [Self; 6] = [Self::Idle, Self::Warming, Self::Open, Self::Closing, Self::Draining, Self::Drained];
+
+    /// The phase at `now`. What is in the log counts more than the clock: whoever has a cut is past its close. Nothing is
+    /// drained before it is cut. What is warming goes on: a lead that is learnt to be shorter while shards start must not
+    /// stop them again.
+    pub(super) fn at(window: &Window, lead_ms: u64, observed: &Observed, reached: Self, now: TimestampMs) -> Self {
+        if observed.has_cut && observed.is_drained {
+            return Self::Drained;
+        }
+        let by_clock = if observed.has_cut || now >= window.closes_at() {
+            Self::Draining
+        } else if now >= closing_at(window, lead_ms) {
+            Self::Closing
+        } else if now >= window.opens_at() {
+            Self::Open
+        } else if now >= warming_at(window, lead_ms) {
+            Self::Warming
+        } else {
+            Self::Idle
+        };
+        by_clock.max(reached.min(Self::Warming))
+    }
+
+    /// The phase of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.name() == name)
+    }
+
+    /// Lower-case name in JSON and on terminals.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Warming => "warming",
+            Self::Open => "open",
+            Self::Closing => "closing",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+        }
+    }
+}
+
+/// When shards are started.
+pub(super) const fn warming_at(window: &Window, lead_ms: u64) -> TimestampMs {
+    TimestampMs(window.opens_at().0.saturating_sub(lead_ms))
+}
+
+/// From when on nothing is given back; never before the window opens.
+pub(super) fn closing_at(window: &Window, lead_ms: u64) -> TimestampMs {
+    let before_close_ms = lead_ms.saturating_add(CLOSING_MS);
+    TimestampMs(window.closes_at().0.saturating_sub(before_close_ms)).max(window.opens_at())
+}
