@@ -121,14 +121,14 @@ impl Reconciler {
             Primary::Platform => match observe::read::<GovernancePlatform>(key, &object) {
                 Ok(seen) => {
                     self.note_readable(key);
-                    self.platform(&object, seen).await
+                    Box::pin(self.platform(&object, seen)).await
                 }
                 Err(problem) => self.unreadable(key, &object, &problem, platform_types::ALL).await,
             },
             Primary::Proposal => match observe::read::<GovernanceProposal>(key, &object) {
                 Ok(seen) => {
                     self.note_readable(key);
-                    self.proposal(&object, seen).await
+                    Box::pin(self.proposal(&object, seen)).await
                 }
                 Err(problem) => self.unreadable(key, &object, &problem, proposal_types::ALL).await,
             },
@@ -162,14 +162,8 @@ impl Reconciler {
     async fn proposal(&self, object: &DynamicObject, seen: Seen<GovernanceProposal>) -> Look {
         let observed = self.inner.caches.proposal(seen);
         let seen = &observed.seen;
-        let is_accepted = seen
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == proposal_types::ACCEPTED && condition.status == "True");
         let now = Timestamp::now();
-        let resource = seen.resource.clone();
-        let validated =
-            validate::proposal(resource, &observed.platform, &self.inner.image, &observed.others, is_accepted, now);
+        let validated = validate::proposal(&observed, &self.inner.image, now);
         let children = match validated.as_ref().map(|proposal| {
             let size = plan::proposal_size(proposal, &observed.children, since_epoch(now));
             build::proposal(&seen.owner, proposal, size)

@@ -12,10 +12,10 @@ use crate::{
     apply::Applier,
     config::{OperatorConfig, Scope},
     error::OperatorError,
-    kinds::{ChildKind, Key, Primary},
+    kinds::{ChildKind, Key, ObjectKey, Primary},
     lease::{Elector, Leadership},
     metrics::OperatorMetrics,
-    observe::Caches,
+    observe::{Books, Caches},
     plan::{MANAGED_BY, MANAGED_BY_LABEL},
     reconcile::Reconciler,
     watch::{Cache, Change, PROGRESS_LIMIT, Watch, WorkQueue, triggers},
@@ -24,7 +24,8 @@ use crate::{
 /// How often the gauges of waiting work and leadership are set.
 const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Runs the operator until the shutdown: then ends what is in hand and gives the lease back.
+/// Runs the operator until the shutdown: then ends what is in hand and gives the lease back. What is decided it learns from
+/// `books`, which whoever follows the logs of platforms fills.
 ///
 /// # Errors
 /// When the lease is lost or a part of the operator ends that must not. The process has to end then: another may lead.
@@ -34,11 +35,13 @@ pub async fn run(
     health: &Health,
     shutdown: Shutdown,
     metrics: &Metrics,
+    books: Books,
 ) -> Result<(), OperatorError> {
     let OperatorConfig { identity, lease_namespace, lease_name, scope, workers, image } = config;
     let metrics = metrics.register(OperatorMetrics::register);
     let leadership = Leadership::new(identity);
-    let (caches, queue) = (Caches::new(), WorkQueue::new());
+    let mut decided = books.changes();
+    let (caches, queue) = (Caches { books, ..Caches::new() }, WorkQueue::new());
     let watching = Watching { client: &client, scope: &scope, health, shutdown: &shutdown, metrics: &metrics };
     let (mut watches, synced) = watching.start(&caches, &queue);
     let applier = Applier::new(
@@ -48,7 +51,7 @@ pub async fn run(
         caches.primaries.clone(),
         metrics.clone(),
     );
-    let reconciler = Reconciler::new(client.clone(), caches, applier, image, metrics.clone());
+    let reconciler = Reconciler::new(client.clone(), caches.clone(), applier, image, metrics.clone());
     let mut elector = Elector::new(client, &lease_namespace, lease_name, leadership.clone());
     let working = work(queue.clone(), reconciler, workers.get(), synced, health, leadership.clone(), shutdown.clone());
     let mut working = std::pin::pin!(working);
@@ -62,6 +65,7 @@ pub async fn run(
                 ended = &mut electing => break ended?,
                 () = &mut working, if !has_worked => has_worked = true,
                 Some(ended) = watches.join_next() => note_watch_end(ended, &shutdown)?,
+                platforms = decided.next() => note_decided(&platforms, &caches, &queue),
                 _ = gauges.tick() => {
                     metrics.waiting.set(i64::try_from(queue.overdue()).unwrap_or(i64::MAX));
                     metrics.leads.set(i64::from(leadership.check().is_ok()));
@@ -191,6 +195,13 @@ fn note_primary(primary: Primary, change: &Change, caches: &Caches, queue: &Work
         for key in triggers::proposals_of(object, caches) {
             queue.add(key);
         }
+    }
+}
+
+/// What was decided may be about any proposal of the platform.
+fn note_decided(platforms: &[ObjectKey], caches: &Caches, queue: &WorkQueue<Key>) {
+    for brief in platforms.iter().flat_map(|platform| caches.proposals_of(platform)) {
+        queue.add(Key { primary: Primary::Proposal, object: brief.key });
     }
 }
 

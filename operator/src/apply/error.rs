@@ -31,7 +31,7 @@ pub enum ApplyError {
         effect: String,
         /// Why.
         #[source]
-        source: Box<ApplyError>,
+        source: Box<Self>,
     },
 }
 

@@ -1,8 +1,10 @@
 //! What is there, as plain data: all that a plan is made from, and nothing of where it came from.
 
+mod books;
 mod brief;
 mod secrets;
 
+pub use books::Books;
 pub use brief::ProposalBrief;
 pub(crate) use secrets::missing;
 pub use secrets::{MissingSecrets, secret_references};
@@ -11,6 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::DynamicObject;
+use pnyx_core::decisions::DecisionBook;
 use pnyx_crds::{GovernancePlatform, GovernanceProposal};
 use serde::de::DeserializeOwned;
 
@@ -63,6 +66,8 @@ pub struct ProposalObserved {
     pub platform: PlatformSeen,
     /// The other proposals of the same platform.
     pub others: Vec<ProposalBrief>,
+    /// What is decided in the log of its platform; nothing if that was not read.
+    pub book: Option<Arc<DecisionBook>>,
 }
 
 /// The platform of a proposal.
@@ -76,13 +81,15 @@ pub enum PlatformSeen {
     Found(Box<Seen<GovernancePlatform>>),
 }
 
-/// The caches of everything that is watched. Clones share them.
+/// The caches of everything that is watched, and the books of what is decided. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Caches {
     /// Our own resources.
     pub primaries: BTreeMap<Primary, Cache>,
     /// What was made for them.
     pub children: BTreeMap<ChildKind, Cache>,
+    /// What is decided.
+    pub books: Books,
 }
 
 impl Caches {
@@ -91,6 +98,7 @@ impl Caches {
         Self {
             primaries: Primary::ALL.into_iter().map(|primary| (primary, Cache::new(OWNER_LABEL))).collect(),
             children: ChildKind::ALL.into_iter().map(|kind| (kind, Cache::new(OWNER_LABEL))).collect(),
+            books: Books::default(),
         }
     }
 
@@ -125,6 +133,7 @@ impl Caches {
         let object = ObjectKey::new(namespace, &seen.resource.spec.platform_ref.name);
         let others = self.proposals_of(&object);
         let others = others.into_iter().filter(|other| other.key != seen.owner.key().object).collect();
+        let book = self.books.get(&object);
         let key = Key { primary: Primary::Platform, object };
         let platform = match self.primary(&key) {
             None => PlatformSeen::Missing,
@@ -133,7 +142,7 @@ impl Caches {
                 Err(_) => PlatformSeen::Unreadable,
             },
         };
-        ProposalObserved { children: self.children_of(&seen.owner), seen, platform, others }
+        ProposalObserved { children: self.children_of(&seen.owner), seen, platform, others, book }
     }
 }
 

@@ -97,7 +97,7 @@ impl Child {
         let kind = ChildKind::ALL.into_iter().find(|kind| kind.kind() == named);
         let kind = kind.ok_or_else(|| ChildError::Kind(named.to_owned()))?;
         let name = object["metadata"]["name"].as_str().filter(|name| !name.is_empty());
-        let name = name.ok_or(ChildError::Nameless(kind.kind()))?.to_owned();
+        let name = name.ok_or_else(|| ChildError::Nameless(kind.kind()))?.to_owned();
         let replicas = match object.get_mut("spec").and_then(Value::as_object_mut) {
             Some(spec) if kind == ChildKind::Deployment => spec.remove("replicas").and_then(|value| value.as_i64()),
             Some(_) | None => None,

@@ -51,14 +51,18 @@ pub fn proposal(
         }
         Ok(validated) => {
             let window = validated.proposal().window();
-            let position = window.position(since_epoch(now));
-            conditions.set(types::ACCEPTED, Said::new(true, reasons::AS_EXPECTED, ""));
-            conditions.set(types::OPEN, open(position));
+            conditions.set(types::ACCEPTED, accepted(validated, observed));
             status.proposal_id = Some(validated.proposal().id().to_string());
-            status.phase = Some(phase(position));
             again = again.min(until_next_edge(window, validated.lead_ms(), since_epoch(now)));
-            if !is_paused && !observed.seen.is_deleted {
-                effects.extend(children_effects(children, &observed.children).0);
+            // No ballot counts, and nobody has anything to do, before the log says what is voted on. What is there
+            // stays as it is: that nothing is known is no reason to take it away.
+            if validated.is_defined() {
+                let position = window.position(since_epoch(now));
+                conditions.set(types::OPEN, open(position));
+                status.phase = Some(phase(position));
+                if !is_paused && !observed.seen.is_deleted {
+                    effects.extend(children_effects(children, &observed.children).0);
+                }
             }
         }
     }
@@ -80,6 +84,22 @@ fn paused(observed: &ProposalObserved) -> Said {
         (true, _) => Said::new(true, reasons::PAUSED_BY_SPEC, "spec.paused is set: nothing is changed"),
         (false, true) => Said::new(true, reasons::PAUSED_BY_PLATFORM, "spec.paused of the platform is set"),
         (false, false) => Said::new(false, reasons::AS_EXPECTED, ""),
+    }
+}
+
+/// That it is valid is not enough: voters may rely on it once it stands in the log.
+fn accepted(validated: &ValidatedProposal, observed: &ProposalObserved) -> Said {
+    match (validated.is_defined(), &observed.book) {
+        (true, _) => Said::new(true, reasons::AS_EXPECTED, ""),
+        (false, Some(_)) => Said::new(
+            State::Unknown,
+            reasons::NOT_OBSERVED,
+            "it is valid, but its definition is not recorded in the log yet",
+        ),
+        (false, None) => {
+            let message = "it is valid, but whether its definition is recorded is not known: the log was not read";
+            Said::new(State::Unknown, reasons::NOT_OBSERVED, message)
+        }
     }
 }
 
@@ -126,8 +146,12 @@ fn summary(conditions: &Conditions, is_deleted: bool) -> Said {
     }
     match conditions.get(types::ACCEPTED).map(|said| said.state) {
         Some(State::True) => {}
-        Some(State::False | State::Unknown) | None => {
+        Some(State::False) => {
             return Said::new(false, reasons::CONDITION_NOT_MET, format!("{} is not true", types::ACCEPTED));
+        }
+        Some(State::Unknown) | None => {
+            let message = format!("{} is not known", types::ACCEPTED);
+            return Said::new(State::Unknown, reasons::NOT_OBSERVED, message);
         }
     }
     let needed = [types::TOPICS_READY, types::SNAPSHOT_PINNED];
@@ -136,3 +160,6 @@ fn summary(conditions: &Conditions, is_deleted: bool) -> Said {
         None => Said::new(true, reasons::AS_EXPECTED, ""),
     }
 }
+
+#[cfg(test)]
+mod tests;

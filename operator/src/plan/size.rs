@@ -21,7 +21,7 @@ pub fn platform_size(children: &LiveChildren) -> PlatformSize {
 pub fn proposal_size(validated: &ValidatedProposal, children: &LiveChildren, now: TimestampMs) -> ProposalSize {
     let scaling = validated.resource().spec.scaling.clone().unwrap_or_default();
     let warm_from = validated.proposal().window().opens_at().0.saturating_sub(validated.lead_ms());
-    let warm = scaling.warm_shards.unwrap_or(scaling.min_shards.max(1));
+    let warm = scaling.warm_shards.unwrap_or_else(|| scaling.min_shards.max(1));
     let floor = if now.0 >= warm_from { warm } else { scaling.min_shards };
     let held = i64::from(desired(children, Component::Verifier));
     let limited = validated.limits().max_shards.map_or(scaling.max_shards, |most| most.min(scaling.max_shards));

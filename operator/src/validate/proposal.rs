@@ -9,14 +9,14 @@ use pnyx_core::{
 };
 use pnyx_crds::{
     GovernancePlatform, GovernanceProposal, SpaceLimits,
-    conditions::{platform as types, reasons},
+    conditions::{platform as types, proposal::ACCEPTED, reasons},
     resolve,
 };
 
 use super::{OwnImage, Refusal, ValidatedPlatform, duration};
 use crate::{
     clock::since_epoch,
-    observe::{PlatformSeen, ProposalBrief, Seen},
+    observe::{PlatformSeen, ProposalBrief, ProposalObserved, Seen},
 };
 
 /// Longest lead: a day, as the schema says.
@@ -33,6 +33,7 @@ pub struct ValidatedProposal {
     platform: ValidatedPlatform,
     limits: SpaceLimits,
     lead_ms: u64,
+    is_defined: bool,
 }
 
 impl ValidatedProposal {
@@ -60,23 +61,22 @@ impl ValidatedProposal {
     pub const fn lead_ms(&self) -> u64 {
         self.lead_ms
     }
+
+    /// Whether what voters sign stands in the log. Before that nothing runs for it.
+    pub const fn is_defined(&self) -> bool {
+        self.is_defined
+    }
 }
 
-/// Checks a proposal. One that was accepted before stays so, whatever others do: `is_accepted` spares it the questions
-/// whose answers change with time. `own` is the image that runs where the platform names none.
+/// Checks a proposal. One that stands in the log stays accepted, whatever others do: it is spared the questions whose
+/// answers change with time. `own` is the image that runs where the platform names none.
 ///
 /// # Errors
 /// What is wrong with it or its platform.
-pub fn proposal(
-    resource: GovernanceProposal,
-    platform: &PlatformSeen,
-    own: &OwnImage,
-    others: &[ProposalBrief],
-    is_accepted: bool,
-    now: Timestamp,
-) -> Result<ValidatedProposal, Refusal> {
+pub fn proposal(observed: &ProposalObserved, own: &OwnImage, now: Timestamp) -> Result<ValidatedProposal, Refusal> {
+    let resource = &observed.seen.resource;
     let name = &resource.spec.platform_ref.name;
-    let platform = match platform {
+    let platform = match &observed.platform {
         PlatformSeen::Missing => {
             let message = format!("there is no GovernancePlatform {name} in this namespace");
             return Err(Refusal::new(reasons::PLATFORM_NOT_FOUND, message));
@@ -88,24 +88,37 @@ pub fn proposal(
         PlatformSeen::Found(platform) => platform,
     };
     let domain = &platform.resource.spec.domain;
-    let proposal = resolve(&resource, domain, None).map_err(|problems| {
+    let proposal = resolve(resource, domain, None).map_err(|problems| {
         let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
         Refusal::new(reasons::INVALID, words.join("; "))
     })?;
-    let lead_ms = lead_ms(&resource)?;
+    let lead_ms = lead_ms(resource)?;
     let limits = limits_of(&platform.resource, &resource.spec.space);
     check_chains(&proposal, &platform.resource)?;
-    if !is_accepted {
+    let is_defined = is_defined(&proposal, observed);
+    if !is_defined {
         check_platform(platform)?;
         check_window(&proposal, now)?;
-        check_space(&proposal, limits, others)?;
+        check_space(&proposal, limits, &observed.others)?;
     }
-    let limits = limits.clone();
     let platform = ValidatedPlatform::read(platform.resource.clone(), own).map_err(|refusal| {
         let message = format!("GovernancePlatform {name} cannot be run: {}", refusal.message);
         Refusal::new(reasons::PLATFORM_NOT_READY, message)
     })?;
-    Ok(ValidatedProposal { resource, proposal, platform, limits, lead_ms })
+    let (resource, limits) = (resource.clone(), limits.clone());
+    Ok(ValidatedProposal { resource, proposal, platform, limits, lead_ms, is_defined })
+}
+
+/// As the log says. While it cannot be read, what it said before holds: a definition that stood stands for ever, and what
+/// it binds could not change since, because the API server refuses that of what is accepted.
+fn is_defined(proposal: &Proposal, observed: &ProposalObserved) -> bool {
+    match &observed.book {
+        Some(book) => book.get(proposal.id()).is_some(),
+        None => {
+            let mut conditions = observed.seen.conditions.iter();
+            conditions.any(|condition| condition.type_ == ACCEPTED && condition.status == "True")
+        }
+    }
 }
 
 fn lead_ms(resource: &GovernanceProposal) -> Result<u64, Refusal> {

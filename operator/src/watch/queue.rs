@@ -80,11 +80,12 @@ impl<K: Ord + Clone + Send + 'static> WorkQueue<K> {
                 let again = again.map(|pause| self.now().saturating_add(pause));
                 self.schedule().done(key, again);
             }
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Nobody cancels workers while the queue runs.
-                Err(_) => {}
-            },
+            // The other way to end so is to be cancelled, and nobody does that while the queue runs.
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
         }
     }
 

@@ -1,11 +1,17 @@
 //! Children of two platforms and two proposals: one of each that says the least, one that says everything.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use pnyx_crds::{GovernancePlatform, GovernanceProposal};
+use pnyx_core::{
+    decisions::{Decision, DecisionBook},
+    proposal::Definition,
+};
+use pnyx_crds::{GovernancePlatform, GovernanceProposal, resolve};
 use pnyx_operator::{
     Key, ObjectKey, Primary,
     build::{self, PlatformSize, ProposalSize},
-    observe::{PlatformSeen, Seen},
+    observe::{PlatformSeen, ProposalObserved, Seen},
     plan::{Child, Owner},
     validate::{self, OwnImage},
 };
@@ -49,14 +55,25 @@ fn case(
     let owner = owner(Primary::Platform, &resource.metadata, "8e6f3a52-0d3c-4c1f-9b9f-000000000001");
     let validated = validate::platform(resource.clone(), &own, None).expect("it can be run");
     let mut children = build::platform(&owner, &validated, platform_size).expect("objects");
-    let (generation, conditions, is_deleted) = (None, Vec::new(), false);
-    let seen = PlatformSeen::Found(Box::new(Seen { owner, resource, generation, conditions, is_deleted }));
+    let (generation, conditions, is_deleted, domain) = (None, Vec::new(), false, resource.spec.domain.clone());
+    let running = PlatformSeen::Found(Box::new(Seen { owner, resource, generation, conditions, is_deleted }));
     let resource: GovernanceProposal = serde_saphyr::from_str(proposal).expect("a proposal");
     let owner = owner_of_proposal(&resource);
-    let validated = validate::proposal(resource, &seen, &own, &[], true, Timestamp::UNIX_EPOCH);
-    let validated = validated.expect("it can be voted on");
+    let (others, book) = (Vec::new(), Some(Arc::new(book(&resource, &domain))));
+    let seen = Seen { owner: owner.clone(), resource, generation: None, conditions: Vec::new(), is_deleted: false };
+    let observed = ProposalObserved { seen, children: Vec::new(), platform: running, others, book };
+    let validated = validate::proposal(&observed, &own, Timestamp::UNIX_EPOCH).expect("it can be voted on");
     children.extend(build::proposal(&owner, &validated, proposal_size).expect("objects"));
     Case { name, platform, proposal, children }
+}
+
+/// A log in which the proposal stands.
+fn book(resource: &GovernanceProposal, domain: &str) -> DecisionBook {
+    let proposal = resolve(resource, domain, None).expect("a proposal of the core");
+    let definition = Definition::new(proposal, 4, 1).expect("within bounds");
+    let mut book = DecisionBook::default();
+    book.record(0, Decision::Definition(Box::new(definition)));
+    book
 }
 
 fn owner_of_proposal(resource: &GovernanceProposal) -> Owner {

@@ -59,7 +59,7 @@ async fn one_of_two_leads_and_hands_over() {
     first.shutdown.trigger();
     let handed_over = Instant::now();
     first.task.await.expect("it does not panic").expect("it gives the lease back");
-    assert!(!first.leadership.check().is_ok());
+    assert!(first.leadership.check().is_err());
     until_within(Duration::from_secs(5), "the second leads", || async { second.leads().then_some(()) }).await;
     println!("handed over in {} ms", handed_over.elapsed().as_millis());
     let lease = Api::<Lease>::namespaced(client, "default").get("test").await.expect("it is there");
