@@ -2,6 +2,8 @@
 //!
 //! Data flows one way: watches fill caches; a look at one resource observes them, validates, plans, and has the plan
 //! applied; then status says how things are. Of several operators the one that holds the lease writes.
+//!
+//! No process starts it yet, and nothing in it speaks with Kafka or Redis; docs/architecture.md says what follows from that.
 
 pub mod lease;
 
