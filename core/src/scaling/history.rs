@@ -55,7 +55,7 @@ impl History {
             Data::Fresh { .. } => {
                 self.fresh_since.get_or_insert(plan.at);
             }
-            Data::Stale { .. } | Data::Missing => {
+            Data::Stale { .. } | Data::Partial { .. } | Data::Missing => {
                 self.fresh_since = None;
                 return;
             }

@@ -49,6 +49,11 @@ pub enum Data {
         /// How old it is.
         age_ms: u64,
     },
+    /// A sample of fewer partitions than the topic has: what the others hold is not known.
+    Partial {
+        /// How old it is.
+        age_ms: u64,
+    },
     /// None at all.
     Missing,
 }
@@ -67,10 +72,14 @@ pub enum RatePerShard {
 }
 
 impl Data {
-    fn of(sample: Option<&Sample>, now: TimestampMs) -> Self {
-        let Some(Sample { taken_at, partitions: _ }) = sample else { return Self::Missing };
+    /// `topic` is how many partitions the topic has, as last heard.
+    fn of(sample: Option<&Sample>, topic: u32, now: TimestampMs) -> Self {
+        let Some(Sample { taken_at, partitions }) = sample else { return Self::Missing };
         let age_ms = now.saturating_since_ms(*taken_at);
-        if age_ms <= FRESH_MS && taken_at.saturating_since_ms(now) <= FRESH_MS {
+        let sampled = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
+        if sampled < topic.max(1) {
+            Self::Partial { age_ms }
+        } else if age_ms <= FRESH_MS && taken_at.saturating_since_ms(now) <= FRESH_MS {
             Self::Fresh { age_ms }
         } else {
             Self::Stale { age_ms }
@@ -117,7 +126,7 @@ impl Inputs {
         phase: ScalingPhase,
         now: TimestampMs,
     ) -> Self {
-        let data = Data::of(observed.sample.as_ref(), now);
+        let data = Data::of(observed.sample.as_ref(), observed.partitions, now);
         let sample = observed.sample.as_ref().filter(|_| data.is_fresh());
         let rate_per_shard = RatePerShard::of(spec, observed.rate_per_shard, history, now);
         let overfull = |sample: &Sample| {

@@ -28,19 +28,19 @@ pub struct PartitionOffsets {
 }
 
 impl Offsets {
-    /// The sample that these offsets give with the `earlier` ones; a partition that was not there then began empty.
+    /// The sample that these offsets give with the `earlier` ones.
     ///
-    /// `None` where they lie too near or too far apart, and where they contradict each other: fewer partitions, ends or
-    /// commits that went back, or commits beyond the end. That is a topic made anew or a broker that answers from the past,
+    /// `None` where they lie too near or too far apart, where they are of different numbers of partitions, since what is new
+    /// in one that was not told of before is not known, and where they contradict each other: ends or commits that went
+    /// back, or commits beyond the end. That is a topic that grew or was made anew, or a broker that answers from the past,
     /// and nothing follows from it. Keep the earlier ones of two that lie too near.
     pub fn since(&self, earlier: &Self) -> Option<Sample> {
         let elapsed_ms = self.taken_at.saturating_since_ms(earlier.taken_at);
         let is_apart = (SAMPLE_INTERVAL_MS_MIN..=SAMPLE_INTERVAL_MS_MAX).contains(&elapsed_ms);
-        if !is_apart || self.partitions.len() < earlier.partitions.len() {
+        if !is_apart || self.partitions.len() != earlier.partitions.len() {
             return None;
         }
-        let before = earlier.partitions.iter().copied().chain(std::iter::repeat(PartitionOffsets::default()));
-        let loads = self.partitions.iter().zip(before).map(|(now, before)| {
+        let loads = self.partitions.iter().zip(&earlier.partitions).map(|(now, before)| {
             let arrived = now.end.checked_sub(before.end)?;
             now.committed.checked_sub(before.committed)?;
             let backlog = now.end.checked_sub(now.committed)?;
@@ -60,8 +60,8 @@ mod tests {
     }
 
     #[test]
-    fn rates_come_from_ends_and_a_new_partition_began_empty() {
-        let sample = at(5_000, &[(90, 150), (0, 20)]).since(&at(0, &[(80, 100)])).unwrap();
+    fn rates_come_from_ends() {
+        let sample = at(5_000, &[(90, 150), (0, 20)]).since(&at(0, &[(80, 100), (0, 0)])).unwrap();
         let expected = [(60, Rate::per_second(10)), (20, Rate::per_second(4))];
         let loads: Vec<_> = sample.partitions.iter().map(|load| (load.backlog, load.arrival)).collect();
         assert_eq!(loads, expected);
@@ -77,6 +77,7 @@ mod tests {
             at(1_999, &[(5, 10), (5, 10)]),
             at(61_001, &[(5, 10), (5, 10)]),
             at(2_000, &[(5, 10)]),
+            at(2_000, &[(5, 10), (5, 10), (0, 1_000_000)]),
             at(2_000, &[(5, 9), (5, 10)]),
             at(2_000, &[(4, 10), (5, 10)]),
             at(2_000, &[(11, 10), (5, 10)]),

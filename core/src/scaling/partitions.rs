@@ -20,6 +20,9 @@ pub(super) fn choose(
     let goal = roomy.max(spec.partitions_initial()).min(spec.partitions_max());
     let is_late = now.saturating_add_ms(GROW_BEFORE_CLOSE_MS) > window.closes_at();
     let (to, limit) = match phase {
+        ScalingPhase::Draining | ScalingPhase::Drained => {
+            (from, if is_missing { PartitionsLimit::Closed } else { PartitionsLimit::Enough })
+        }
         _ if from == 0 => (goal_at_first(spec, goal), PartitionsLimit::Created),
         ScalingPhase::Idle | ScalingPhase::Warming | ScalingPhase::Open | ScalingPhase::Closing => {
             if goal <= from {
@@ -29,9 +32,6 @@ pub(super) fn choose(
             } else {
                 (goal, PartitionsLimit::Grown)
             }
-        }
-        ScalingPhase::Draining | ScalingPhase::Drained => {
-            (from, if is_missing { PartitionsLimit::Closed } else { PartitionsLimit::Enough })
         }
     };
     PartitionsChoice { from, to, limit }

@@ -129,6 +129,7 @@ impl Plan {
             }
             (Data::Stale { age_ms: 0 }, ..) => "the last sample of the log is from a time that is not yet".to_owned(),
             (Data::Stale { age_ms }, ..) => format!("nothing is known of the log since {}", duration(age_ms)),
+            (Data::Partial { .. }, ..) => "the last sample of the log lacks partitions".to_owned(),
             (Data::Missing, ..) => "nothing is known of the log yet".to_owned(),
             (Data::Fresh { .. }, ..) => "nothing is needed now".to_owned(),
         }

@@ -154,7 +154,9 @@ proptest! {
             return Ok(());
         }
         let age_ms = observed.sample.as_ref().map(|sample| now - sample.taken_at.0);
-        let is_known = age_ms.is_some_and(|age_ms| age_ms <= FRESH_MS);
+        let sampled = observed.sample.as_ref().map_or(0, |sample| sample.partitions.len());
+        let is_whole = sampled >= 1.max(observed.partitions as usize);
+        let is_known = is_whole && age_ms.is_some_and(|age_ms| age_ms <= FRESH_MS);
         prop_assert_eq!(is_known, matches!(plan.inputs.data, Data::Fresh { .. }));
         let is_new = now - observed.watching_since.0 < STABILIZATION_MS;
         let is_edge = matches!(plan.phase, ScalingPhase::Warming | ScalingPhase::Closing);

@@ -34,6 +34,7 @@ fn inputs_of(inputs: &Inputs) -> ScalingInputs {
     let data = match inputs.data {
         Data::Fresh { .. } => "fresh",
         Data::Stale { .. } => "stale",
+        Data::Partial { .. } => "partial",
         Data::Missing => "missing",
     };
     ScalingInputs {

@@ -88,6 +88,7 @@ fn inputs_of(inputs: &Inputs) -> Value {
     let (data, age_ms) = match data {
         Data::Fresh { age_ms } => ("fresh", Some(age_ms)),
         Data::Stale { age_ms } => ("stale", Some(age_ms)),
+        Data::Partial { age_ms } => ("partial", Some(age_ms)),
         Data::Missing => ("missing", None),
     };
     let source = match rate_per_shard {
