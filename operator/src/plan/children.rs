@@ -179,7 +179,7 @@ mod tests {
         let there = live(&deployment(2));
         check(
             vec![deployment(5)],
-            &[there.clone()],
+            std::slice::from_ref(&there),
             expect![[r#"
             scale Deployment n/shards from 2 to 5
         "#]],
