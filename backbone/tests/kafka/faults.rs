@@ -181,8 +181,15 @@ async fn one_broker_of_three_is_killed() {
     append_again(&log).await;
     let ends = log.ends(&ballots()).await.unwrap();
     assert_eq!(ends.len(), 3);
-    kafka.restart(1).unwrap();
+    // A topic has three copies, for which the third broker is missing.
+    let making = tokio::spawn({
+        let log = log.clone();
+        async move { log.ensure_topic(&verdicts(), 2).await }
+    });
     sleep(Duration::from_secs(1)).await;
+    assert!(!making.is_finished(), "it waits for the broker");
+    kafka.restart(1).unwrap();
+    timeout(HANG, making).await.unwrap().unwrap().unwrap();
     stop.store(true, Ordering::Relaxed);
     let (acknowledged, _) = appender.await.unwrap();
     let mut by_group = BTreeSet::new();

@@ -26,6 +26,12 @@ use crate::log::{BackendError, LogError, Topic};
 /// How long a change or a look at the settings may take.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long fewer brokers may be up than a new topic has copies: a restarted one is back by then, or its cluster is in trouble.
+const BROKERS_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Between two attempts to make a topic meanwhile.
+const BROKERS_PAUSE: Duration = Duration::from_millis(250);
+
 /// How long a broker may take to learn of a topic that has just been made.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -85,11 +91,18 @@ impl Admin {
         for Wanted { key, value, .. } in &wanted {
             new = new.set(key, value);
         }
-        let made = Handle::current().block_on(self.client.create_topics([&new], &self.options));
-        match made.map(|results| results.into_iter().next()) {
-            Ok(Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None) => Ok(()),
-            Ok(Some(Err((_, code)))) => Err(errors::administering(topic, &KafkaError::AdminOp(code))),
-            Err(error) => Err(errors::administering(topic, &error)),
+        let deadline = Instant::now() + BROKERS_TIMEOUT;
+        loop {
+            let made = Handle::current().block_on(self.client.create_topics([&new], &self.options));
+            match made.map(|results| results.into_iter().next()) {
+                Ok(Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None) => return Ok(()),
+                // The cluster knows how many brokers it has; what it counts here is how many are up.
+                Ok(Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor)))) if Instant::now() < deadline => {
+                    thread::sleep(BROKERS_PAUSE);
+                }
+                Ok(Some(Err((_, code)))) => return Err(errors::administering(topic, &KafkaError::AdminOp(code))),
+                Err(error) => return Err(errors::administering(topic, &error)),
+            }
         }
     }
 
