@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const COMPONENTS: [&str; 6] = ["backbone", "chains", "ingest", "verifier", "tally", "recount"];
+const COMPONENTS: [&str; 7] = ["backbone", "chains", "ingest", "verifier", "tally", "recount", "operator"];
 
 /// The names that are registered in a source, with their units.
 fn names(source: &str) -> Vec<String> {

@@ -20,6 +20,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("pnyx-verifier", COMPONENT),
     ("pnyx-tally", COMPONENT),
     ("pnyx-recount", COMPONENT),
+    ("pnyx-operator", COMPONENT),
     (
         "pnyx",
         &[
@@ -32,6 +33,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "pnyx-verifier",
             "pnyx-tally",
             "pnyx-recount",
+            "pnyx-operator",
         ],
     ),
     ("pnyx-testbed", &[]),

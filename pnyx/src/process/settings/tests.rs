@@ -208,3 +208,27 @@ fn the_example_file_is_understood_and_its_comments_too() {
     assert_eq!(endpoints.map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>(), ["own", "provider", "spare"]);
     check_error(redis(&parse(&[]), &file), expect!["redis: address, sentinel and cluster exclude each other"]);
 }
+
+#[test]
+fn what_the_operator_writes_is_understood() {
+    // The user's name comes from a variable.
+    let user = ["--kafka-sasl-username", "pnyx"];
+    for (case, flags, chain_names) in [("minimal", &[][..], &[][..]), ("full", &user[..], &["own", "provider", "own"][..])]
+    {
+        let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/../operator/tests/children");
+        let file = ConfigFile::load(Path::new(&format!("{cases}/{case}/golden/pnyx.yaml"))).unwrap();
+        let log = kafka(&parse(flags), &file, "test").unwrap();
+        let store = redis(&parse(&[]), &file).unwrap();
+        edge(&parse(&[]), &file, grace(&parse(&[]), &file)).unwrap();
+        assert_eq!(serving(&parse(&[]), &file, 8080).drain_limit, Duration::from_secs(25), "{case}");
+        assert_eq!(signing_key_file(&parse(&[]), &file).unwrap(), Path::new("/etc/pnyx/secrets/signing-key"));
+        assert!(domain(None, &file).is_ok());
+        let endpoints = file.chains.iter().flatten().flat_map(|chain| &chain.endpoints);
+        assert_eq!(endpoints.map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>(), chain_names, "{case}");
+        let is_full = case == "full";
+        assert_eq!((log.tls.is_some(), log.sasl.is_some()), (is_full, is_full), "{case}");
+        assert_eq!(matches!(store.address, RedisAddress::Sentinel { .. }), is_full, "{case}");
+        let traces = (file.otlp.endpoint.is_some(), file.otlp.sample.is_some(), file.otlp.headers_file.is_some());
+        assert_eq!(traces, (is_full, is_full, is_full), "{case}");
+    }
+}

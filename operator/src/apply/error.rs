@@ -1,0 +1,48 @@
+//! Why something could not be written.
+
+use thiserror::Error;
+
+use crate::{kinds::ObjectKey, lease::NotLeading};
+
+/// Why something could not be written.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// Another process leads, so this one writes nothing.
+    #[error("this process does not lead")]
+    NotLeading(#[from] NotLeading),
+    /// The API server did not answer in time; whether it wrote is open, and is seen at the next look.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The API server refused.
+    #[error("the API server refused")]
+    Refused(#[source] Box<kube::Error>),
+    /// Something of that name belongs to somebody else.
+    #[error("{kind} {key} exists and is not ours: rename or delete it")]
+    Foreign {
+        /// What it is.
+        kind: &'static str,
+        /// Where it is.
+        key: ObjectKey,
+    },
+    /// An effect of a plan failed.
+    #[error("{effect}")]
+    Effect {
+        /// Which one, in words.
+        effect: String,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
+}
+
+impl ApplyError {
+    /// Whether the object is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(error) if matches!(&**error, kube::Error::Api(status) if status.is_not_found()))
+    }
+
+    /// Whether the object is not as it was thought to be.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused(error) if matches!(&**error, kube::Error::Api(status) if status.is_conflict()))
+    }
+}

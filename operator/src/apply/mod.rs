@@ -1,0 +1,211 @@
+//! The only writer (but for the lease): carries out what a plan says, and chooses nothing.
+//!
+//! Everything is applied on the server's side, each concern under a field manager of its own: children, replicas, status.
+//! Before each call it is asked whether this process still leads, and each call has a time-out.
+
+mod error;
+
+pub use error::ApplyError;
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
+    core::{ApiResource, DynamicObject},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    events::{EventLog, Regarding},
+    kinds::{ChildKind, Key, ObjectKey, Primary},
+    lease::{LEASE_DURATION, Leadership, RENEW_DEADLINE},
+    metrics::{OperatorMetrics, Verb},
+    plan::{Child, Effect, Note, OWNER_LABEL, Owner, field_manager},
+    watch::Cache,
+};
+
+/// Longest that one call may take. No longer than from the moment at which a leader starts no more writes to the one at
+/// which another may lead: what it started before has ended by then.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(CALL_TIMEOUT.as_secs() <= LEASE_DURATION.as_secs() - RENEW_DEADLINE.as_secs());
+
+/// Carries out plans. Clones share everything.
+#[derive(Clone)]
+pub struct Applier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    leadership: Leadership,
+    /// What is written is noted here at once, so that the next look sees it even before the watch says so.
+    caches: BTreeMap<ChildKind, Cache>,
+    primaries: BTreeMap<Primary, Cache>,
+    events: EventLog,
+    metrics: OperatorMetrics,
+}
+
+impl Applier {
+    /// Writes as whom `leadership` names, while it leads.
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        caches: BTreeMap<ChildKind, Cache>,
+        primaries: BTreeMap<Primary, Cache>,
+        metrics: OperatorMetrics,
+    ) -> Self {
+        let events = EventLog::new(leadership.identity());
+        Self { inner: Arc::new(Inner { client, leadership, caches, primaries, events, metrics }) }
+    }
+
+    /// Carries out all effects in their order. One that fails does not keep the others from being tried, because they may
+    /// be what mends it; the first failure is returned.
+    ///
+    /// # Errors
+    /// If an effect failed. When this process no longer leads, nothing after it is tried.
+    pub async fn carry_out(&self, owner: &Owner, effects: Vec<Effect>) -> Result<(), ApplyError> {
+        let mut first = Ok(());
+        for effect in effects {
+            let Err(error) = self.carry_out_one(owner, &effect).await else { continue };
+            if matches!(error, ApplyError::NotLeading(_)) {
+                return Err(error);
+            }
+            let error = ApplyError::Effect { effect: effect.to_string(), source: Box::new(error) };
+            if first.is_ok() {
+                first = Err(error);
+            }
+        }
+        first
+    }
+
+    async fn carry_out_one(&self, owner: &Owner, effect: &Effect) -> Result<(), ApplyError> {
+        match effect {
+            Effect::Create(child) => {
+                self.refuse_foreign(owner, child).await?;
+                self.apply_child(child, &child.first_object()).await
+            }
+            Effect::Update(child) => self.apply_child(child, child.object()).await,
+            Effect::Scale { kind, key, from: _, to } => self.scale(*kind, key, *to).await,
+            Effect::Delete { kind, key, uid } => self.delete(*kind, key, uid).await,
+            Effect::Note(note) => {
+                self.note(owner, note).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a resource's status. Whoever calls knows that it differs.
+    ///
+    /// # Errors
+    /// If the API server refuses or does not answer in time, or this process does not lead.
+    pub async fn write_status(&self, key: &Key, status: &Value) -> Result<(), ApplyError> {
+        let resource = key.primary.resource();
+        let body = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": key.object.name},
+            "status": status,
+        });
+        let params = PatchParams::apply(field_manager::STATUS).force();
+        let api = self.api(&resource, &key.object);
+        let patch = Patch::Apply(&body);
+        let written = self.call(api.patch_status(&key.object.name, &params, &patch)).await?;
+        self.inner.metrics.wrote(key.primary.kind(), Verb::Status);
+        if let Some(cache) = self.inner.primaries.get(&key.primary) {
+            cache.apply(written);
+        }
+        Ok(())
+    }
+
+    /// Tells people about a resource. What cannot be told is no reason for anything to fail.
+    pub async fn note(&self, owner: &Owner, note: &Note) {
+        let inner = &self.inner;
+        let regarding = Regarding::new(owner);
+        let Some(event) = inner.events.event(&regarding, note, jiff::Timestamp::now()) else { return };
+        let api = Api::namespaced(inner.client.clone(), &owner.key().object.namespace);
+        match self.call(api.create(&PostParams::default(), &event)).await {
+            Ok(_) => inner.metrics.wrote("Event", Verb::Created),
+            Err(error) => {
+                inner.events.forget(&regarding, note);
+                let (object, error) = (owner.key().to_string(), pnyx_backbone::telemetry::chain(&error));
+                tracing::warn!(object, reason = note.reason, error, "event not written");
+            }
+        }
+    }
+
+    /// Something of that name that is not ours is left alone, whoever made it.
+    async fn refuse_foreign(&self, owner: &Owner, child: &Child) -> Result<(), ApplyError> {
+        let api = self.api(&child.kind().resource(), child.key());
+        let found = self.call(api.get_metadata_opt(&child.key().name)).await?;
+        let Some(found) = found else { return Ok(()) };
+        let labels = found.metadata.labels.unwrap_or_default();
+        if labels.get(OWNER_LABEL).map(String::as_str) == Some(owner.uid()) {
+            return Ok(());
+        }
+        Err(ApplyError::Foreign { kind: child.kind().kind(), key: child.key().clone() })
+    }
+
+    async fn apply_child(&self, child: &Child, object: &Value) -> Result<(), ApplyError> {
+        let params = PatchParams::apply(field_manager::CHILDREN).force();
+        let api = self.api(&child.kind().resource(), child.key());
+        let patch = Patch::Apply(object);
+        let written = self.call(api.patch(&child.key().name, &params, &patch)).await?;
+        self.wrote(child.kind(), Verb::Applied, written);
+        Ok(())
+    }
+
+    async fn scale(&self, kind: ChildKind, key: &ObjectKey, replicas: i64) -> Result<(), ApplyError> {
+        let resource = kind.resource();
+        let body = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": key.name},
+            "spec": {"replicas": replicas},
+        });
+        let params = PatchParams::apply(field_manager::SCALING).force();
+        let api = self.api(&resource, key);
+        let patch = Patch::Apply(&body);
+        let written = self.call(api.patch(&key.name, &params, &patch)).await?;
+        self.wrote(kind, Verb::Scaled, written);
+        Ok(())
+    }
+
+    async fn delete(&self, kind: ChildKind, key: &ObjectKey, uid: &str) -> Result<(), ApplyError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        let api = self.api(&kind.resource(), key);
+        match self.call(api.delete(&key.name, &params)).await {
+            Ok(_) => self.inner.metrics.wrote(kind.kind(), Verb::Deleted),
+            // Somebody was faster, or it is another object already.
+            Err(error) if error.is_not_found() || error.is_conflict() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn wrote(&self, kind: ChildKind, verb: Verb, written: DynamicObject) {
+        self.inner.metrics.wrote(kind.kind(), verb);
+        if let Some(cache) = self.inner.caches.get(&kind) {
+            cache.apply(written);
+        }
+    }
+
+    fn api(&self, resource: &ApiResource, key: &ObjectKey) -> Api<DynamicObject> {
+        Api::namespaced_with(self.inner.client.clone(), &key.namespace, resource)
+    }
+
+    /// One call, if this process leads at this moment.
+    async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, ApplyError> {
+        // Nothing is sent before it is polled below.
+        self.inner.leadership.check()?;
+        match tokio::time::timeout(CALL_TIMEOUT, call).await {
+            Ok(answer) => answer.map_err(|error| ApplyError::Refused(Box::new(error))),
+            Err(_) => Err(ApplyError::TimedOut),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The kinds of pods, and what each of them needs.
+
+/// The kinds of pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Component {
+    /// The edge.
+    Ingest,
+    /// Lanes and the read API.
+    Tally,
+    /// Shards of one proposal.
+    Verifier,
+    /// Closes one proposal.
+    Recount,
+    /// Decides the blocks at which one proposal is read.
+    Pin,
+}
+
+impl Component {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Ingest, Self::Tally, Self::Verifier, Self::Recount, Self::Pin];
+
+    /// As names and labels say it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Tally => "tally",
+            Self::Verifier => "verifier",
+            Self::Recount => "recount",
+            Self::Pin => "pin",
+        }
+    }
+
+    /// Where it listens, if it does: what runs once and ends has nobody who asks it.
+    pub const fn port(self) -> Option<i32> {
+        match self {
+            Self::Ingest => Some(8080),
+            Self::Tally => Some(8081),
+            Self::Verifier => Some(8082),
+            Self::Recount | Self::Pin => None,
+        }
+    }
+
+    /// Who has the store's totals before its eyes.
+    pub(super) const fn reads_redis(self) -> bool {
+        match self {
+            Self::Tally | Self::Recount | Self::Pin => true,
+            Self::Ingest | Self::Verifier => false,
+        }
+    }
+
+    /// Who asks chains.
+    pub(super) const fn reads_chains(self) -> bool {
+        match self {
+            Self::Tally | Self::Verifier | Self::Recount | Self::Pin => true,
+            Self::Ingest => false,
+        }
+    }
+
+    /// Who signs receipts or results.
+    pub(super) const fn signs(self) -> bool {
+        match self {
+            Self::Ingest | Self::Recount | Self::Pin => true,
+            Self::Tally | Self::Verifier => false,
+        }
+    }
+
+    /// Who tells what became of a ballot.
+    pub(super) const fn tells_traces(self) -> bool {
+        match self {
+            Self::Ingest | Self::Tally | Self::Verifier => true,
+            Self::Recount | Self::Pin => false,
+        }
+    }
+}

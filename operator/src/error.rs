@@ -1,0 +1,23 @@
+//! Why the operator ended.
+
+use thiserror::Error;
+use tokio::task::JoinError;
+
+use crate::lease::LeaseError;
+
+/// Why the operator ended.
+#[derive(Debug, Error)]
+pub enum OperatorError {
+    /// It led and no longer does. Another may, so this process must end.
+    #[error("leadership was lost")]
+    Lease(#[from] LeaseError),
+    /// A task panicked.
+    #[error("a part of the operator panicked")]
+    Panic(#[source] JoinError),
+    /// A watch ended while it was needed.
+    #[error("a watch ended")]
+    WatchEnded,
+    /// The Kubernetes API cannot be used.
+    #[error("the Kubernetes API cannot be used")]
+    Client(#[source] kube::Error),
+}

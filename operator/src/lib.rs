@@ -1,0 +1,40 @@
+//! The operator: GovernancePlatform and GovernanceProposal become what runs them, and their status says what is true.
+//!
+//! Data flows one way: watches fill caches; a look at one resource observes them, validates, plans, and has the plan
+//! applied; then status says how things are. Of several operators the one that holds the lease writes.
+//!
+//! No process starts it yet, and nothing in it speaks with Kafka or Redis; docs/architecture.md says what follows from that.
+
+pub mod lease;
+
+pub mod watch;
+
+pub mod observe;
+
+pub mod validate;
+
+pub mod plan;
+
+pub mod build;
+
+pub mod apply;
+
+pub mod status;
+
+mod reconcile;
+
+mod client;
+mod clock;
+mod config;
+mod error;
+mod events;
+mod kinds;
+mod metrics;
+mod run;
+
+pub use client::client;
+pub use config::{LEASE_NAME_DEFAULT, OperatorConfig, Scope};
+pub use error::OperatorError;
+pub use kinds::{ChildKind, Key, ObjectKey, Primary};
+pub use metrics::OperatorMetrics;
+pub use run::run;

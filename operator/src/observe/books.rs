@@ -1,0 +1,77 @@
+//! What is decided in the logs of platforms, as far as anybody follows them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use pnyx_core::decisions::DecisionBook;
+use tokio::sync::watch;
+
+use crate::kinds::ObjectKey;
+
+/// The book of each platform whose log is followed. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Books {
+    books: watch::Sender<BTreeMap<ObjectKey, Arc<DecisionBook>>>,
+}
+
+/// Tells which platforms have another book than at the last question.
+#[derive(Debug)]
+pub(crate) struct BookChanges {
+    known: BTreeMap<ObjectKey, Arc<DecisionBook>>,
+    books: watch::Receiver<BTreeMap<ObjectKey, Arc<DecisionBook>>>,
+}
+
+impl Books {
+    /// What was read of a platform's log, up to an end that was its end when the reading began: what is not in such a book
+    /// had not been decided.
+    pub fn set(&self, platform: ObjectKey, book: Arc<DecisionBook>) {
+        self.books.send_modify(|books| drop(books.insert(platform, book)));
+    }
+
+    /// A platform's; nothing if its log was not read.
+    pub fn get(&self, platform: &ObjectKey) -> Option<Arc<DecisionBook>> {
+        self.books.borrow().get(platform).cloned()
+    }
+
+    /// From the books that are there now.
+    pub(crate) fn changes(&self) -> BookChanges {
+        let mut books = self.books.subscribe();
+        let known = books.borrow_and_update().clone();
+        BookChanges { known, books }
+    }
+}
+
+impl BookChanges {
+    /// Waits for a change, and says whose books changed. Cut off, it loses nothing.
+    pub(crate) async fn next(&mut self) -> Vec<ObjectKey> {
+        if self.books.changed().await.is_err() {
+            // Nobody is left who could set one.
+            std::future::pending::<()>().await;
+        }
+        let now = self.books.borrow_and_update().clone();
+        let is_new = |(platform, book): &(&ObjectKey, &Arc<DecisionBook>)| {
+            self.known.get(*platform).is_none_or(|known| !Arc::ptr_eq(known, book))
+        };
+        let changed = now.iter().filter(is_new).map(|(platform, _)| platform.clone()).collect();
+        self.known = now;
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn changes_name_whose_book_it_is() {
+        let books = Books::default();
+        let key = |name| ObjectKey::new("n", name);
+        books.set(key("one"), Arc::default());
+        let mut changes = books.changes();
+        books.set(key("two"), Arc::default());
+        books.set(key("three"), Arc::default());
+        assert_eq!(changes.next().await, [key("three"), key("two")]);
+        books.set(key("one"), Arc::default());
+        assert_eq!(changes.next().await, [key("one")]);
+        assert!(books.get(&key("one")).is_some() && books.get(&key("four")).is_none());
+    }
+}

@@ -1,0 +1,174 @@
+//! What is there, as plain data: all that a plan is made from, and nothing of where it came from.
+
+mod books;
+mod brief;
+mod secrets;
+
+pub use books::Books;
+pub use brief::ProposalBrief;
+pub(crate) use secrets::missing;
+pub use secrets::{MissingSecrets, secret_references};
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::DynamicObject;
+use pnyx_core::decisions::DecisionBook;
+use pnyx_crds::{GovernancePlatform, GovernanceProposal};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    kinds::{ChildKind, Key, ObjectKey, Primary},
+    plan::{OWNER_LABEL, Owner},
+    status,
+    watch::Cache,
+};
+
+/// The children of a resource, as they are.
+pub type LiveChildren = Vec<(ChildKind, Arc<DynamicObject>)>;
+
+/// A resource of ours that could be read.
+#[derive(Debug, Clone)]
+pub struct Seen<K> {
+    /// Whose children are looked for.
+    pub owner: Owner,
+    /// As it stands in the API.
+    pub resource: K,
+    /// Which generation of its spec this is.
+    pub generation: Option<i64>,
+    /// What its status says now.
+    pub conditions: Vec<Condition>,
+    /// Whether it is being deleted.
+    pub is_deleted: bool,
+}
+
+/// What a plan of a platform is made from.
+#[derive(Debug, Clone)]
+pub struct PlatformObserved {
+    /// The platform.
+    pub seen: Seen<GovernancePlatform>,
+    /// What it has.
+    pub children: LiveChildren,
+    /// The proposals that name it.
+    pub proposals: Vec<ProposalBrief>,
+    /// What is missing of the Secrets that it names; nothing is known of them if they could not be read.
+    pub secrets: Option<MissingSecrets>,
+}
+
+/// What a plan of a proposal is made from.
+#[derive(Debug, Clone)]
+pub struct ProposalObserved {
+    /// The proposal.
+    pub seen: Seen<GovernanceProposal>,
+    /// What it has.
+    pub children: LiveChildren,
+    /// Its platform.
+    pub platform: PlatformSeen,
+    /// The other proposals of the same platform.
+    pub others: Vec<ProposalBrief>,
+    /// What is decided in the log of its platform; nothing if that was not read.
+    pub book: Option<Arc<DecisionBook>>,
+}
+
+/// The platform of a proposal.
+#[derive(Debug, Clone)]
+pub enum PlatformSeen {
+    /// There is none of that name.
+    Missing,
+    /// There is one that cannot be read.
+    Unreadable,
+    /// It is there.
+    Found(Box<Seen<GovernancePlatform>>),
+}
+
+/// The caches of everything that is watched, and the books of what is decided. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Caches {
+    /// Our own resources.
+    pub primaries: BTreeMap<Primary, Cache>,
+    /// What was made for them.
+    pub children: BTreeMap<ChildKind, Cache>,
+    /// What is decided.
+    pub books: Books,
+}
+
+impl Caches {
+    /// Empty ones.
+    pub fn new() -> Self {
+        Self {
+            primaries: Primary::ALL.into_iter().map(|primary| (primary, Cache::new(OWNER_LABEL))).collect(),
+            children: ChildKind::ALL.into_iter().map(|kind| (kind, Cache::new(OWNER_LABEL))).collect(),
+            books: Books::default(),
+        }
+    }
+
+    /// One of our own resources, as it came.
+    pub fn primary(&self, key: &Key) -> Option<Arc<DynamicObject>> {
+        self.primaries.get(&key.primary)?.get(&key.object)
+    }
+
+    /// What a resource has.
+    pub fn children_of(&self, owner: &Owner) -> LiveChildren {
+        let of_kind = |(kind, cache): (&ChildKind, &Cache)| {
+            let kind = *kind;
+            cache.labelled(owner.uid()).into_iter().map(move |object| (kind, object))
+        };
+        // Labels may be copied; only in its namespace can a resource own anything.
+        let is_here = |(_, object): &(ChildKind, Arc<DynamicObject>)| {
+            object.metadata.namespace.as_deref() == Some(&owner.key().object.namespace)
+        };
+        self.children.iter().flat_map(of_kind).filter(is_here).collect()
+    }
+
+    /// The proposals of a platform, in order.
+    pub fn proposals_of(&self, platform: &ObjectKey) -> Vec<ProposalBrief> {
+        let proposals = self.primaries.get(&Primary::Proposal).map(Cache::all).unwrap_or_default();
+        let briefs = proposals.iter().filter_map(|object| ProposalBrief::of(object));
+        briefs.filter(|brief| brief.platform == *platform).collect()
+    }
+
+    /// What a plan of a proposal is made from.
+    pub fn proposal(&self, seen: Seen<GovernanceProposal>) -> ProposalObserved {
+        let namespace = seen.owner.key().object.namespace.clone();
+        let object = ObjectKey::new(namespace, &seen.resource.spec.platform_ref.name);
+        let others = self.proposals_of(&object);
+        let others = others.into_iter().filter(|other| other.key != seen.owner.key().object).collect();
+        let book = self.books.get(&object);
+        let key = Key { primary: Primary::Platform, object };
+        let platform = match self.primary(&key) {
+            None => PlatformSeen::Missing,
+            Some(object) => match read(&key, &object) {
+                Ok(platform) => PlatformSeen::Found(Box::new(platform)),
+                Err(_) => PlatformSeen::Unreadable,
+            },
+        };
+        ProposalObserved { children: self.children_of(&seen.owner), seen, platform, others, book }
+    }
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Reads one of our own resources.
+///
+/// # Errors
+/// What is wrong with it: it was written by another version, or with a schema that is not this one's.
+pub fn read<K: DeserializeOwned>(key: &Key, object: &DynamicObject) -> Result<Seen<K>, String> {
+    let metadata = &object.metadata;
+    // Without its status: what a person or another version left there is no reason not to run a vote.
+    let mut value = serde_json::to_value(object).map_err(|error| error.to_string())?;
+    if let Some(map) = value.as_object_mut() {
+        map.remove("status");
+    }
+    let resource = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    Ok(Seen {
+        owner: Owner::new(key.clone(), metadata.uid.clone().unwrap_or_default()),
+        resource,
+        generation: metadata.generation,
+        conditions: status::conditions_of(object),
+        is_deleted: metadata.deletion_timestamp.is_some(),
+    })
+}

@@ -1,0 +1,37 @@
+//! What is to be done, as data: a plan is made by pure functions, printed by `pnyx explain`, and carried out by `apply`,
+//! which chooses nothing.
+
+mod child;
+mod children;
+mod effect;
+pub(crate) mod field_manager;
+mod ownership;
+mod platform;
+mod proposal;
+mod size;
+mod workload;
+
+pub use child::{APPLIED_ANNOTATION, Child, ChildError, MANAGED_BY, MANAGED_BY_LABEL, OWNER_LABEL, Owner};
+pub use children::{ReplicasOwner, children_effects};
+pub use effect::{Effect, Note, NoteKind};
+pub use platform::platform;
+pub use proposal::proposal;
+pub use size::{platform_size, proposal_size};
+pub use workload::COMPONENT_LABEL;
+
+use std::time::Duration;
+
+use crate::status::Conditions;
+
+/// What is to be done for one resource, and what will be said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan<S> {
+    /// What is to be done, in this order.
+    pub effects: Vec<Effect>,
+    /// What its conditions say if all of it succeeds.
+    pub conditions: Conditions,
+    /// The rest of its status.
+    pub status: S,
+    /// After what time to look again, even if nothing changes.
+    pub again: Option<Duration>,
+}

@@ -1,0 +1,256 @@
+//! What is planned for a proposal, by what its log says and by the clock.
+
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::core::DynamicObject;
+use pnyx_core::{
+    decisions::{Decision, DecisionBook},
+    proposal::Definition,
+};
+use pnyx_crds::{GovernancePlatform, GovernanceProposal, resolve};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    kinds::{ChildKind, Key, ObjectKey, Primary},
+    observe::Seen,
+    plan::{OWNER_LABEL, Owner},
+    validate::{self, OwnImage},
+};
+
+/// What is known of the log.
+#[derive(Clone, Copy)]
+enum Book {
+    Unread,
+    Empty,
+    Defined,
+}
+
+#[test]
+fn nothing_runs_before_the_definition_stands_in_the_log() {
+    let before = "2026-11-22T09:00:00Z";
+    check(
+        &observed(Book::Unread),
+        before,
+        expect![[r#"
+            Accepted Unknown NotObserved: it is valid, but whether its definition is recorded is not known: the log was not read
+            Open Unknown NotObserved: 
+            Ready Unknown NotObserved: Accepted is not known
+            Pending
+        "#]],
+    );
+    check(
+        &observed(Book::Empty),
+        before,
+        expect![[r#"
+            Accepted Unknown NotObserved: it is valid, but its definition is not recorded in the log yet
+            Open Unknown NotObserved: 
+            Ready Unknown NotObserved: Accepted is not known
+            Pending
+        "#]],
+    );
+    check(
+        &observed(Book::Defined),
+        before,
+        expect![[r#"
+            Accepted True AsExpected: 
+            Open False WindowNotOpen: 
+            Ready Unknown NotObserved: TopicsReady is not known
+            Scheduled
+            create ServiceAccount n/wanted
+            delete Service n/left
+        "#]],
+    );
+}
+
+#[test]
+fn what_stood_in_the_log_holds_while_the_log_cannot_be_read() {
+    let inside = "2026-11-22T10:00:00Z";
+    let mut unread = observed(Book::Unread);
+    unread.seen.conditions = vec![accepted_condition()];
+    check(
+        &unread,
+        inside,
+        expect![[r#"
+            Accepted True AsExpected: 
+            Open True WindowOpen: 
+            Ready Unknown NotObserved: TopicsReady is not known
+            Open
+            create ServiceAccount n/wanted
+            delete Service n/left
+        "#]],
+    );
+    // The log decides, whatever status says: this may be another log.
+    let mut empty = observed(Book::Empty);
+    empty.seen.conditions = vec![accepted_condition()];
+    check(
+        &empty,
+        inside,
+        expect![[r#"
+            Accepted Unknown NotObserved: it is valid, but its definition is not recorded in the log yet
+            Open Unknown NotObserved: 
+            Ready Unknown NotObserved: Accepted is not known
+            Pending
+        "#]],
+    );
+}
+
+#[test]
+fn after_the_window_only_what_stands_in_the_log_is_a_vote() {
+    let after = "2026-11-22T11:00:00Z";
+    check(
+        &observed(Book::Defined),
+        after,
+        expect![[r#"
+            Accepted True AsExpected: 
+            Open False WindowClosed: 
+            Ready Unknown NotObserved: TopicsReady is not known
+            Closed
+            create ServiceAccount n/wanted
+            delete Service n/left
+        "#]],
+    );
+    check(
+        &observed(Book::Empty),
+        after,
+        expect![[r#"
+            Accepted False WindowOver: the window was over before the proposal was accepted: nobody could vote
+            Open Unknown NotObserved: 
+            Ready False ConditionNotMet: Accepted is not true
+            Pending
+            note WindowOver: the window was over before the proposal was accepted: nobody could vote
+        "#]],
+    );
+}
+
+#[test]
+fn who_is_paused_or_deleted_is_left_alone_and_told_what_is_so() {
+    let mut paused = observed(Book::Defined);
+    paused.seen.resource.spec.paused = true;
+    check(
+        &paused,
+        "2026-11-22T10:00:00Z",
+        expect![[r#"
+            Accepted True AsExpected: 
+            Open True WindowOpen: 
+            Ready Unknown NotObserved: TopicsReady is not known
+            Open
+        "#]],
+    );
+    let mut deleted = observed(Book::Defined);
+    deleted.seen.is_deleted = true;
+    check(
+        &deleted,
+        "2026-11-22T10:00:00Z",
+        expect![[r#"
+            Accepted True AsExpected: 
+            Open True WindowOpen: 
+            Ready False Deleting: the proposal is being deleted
+            Open
+        "#]],
+    );
+}
+
+#[test]
+fn the_next_look_is_at_the_next_edge() {
+    let observed = observed(Book::Defined);
+    for (now, again_ms) in [
+        // The lead of 5 minutes begins, the window opens and closes, and then the clock changes nothing more.
+        ("2026-11-22T09:54:50Z", 10_000),
+        ("2026-11-22T09:59:50.000Z", 10_000),
+        ("2026-11-22T09:59:59.950Z", 100),
+        ("2026-11-22T10:00:00Z", 60_000),
+        ("2026-11-22T10:59:59Z", 1_000),
+        ("2026-11-22T11:00:00Z", 60_000),
+    ] {
+        assert_eq!(plan(&observed, now).again, Some(Duration::from_millis(again_ms)), "{now}");
+    }
+}
+
+/// What the plan says at `now` of a proposal that has a Service which nothing wants and lacks an account.
+fn check(observed: &ProposalObserved, now: &str, expected: Expect) {
+    let Plan { effects, conditions, status, again: _ } = plan(observed, now);
+    let said = [types::ACCEPTED, types::OPEN, types::READY].map(|kind| {
+        let Said { state, reason, message } = conditions.get(kind).expect("all types are there");
+        format!("{kind} {} {reason}: {message}\n", state.word())
+    });
+    let effects: String = effects.iter().map(|effect| format!("{effect}\n")).collect();
+    expected.assert_eq(&format!("{}{:?}\n{effects}", said.concat(), status.phase.expect("it has one")));
+}
+
+fn plan(observed: &ProposalObserved, now: &str) -> Plan<GovernanceProposalStatus> {
+    let now = now.parse().expect("RFC 3339");
+    let validated = validate::proposal(observed, &OwnImage::default(), now);
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "wanted"}});
+    let wanted = match validated {
+        Ok(_) => vec![Child::of(&observed.seen.owner, &account).expect("a child")],
+        Err(_) => Vec::new(),
+    };
+    proposal(observed, validated.as_ref(), wanted, now)
+}
+
+fn observed(book: Book) -> ProposalObserved {
+    let platform: GovernancePlatform = serde_json::from_value(json!({
+        "metadata": {"name": "default", "namespace": "n"},
+        "spec": {
+            "domain": "test", "kafka": {"bootstrapServers": ["kafka:9092"]}, "redis": {"single": {"address": "redis"}},
+            "signingKeySecretRef": {"name": "s", "key": "k"},
+        },
+    }))
+    .expect("a platform");
+    let resource: GovernanceProposal = serde_json::from_value(json!({
+        "metadata": {"name": "vote", "namespace": "n"},
+        "spec": {
+            "space": "dao.eth", "title": "A vote", "body": "", "choices": ["yes", "no"],
+            "voting": {"system": "SingleChoice"},
+            "window": {"opensAt": "2026-11-22T10:00:00Z", "closesAt": "2026-11-22T11:00:00Z"},
+            "power": {"strategies": [{"ticket": {"value": "1"}}]},
+            "scaling": {"lead": "5m"},
+        },
+    }))
+    .expect("a proposal");
+    let core = resolve(&resource, "test", None).expect("a proposal of the core");
+    let definition = || Decision::Definition(Box::new(Definition::new(core, 4, 1).expect("within bounds")));
+    let book = match book {
+        Book::Unread => None,
+        Book::Empty => Some(DecisionBook::default()),
+        Book::Defined => {
+            let mut book = DecisionBook::default();
+            book.record(0, definition());
+            Some(book)
+        }
+    };
+    let platform = seen(Primary::Platform, "default", platform, vec![accepted_condition()]);
+    ProposalObserved {
+        seen: seen(Primary::Proposal, "vote", resource, Vec::new()),
+        children: vec![(ChildKind::Service, Arc::new(left()))],
+        platform: PlatformSeen::Found(Box::new(platform)),
+        others: Vec::new(),
+        book: book.map(Arc::new),
+    }
+}
+
+fn seen<K>(primary: Primary, name: &str, resource: K, conditions: Vec<Condition>) -> Seen<K> {
+    let owner = Owner::new(Key { primary, object: ObjectKey::new("n", name) }, "uid-1");
+    Seen { owner, resource, generation: Some(1), conditions, is_deleted: false }
+}
+
+/// A Service of the proposal that nothing wants any more.
+fn left() -> DynamicObject {
+    let mut object = DynamicObject::new("left", &ChildKind::Service.resource()).within("n");
+    object.metadata.labels = Some([(OWNER_LABEL.to_owned(), "uid-1".to_owned())].into());
+    object
+}
+
+fn accepted_condition() -> Condition {
+    Condition {
+        type_: types::ACCEPTED.to_owned(),
+        status: "True".to_owned(),
+        reason: reasons::AS_EXPECTED.to_owned(),
+        message: String::new(),
+        observed_generation: Some(1),
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    }
+}

@@ -1,0 +1,306 @@
+//! One look at one resource: observe, validate, plan, build, apply, status. Every look starts from what is there now, so a
+//! look that was missed, cut off or done twice harms nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::{Api, Client, core::DynamicObject};
+use pnyx_backbone::telemetry;
+use pnyx_crds::{
+    GovernancePlatform, GovernanceProposal,
+    conditions::{platform as platform_types, proposal as proposal_types, reasons},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+use tracing::{debug, error, info, warn};
+
+use crate::{
+    apply::{Applier, ApplyError},
+    build,
+    clock::since_epoch,
+    kinds::{Key, Primary},
+    metrics::{Looked, OperatorMetrics},
+    observe::{self, Caches, MissingSecrets, PlatformObserved, Seen},
+    plan::{self, ChildError, Note, NoteKind, Owner, Plan},
+    status::{self, Conditions, Said},
+    validate::{self, OwnImage},
+    watch::Backoff,
+};
+
+/// First pause after a look that failed.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest pause after looks that failed: what was mended elsewhere is seen within this.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Between two looks at a resource that cannot be read; a change of it is seen at once.
+const UNREADABLE_AGAIN: Duration = Duration::from_secs(600);
+
+/// Longest that one look may take: a worker that hangs is not lost for the others.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest that one question about a Secret may take.
+const SECRET_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Looks at resources. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Reconciler {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    caches: Caches,
+    applier: Applier,
+    image: OwnImage,
+    metrics: OperatorMetrics,
+    memory: Mutex<Memory>,
+}
+
+/// What is remembered from look to look, and may be lost.
+#[derive(Default)]
+struct Memory {
+    retries: BTreeMap<Key, Backoff>,
+    unreadable: BTreeSet<Key>,
+}
+
+/// What a look came to.
+struct Look {
+    outcome: Looked,
+    again: Option<Duration>,
+}
+
+impl Reconciler {
+    pub(crate) fn new(
+        client: Client,
+        caches: Caches,
+        applier: Applier,
+        image: OwnImage,
+        metrics: OperatorMetrics,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { client, caches, applier, image, metrics, memory: Mutex::default() }) }
+    }
+
+    /// Looks at one resource. Says after what time to look again.
+    pub(crate) async fn look(&self, key: Key) -> Option<Duration> {
+        let began = Instant::now();
+        let looked = match tokio::time::timeout(LOOK_TIMEOUT, self.look_once(&key)).await {
+            Ok(looked) => looked,
+            Err(_) => {
+                warn!(%key, limit_s = LOOK_TIMEOUT.as_secs(), "a look took too long");
+                Look { outcome: Looked::Failed, again: None }
+            }
+        };
+        self.inner.metrics.looked(key.primary, looked.outcome, began.elapsed());
+        match looked.outcome {
+            Looked::Done | Looked::Refused => {
+                self.memory(|memory| memory.retries.remove(&key));
+                looked.again
+            }
+            Looked::Failed => Some(self.memory(|memory| {
+                let new = || Backoff::new(RETRY_FIRST, RETRY_MAX, &key);
+                memory.retries.entry(key.clone()).or_insert_with(new).next_pause()
+            })),
+        }
+    }
+
+    async fn look_once(&self, key: &Key) -> Look {
+        let object = self.inner.caches.primary(key);
+        let Some(object) = object else {
+            // Its children go with it: they are its own.
+            debug!(%key, "gone");
+            self.note_readable(key);
+            return Look { outcome: Looked::Done, again: None };
+        };
+        match key.primary {
+            Primary::Platform => match observe::read::<GovernancePlatform>(key, &object) {
+                Ok(seen) => {
+                    self.note_readable(key);
+                    Box::pin(self.platform(&object, seen)).await
+                }
+                Err(problem) => self.unreadable(key, &object, &problem, platform_types::ALL).await,
+            },
+            Primary::Proposal => match observe::read::<GovernanceProposal>(key, &object) {
+                Ok(seen) => {
+                    self.note_readable(key);
+                    Box::pin(self.proposal(&object, seen)).await
+                }
+                Err(problem) => self.unreadable(key, &object, &problem, proposal_types::ALL).await,
+            },
+        }
+    }
+
+    async fn platform(&self, object: &DynamicObject, seen: Seen<GovernancePlatform>) -> Look {
+        let caches = &self.inner.caches;
+        let secrets = self.missing_secrets(&seen).await;
+        let observed = PlatformObserved {
+            children: caches.children_of(&seen.owner),
+            proposals: caches.proposals_of(&seen.owner.key().object),
+            seen,
+            secrets,
+        };
+        let validated =
+            validate::platform(observed.seen.resource.clone(), &self.inner.image, observed.secrets.as_ref());
+        let owner = &observed.seen.owner;
+        let size = plan::platform_size(&observed.children);
+        let children = match validated.as_ref().map(|platform| build::platform(owner, platform, size)) {
+            Ok(Ok(children)) => children,
+            Ok(Err(error)) => return unbuilt(owner, &error),
+            // What is there of a platform that is refused now stays as it is.
+            Err(_) => Vec::new(),
+        };
+        let plan = plan::platform(&observed, validated.as_ref(), children, Timestamp::now());
+        let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };
+        self.carry_out(object, &observed.seen.owner, plan, outcome, |status| &mut status.conditions).await
+    }
+
+    async fn proposal(&self, object: &DynamicObject, seen: Seen<GovernanceProposal>) -> Look {
+        let observed = self.inner.caches.proposal(seen);
+        let seen = &observed.seen;
+        let now = Timestamp::now();
+        let validated = validate::proposal(&observed, &self.inner.image, now);
+        let children = match validated.as_ref().map(|proposal| {
+            let size = plan::proposal_size(proposal, &observed.children, since_epoch(now));
+            build::proposal(&seen.owner, proposal, size)
+        }) {
+            Ok(Ok(children)) => children,
+            Ok(Err(error)) => return unbuilt(&seen.owner, &error),
+            // What is there of a proposal that is refused now stays as it is.
+            Err(_) => Vec::new(),
+        };
+        let plan = plan::proposal(&observed, validated.as_ref(), children, now);
+        let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };
+        self.carry_out(object, &seen.owner, plan, outcome, |status| &mut status.conditions).await
+    }
+
+    /// Carries out a plan and then says how things are, whether or not it could be carried out.
+    async fn carry_out<S: Serialize + DeserializeOwned + PartialEq>(
+        &self,
+        object: &DynamicObject,
+        owner: &Owner,
+        plan: Plan<S>,
+        outcome: Looked,
+        listed: impl Fn(&mut S) -> &mut Vec<Condition>,
+    ) -> Look {
+        let Plan { effects, mut conditions, mut status, again } = plan;
+        let applier = &self.inner.applier;
+        for effect in &effects {
+            debug!(key = %owner.key(), %effect, "planned");
+        }
+        let carried = applier.carry_out(owner, effects).await;
+        if let Err(ApplyError::NotLeading(reason)) = &carried {
+            info!(key = %owner.key(), %reason, "no write is started");
+            return Look { outcome: Looked::Failed, again: None };
+        }
+        if let Err(error) = &carried {
+            let message = telemetry::chain(error);
+            warn!(key = %owner.key(), error = message, "not everything could be written");
+            let note =
+                Note { kind: NoteKind::Warning, reason: reasons::API_ERROR, action: "Apply", message: message.clone() };
+            applier.note(owner, &note).await;
+            // Whatever else is so: what should have been written was not.
+            conditions.set(proposal_types::READY, Said::new(false, reasons::API_ERROR, message));
+        }
+        let before = status::conditions_of(object);
+        *listed(&mut status) = conditions.into_list(&before, object.metadata.generation, Timestamp::now());
+        let said = self.say(owner.key(), object, &status).await;
+        let outcome = if carried.is_ok() && said.is_ok() { outcome } else { Looked::Failed };
+        Look { outcome, again }
+    }
+
+    /// Writes a status that says something new.
+    async fn say<S: Serialize + DeserializeOwned + PartialEq>(
+        &self,
+        key: &Key,
+        object: &DynamicObject,
+        status: &S,
+    ) -> Result<(), ()> {
+        let Some(written) = status::difference(object, status) else { return Ok(()) };
+        match self.inner.applier.write_status(key, &written).await {
+            Ok(()) => Ok(()),
+            // It was deleted meanwhile, so there is nobody to say it to.
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => {
+                warn!(%key, error = telemetry::chain(&error), "status not written");
+                Err(())
+            }
+        }
+    }
+
+    /// A resource that cannot be read is left alone, and says so itself.
+    async fn unreadable(
+        &self,
+        key: &Key,
+        object: &DynamicObject,
+        problem: &str,
+        types: &'static [&'static str],
+    ) -> Look {
+        if self.memory(|memory| memory.unreadable.insert(key.clone())) {
+            warn!(%key, problem, "cannot be read, left alone");
+        }
+        self.count(key.primary);
+        let message = format!("this version of the operator cannot read it: {problem}");
+        let owner = Owner::new(key.clone(), object.metadata.uid.clone().unwrap_or_default());
+        let note = Note { kind: NoteKind::Warning, reason: reasons::INVALID, action: "Read", message: message.clone() };
+        self.inner.applier.note(&owner, &note).await;
+        let mut conditions = Conditions::unknown(types, reasons::NOT_OBSERVED);
+        // Both resources have these two.
+        conditions.set(proposal_types::ACCEPTED, Said::new(false, reasons::INVALID, &message));
+        conditions.set(proposal_types::READY, Said::new(false, reasons::CONDITION_NOT_MET, "Accepted is not true"));
+        let generation = object.metadata.generation;
+        let listed = conditions.into_list(&status::conditions_of(object), generation, Timestamp::now());
+        let said = self.say(key, object, &json!({"observedGeneration": generation, "conditions": listed})).await;
+        let outcome = if said.is_ok() { Looked::Refused } else { Looked::Failed };
+        Look { outcome, again: Some(UNREADABLE_AGAIN) }
+    }
+
+    /// What is missing of the Secrets that a platform names; nothing if that cannot be known now.
+    async fn missing_secrets(&self, platform: &Seen<GovernancePlatform>) -> Option<MissingSecrets> {
+        let wanted = observe::secret_references(&platform.resource.spec);
+        let namespace = &platform.owner.key().object.namespace;
+        let api: Api<Secret> = Api::namespaced(self.inner.client.clone(), namespace);
+        let mut there = BTreeMap::new();
+        for name in wanted.keys() {
+            match tokio::time::timeout(SECRET_TIMEOUT, api.get_opt(name)).await {
+                Ok(Ok(Some(secret))) => {
+                    let keys = secret.data.unwrap_or_default().into_keys();
+                    there.insert(name.clone(), keys.collect());
+                }
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => {
+                    warn!(key = %platform.owner.key(), secret = name, error = telemetry::chain(&error), "Secret cannot be read");
+                    return None;
+                }
+                Err(_) => return None,
+            }
+        }
+        Some(observe::missing(&wanted, &there))
+    }
+
+    /// It can be read, or is gone.
+    fn note_readable(&self, key: &Key) {
+        self.memory(|memory| memory.unreadable.remove(key));
+        self.count(key.primary);
+    }
+
+    fn count(&self, primary: Primary) {
+        let known = self.inner.caches.primaries.get(&primary).map_or(0, crate::watch::Cache::len);
+        let unreadable = self.memory(|memory| memory.unreadable.iter().filter(|key| key.primary == primary).count());
+        self.inner.metrics.set_resources(primary, known, unreadable);
+    }
+
+    fn memory<T>(&self, use_it: impl FnOnce(&mut Memory) -> T) -> T {
+        use_it(&mut self.inner.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A builder made something that is nobody's child. That is a mistake of this program: it is said, and tried again.
+fn unbuilt(owner: &Owner, error: &ChildError) -> Look {
+    error!(key = %owner.key(), error = telemetry::chain(error), "a child cannot be built");
+    Look { outcome: Looked::Failed, again: None }
+}

@@ -1,0 +1,210 @@
+//! Starts the parts of the operator and ends them in order: watches fill the caches, the elector waits for the lease, and
+//! whoever has it looks at what is due.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{Api, Client, core::DynamicObject};
+use pnyx_backbone::{health::Health, shutdown::Shutdown, telemetry::Metrics};
+use tokio::{sync::watch, task::JoinSet};
+use tracing::info;
+
+use crate::{
+    apply::Applier,
+    config::{OperatorConfig, Scope},
+    error::OperatorError,
+    kinds::{ChildKind, Key, ObjectKey, Primary},
+    lease::{Elector, Leadership},
+    metrics::OperatorMetrics,
+    observe::{Books, Caches},
+    plan::{MANAGED_BY, MANAGED_BY_LABEL},
+    reconcile::Reconciler,
+    watch::{Cache, Change, PROGRESS_LIMIT, Watch, WorkQueue, triggers},
+};
+
+/// How often the gauges of waiting work and leadership are set.
+const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs the operator until the shutdown: then ends what is in hand and gives the lease back. What is decided it learns from
+/// `books`, which whoever follows the logs of platforms fills.
+///
+/// # Errors
+/// When the lease is lost or a part of the operator ends that must not. The process has to end then: another may lead.
+pub async fn run(
+    config: OperatorConfig,
+    client: Client,
+    health: &Health,
+    shutdown: Shutdown,
+    metrics: &Metrics,
+    books: Books,
+) -> Result<(), OperatorError> {
+    let OperatorConfig { identity, lease_namespace, lease_name, scope, workers, image } = config;
+    let metrics = metrics.register(OperatorMetrics::register);
+    let leadership = Leadership::new(identity);
+    let mut decided = books.changes();
+    let (caches, queue) = (Caches { books, ..Caches::new() }, WorkQueue::new());
+    let watching = Watching { client: &client, scope: &scope, health, shutdown: &shutdown, metrics: &metrics };
+    let (mut watches, synced) = watching.start(&caches, &queue);
+    let applier = Applier::new(
+        client.clone(),
+        leadership.clone(),
+        caches.children.clone(),
+        caches.primaries.clone(),
+        metrics.clone(),
+    );
+    let reconciler = Reconciler::new(client.clone(), caches.clone(), applier, image, metrics.clone());
+    let mut elector = Elector::new(client, &lease_namespace, lease_name, leadership.clone());
+    let working = work(queue.clone(), reconciler, workers.get(), synced, health, leadership.clone(), shutdown.clone());
+    let mut working = std::pin::pin!(working);
+    let mut gauges = tokio::time::interval(GAUGES_INTERVAL);
+    let mut has_worked = false;
+    // Here the borrow of the elector's loop ends before it is asked to hold on.
+    {
+        let mut electing = std::pin::pin!(elector.run(&shutdown));
+        loop {
+            tokio::select! {
+                ended = &mut electing => break ended?,
+                () = &mut working, if !has_worked => has_worked = true,
+                Some(ended) = watches.join_next() => note_watch_end(ended, &shutdown)?,
+                platforms = decided.next() => note_decided(&platforms, &caches, &queue),
+                _ = gauges.tick() => {
+                    metrics.waiting.set(i64::try_from(queue.overdue()).unwrap_or(i64::MAX));
+                    metrics.leads.set(i64::from(leadership.check().is_ok()));
+                }
+            }
+        }
+    }
+    if !has_worked {
+        elector.hold_while(working).await?;
+    }
+    elector.release().await;
+    metrics.leads.set(0);
+    while let Some(ended) = watches.join_next().await {
+        note_watch_end(ended, &shutdown)?;
+    }
+    Ok(())
+}
+
+/// Works on what is due, once everything is known and this process leads.
+async fn work(
+    queue: WorkQueue<Key>,
+    reconciler: Reconciler,
+    workers: usize,
+    synced: Vec<watch::Receiver<bool>>,
+    health: &Health,
+    leadership: Leadership,
+    shutdown: Shutdown,
+) {
+    let check = health.check("caches");
+    let knows_all = async {
+        for mut synced in synced {
+            // A watch that ended is noticed where watches are.
+            drop(synced.wait_for(|synced| *synced).await);
+        }
+    };
+    tokio::select! {
+        () = shutdown.requested() => return,
+        () = knows_all => {}
+    }
+    // One that waits for its turn is ready too: it is ready to take over.
+    check.set_ready();
+    info!("knows all resources");
+    tokio::select! {
+        () = shutdown.requested() => return,
+        () = leadership.gained() => {}
+    }
+    let look = |key: Key| {
+        let reconciler = reconciler.clone();
+        async move { reconciler.look(key).await }
+    };
+    queue.run(workers, &shutdown, look).await;
+}
+
+fn note_watch_end(ended: Result<(), tokio::task::JoinError>, shutdown: &Shutdown) -> Result<(), OperatorError> {
+    ended.map_err(OperatorError::Panic)?;
+    if shutdown.is_requested() { Ok(()) } else { Err(OperatorError::WatchEnded) }
+}
+
+/// What all watches share.
+struct Watching<'a> {
+    client: &'a Client,
+    scope: &'a Scope,
+    health: &'a Health,
+    shutdown: &'a Shutdown,
+    metrics: &'a OperatorMetrics,
+}
+
+impl Watching<'_> {
+    /// A watch of each kind in each namespace that is looked after, and what becomes true once each knows everything.
+    fn start(&self, caches: &Caches, queue: &WorkQueue<Key>) -> (JoinSet<()>, Vec<watch::Receiver<bool>>) {
+        let (mut watches, mut synced) = (JoinSet::new(), Vec::new());
+        for namespace in self.scope.watched() {
+            for primary in Primary::ALL {
+                let cache = caches.primaries[&primary].clone();
+                let watch = self.watch(&primary.resource(), primary.kind(), namespace.clone(), None, cache);
+                synced.push(watch.synced.subscribe());
+                let (queue, caches, shutdown) = (queue.clone(), caches.clone(), self.shutdown.clone());
+                let noted = move |change: &Change| note_primary(primary, change, &caches, &queue);
+                watches.spawn(watch.run(shutdown, noted));
+            }
+            for kind in ChildKind::ALL {
+                let cache = caches.children[&kind].clone();
+                let watch = self.watch(&kind.resource(), kind.kind(), namespace.clone(), Some(ours()), cache);
+                synced.push(watch.synced.subscribe());
+                let (queue, shutdown) = (queue.clone(), self.shutdown.clone());
+                let noted =
+                    move |change: &Change| triggers::of_child(change).into_iter().for_each(|key| queue.add(key));
+                watches.spawn(watch.run(shutdown, noted));
+            }
+        }
+        (watches, synced)
+    }
+
+    fn watch(
+        &self,
+        resource: &kube::core::ApiResource,
+        kind: &'static str,
+        namespace: Option<String>,
+        labels: Option<String>,
+        cache: Cache,
+    ) -> Watch {
+        let api: Api<DynamicObject> = match &namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        };
+        let name = namespace.as_ref().map_or_else(|| kind.to_owned(), |namespace| format!("{kind} in {namespace}"));
+        Watch {
+            api,
+            kind,
+            namespace,
+            labels,
+            cache,
+            pulse: self.health.pulse(format!("watch of {name}"), PROGRESS_LIMIT),
+            synced: watch::Sender::new(false),
+            metrics: self.metrics.watches.clone(),
+        }
+    }
+}
+
+fn note_primary(primary: Primary, change: &Change, caches: &Caches, queue: &WorkQueue<Key>) {
+    triggers::of_primary(primary, change).into_iter().for_each(|key| queue.add(key));
+    if primary == Primary::Platform && triggers::concerns_its_proposals(change) {
+        let object: &Arc<DynamicObject> = match change {
+            Change::Deleted(object) => object,
+            Change::Applied { before: _, now } => now,
+        };
+        for key in triggers::proposals_of(object, caches) {
+            queue.add(key);
+        }
+    }
+}
+
+/// What was decided may be about any proposal of the platform.
+fn note_decided(platforms: &[ObjectKey], caches: &Caches, queue: &WorkQueue<Key>) {
+    for brief in platforms.iter().flat_map(|platform| caches.proposals_of(platform)) {
+        queue.add(Key { primary: Primary::Proposal, object: brief.key });
+    }
+}
+
+fn ours() -> String {
+    format!("{MANAGED_BY_LABEL}={MANAGED_BY}")
+}

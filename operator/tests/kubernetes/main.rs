@@ -1,0 +1,11 @@
+//! The operator against a real API server.
+
+mod apply;
+mod children;
+mod lease;
+mod resources;
+mod support;
+
+/// What is built, as the tests of the children themselves have it.
+#[path = "../children/setup.rs"]
+mod setup;

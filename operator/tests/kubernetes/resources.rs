@@ -1,0 +1,308 @@
+//! The whole operator: what it says of resources, how often, and what it does about those that it cannot read.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::core::v1::Secret, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+    core::DynamicObject,
+};
+use pnyx_backbone::{health::Health, shutdown::Shutdown, telemetry::Metrics};
+use pnyx_core::{decisions::Decision, proposal::Definition};
+use pnyx_crds::{
+    GovernanceProposal,
+    conditions::{platform, proposal},
+    resolve,
+};
+use pnyx_operator::{ObjectKey, OperatorConfig, OperatorError, Primary, observe::Books, run};
+use pnyx_testbed::kubernetes::ControlPlane;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::support::{client, control_plane, install, until};
+
+/// The platform's.
+const DOMAIN: &str = "test";
+
+/// An operator that runs.
+struct Operator {
+    health: Health,
+    shutdown: Shutdown,
+    metrics: Metrics,
+    books: Books,
+    task: JoinHandle<Result<(), OperatorError>>,
+}
+
+impl Operator {
+    /// One that knows what is decided from `books`.
+    async fn start(kubeconfig: &Path, identity: &str, books: Books) -> Self {
+        let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
+        let health = Health::new(shutdown.clone(), metrics.clone());
+        let (config, client) = (OperatorConfig::new(identity, "default"), client(kubeconfig).await);
+        let (for_run, stop, counted, read) = (health.clone(), shutdown.clone(), metrics.clone(), books.clone());
+        let task = tokio::spawn(async move { run(config, client, &for_run, stop, &counted, read).await });
+        let operator = Self { health, shutdown, metrics, books, task };
+        until("it is ready", || async { operator.health.not_ready().is_empty().then_some(()) }).await;
+        operator
+    }
+
+    async fn stop(self) {
+        self.shutdown.trigger();
+        self.task.await.expect("it does not panic").expect("it ends well");
+    }
+
+    /// Puts the definition of a proposal into the log of the platform, as far as the operator can tell.
+    async fn define(&self, client: &Client, name: &str) {
+        define(&self.books, client, name).await;
+    }
+
+    /// What a metric's line says, such as `pnyx_operator_leads`.
+    fn metric(&self, line: &str) -> Option<f64> {
+        let text = self.metrics.encode();
+        text.lines().find_map(|known| known.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())
+    }
+}
+
+fn api(client: &Client, primary: Primary) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), "default", &primary.resource())
+}
+
+async fn create(client: &Client, primary: Primary, name: &str, spec: Value) {
+    let object = DynamicObject::new(name, &primary.resource()).data(json!({"spec": spec}));
+    api(client, primary).create(&PostParams::default(), &object).await.expect("the API server takes it");
+}
+
+/// Changes a resource's spec.
+async fn change(client: &Client, primary: Primary, name: &str, spec: Value) {
+    let patch = Patch::Merge(json!({"spec": spec}));
+    api(client, primary).patch(name, &PatchParams::default(), &patch).await.expect("the API server takes it");
+}
+
+/// A condition as `status reason: message`, once `is_it` likes it.
+async fn condition(client: &Client, primary: Primary, name: &str, kind: &str, is_it: impl Fn(&str) -> bool) -> String {
+    let look = || async {
+        let object = api(client, primary).get(name).await.expect("it is there");
+        let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array).cloned();
+        let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind)?;
+        let word = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+        let text = format!("{} {}: {}", word("status"), word("reason"), word("message"));
+        is_it(&text).then_some(text)
+    };
+    until(&format!("{kind} of {name}"), look).await
+}
+
+/// The log of the platform is read, and the definition of a proposal stands there beside what stood before.
+async fn define(books: &Books, client: &Client, name: &str) {
+    let stored = api(client, Primary::Proposal).get(name).await.expect("it is there");
+    let resource: GovernanceProposal =
+        serde_json::from_value(serde_json::to_value(stored).expect("plain data")).expect("it can be read");
+    let proposal = resolve(&resource, DOMAIN, None).expect("a proposal of the core");
+    let definition = Definition::new(proposal, 4, 1).expect("within bounds");
+    let platform = ObjectKey::new("default", "default");
+    let mut book = books.get(&platform).map(|book| (*book).clone()).unwrap_or_default();
+    book.record(0, Decision::Definition(Box::new(definition)));
+    books.set(platform, Arc::new(book));
+}
+
+fn platform_spec() -> Value {
+    json!({
+        "domain": DOMAIN,
+        "kafka": {"bootstrapServers": ["kafka:9092"]},
+        "redis": {"single": {"address": "redis:6379"}},
+        "signingKeySecretRef": {"name": "signing", "key": "key"},
+    })
+}
+
+fn proposal_spec(opens_in: SignedDuration, lasts: SignedDuration) -> Value {
+    let opens_at = Timestamp::from_second((Timestamp::now() + opens_in).as_second()).expect("a near time");
+    json!({
+        "space": "dao.eth", "title": "A vote", "body": "", "choices": ["yes", "no"],
+        "voting": {"system": "SingleChoice"},
+        "window": {"opensAt": opens_at.to_string(), "closesAt": (opens_at + lasts).to_string()},
+        "power": {"strategies": [{"ticket": {"value": "1"}}]},
+    })
+}
+
+async fn create_secret(client: &Client, key: &str) {
+    let secret: Secret =
+        serde_json::from_value(json!({"metadata": {"name": "signing"}, "stringData": {key: "0x"}})).expect("a Secret");
+    Api::namespaced(client.clone(), "default").create(&PostParams::default(), &secret).await.expect("it is new");
+}
+
+/// Writes that the operator made of a kind of resource, as the API server saw them.
+fn status_writes(control_plane: &ControlPlane, resource: &str) -> usize {
+    let events = control_plane.audit_log().expect("it can be read");
+    events.iter().filter(|event| event.resource == resource && event.subresource == "status").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_says_what_is_so_and_is_written_when_it_says_something_new() {
+    let control_plane = control_plane();
+    let kubeconfig = control_plane.kubeconfig_path();
+    let client = client(&kubeconfig).await;
+    install(&client).await;
+    let operator = Operator::start(&kubeconfig, "operator-1", Books::default()).await;
+    let (hour, platform_of, vote) = (SignedDuration::from_hours(1), Primary::Platform, Primary::Proposal);
+
+    create(&client, vote, "first", proposal_spec(hour, hour)).await;
+    let said = condition(&client, vote, "first", proposal::ACCEPTED, |_| true).await;
+    assert_eq!(said, "False PlatformNotFound: there is no GovernancePlatform default in this namespace");
+    let object = api(&client, vote).get("first").await.expect("it is there");
+    let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let types: Vec<_> = conditions.iter().filter_map(|condition| condition["type"].as_str()).collect();
+    assert_eq!(types, proposal::ALL, "all of them from the first sight on");
+    assert_eq!(object.data["status"]["observedGeneration"], 1);
+
+    create(&client, platform_of, "default", platform_spec()).await;
+    let said = condition(&client, platform_of, "default", platform::ACCEPTED, |_| true).await;
+    assert_eq!(said, "False SecretNotFound: Secret signing does not exist");
+    let said = condition(&client, vote, "first", proposal::ACCEPTED, |said| !said.contains("NotFound")).await;
+    assert_eq!(
+        said,
+        "False PlatformNotReady: GovernancePlatform default is not accepted: its own condition Accepted says why"
+    );
+
+    create_secret(&client, "key").await;
+    // Secrets are not watched; a change of the platform brings a look at once.
+    change(&client, platform_of, "default", json!({"paused": true})).await;
+    condition(&client, platform_of, "default", platform::ACCEPTED, |said| said.starts_with("True")).await;
+    let unknown = |said: &str| said.starts_with("Unknown");
+    let said = condition(&client, vote, "first", proposal::ACCEPTED, unknown).await;
+    let unread = "it is valid, but whether its definition is recorded is not known: the log was not read";
+    assert_eq!(said, format!("Unknown NotObserved: {unread}"));
+    operator.books.set(ObjectKey::new("default", "default"), Arc::default());
+    let said =
+        condition(&client, vote, "first", proposal::ACCEPTED, |said| unknown(said) && !said.contains(unread)).await;
+    assert_eq!(said, "Unknown NotObserved: it is valid, but its definition is not recorded in the log yet");
+    let object = api(&client, vote).get("first").await.expect("it is there");
+    assert_eq!(object.data["status"]["phase"], "Pending");
+    condition(&client, vote, "first", proposal::PAUSED, |said| said.starts_with("True PausedByPlatform")).await;
+    change(&client, platform_of, "default", json!({"paused": false})).await;
+    condition(&client, vote, "first", proposal::PAUSED, |said| said.starts_with("False")).await;
+
+    // Platform and proposal have what runs them, as the API server was asked for it: the proposal once it is recorded.
+    let deployments = || control_plane.kubectl(&["get", "deployments", "--output=name"]).expect("kubectl lists");
+    let are = async |count| {
+        until("the children are there", || async { (deployments().lines().count() == count).then_some(()) }).await
+    };
+    are(2).await;
+    operator.define(&client, "first").await;
+    condition(&client, vote, "first", proposal::ACCEPTED, |said| said.starts_with("True")).await;
+    are(3).await;
+
+    // Nothing changes any more, so nothing is written any more.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before =
+        (status_writes(&control_plane, "governanceproposals"), status_writes(&control_plane, "governanceplatforms"));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let after =
+        (status_writes(&control_plane, "governanceproposals"), status_writes(&control_plane, "governanceplatforms"));
+    assert_eq!(before, after);
+    assert!(before.0 <= 8 && before.1 <= 6, "{before:?} writes");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_open_and_close_on_time() {
+    let control_plane = control_plane();
+    let kubeconfig = control_plane.kubeconfig_path();
+    let client = client(&kubeconfig).await;
+    install(&client).await;
+    create_secret(&client, "key").await;
+    create(&client, Primary::Platform, "default", platform_spec()).await;
+    let operator = Operator::start(&kubeconfig, "operator-1", Books::default()).await;
+    until("it leads", || async { (operator.metric("pnyx_operator_leads") == Some(1.0)).then_some(()) }).await;
+    let seconds = SignedDuration::from_secs;
+    create(&client, Primary::Proposal, "soon", proposal_spec(seconds(5), seconds(4))).await;
+    operator.define(&client, "soon").await;
+    for (said, reason) in [("False", "WindowNotOpen"), ("True", "WindowOpen"), ("False", "WindowClosed")] {
+        condition(&client, Primary::Proposal, "soon", proposal::OPEN, |now| now == format!("{said} {reason}: ")).await;
+        let object = api(&client, Primary::Proposal).get("soon").await.expect("it is there");
+        let edge = match reason {
+            "WindowNotOpen" => continue,
+            "WindowOpen" => &object.data["spec"]["window"]["opensAt"],
+            _ => &object.data["spec"]["window"]["closesAt"],
+        };
+        let edge: Timestamp = edge.as_str().expect("a time").parse().expect("RFC 3339");
+        let late = Timestamp::now().duration_since(edge);
+        println!("{reason} after {} ms", late.as_millis());
+        assert!(late < seconds(2) && !late.is_negative(), "{reason} {late} after its time");
+    }
+    let over = proposal_spec(seconds(-60), seconds(30));
+    create(&client, Primary::Proposal, "over", over).await;
+    let said = condition(&client, Primary::Proposal, "over", proposal::ACCEPTED, |_| true).await;
+    assert!(said.starts_with("False WindowOver"), "{said}");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_says_so_and_stops_nobody() {
+    let control_plane = control_plane();
+    let kubeconfig = control_plane.kubeconfig_path();
+    let client = client(&kubeconfig).await;
+    install(&client).await;
+    // As if another version had written them: this server checks nothing.
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let mut definition = definitions.get("governanceproposals.pnyx.dev").await.expect("it is installed");
+    for version in &mut definition.spec.versions {
+        let open = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+        version.schema = serde_json::from_value(open).expect("a schema");
+        version.selectable_fields = None;
+    }
+    let name = "governanceproposals.pnyx.dev";
+    definitions.replace(name, &PostParams::default(), &definition).await.expect("the API server takes it");
+    let hour = SignedDuration::from_hours(1);
+    let mut broken = proposal_spec(hour, hour);
+    broken["choices"] = "yes or no".into();
+    until("the new schema holds", || async {
+        let object = DynamicObject::new("broken", &Primary::Proposal.resource()).data(json!({"spec": broken}));
+        api(&client, Primary::Proposal).create(&PostParams::default(), &object).await.ok()
+    })
+    .await;
+    create_secret(&client, "key").await;
+    create(&client, Primary::Platform, "default", platform_spec()).await;
+    let operator = Operator::start(&kubeconfig, "operator-1", Books::default()).await;
+    create(&client, Primary::Proposal, "good", proposal_spec(hour, hour)).await;
+    operator.define(&client, "good").await;
+    condition(&client, Primary::Proposal, "good", proposal::ACCEPTED, |said| said.starts_with("True")).await;
+    let said = condition(&client, Primary::Proposal, "broken", proposal::ACCEPTED, |_| true).await;
+    assert!(said.starts_with("False Invalid: this version of the operator cannot read it"), "{said}");
+    let unreadable = "pnyx_operator_unreadable_resources{resource=\"proposal\"}";
+    assert_eq!(operator.metric(unreadable), Some(1.0));
+    change(&client, Primary::Proposal, "broken", json!({"choices": ["yes", "no"]})).await;
+    operator.define(&client, "broken").await;
+    condition(&client, Primary::Proposal, "broken", proposal::ACCEPTED, |said| said.starts_with("True")).await;
+    until("it is counted no more", || async { (operator.metric(unreadable) == Some(0.0)).then_some(()) }).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_operator_waits_and_takes_over() {
+    let control_plane = control_plane();
+    let kubeconfig = control_plane.kubeconfig_path();
+    let client = client(&kubeconfig).await;
+    install(&client).await;
+    create_secret(&client, "key").await;
+    create(&client, Primary::Platform, "default", platform_spec()).await;
+    let first = Operator::start(&kubeconfig, "operator-1", Books::default()).await;
+    until("the first leads", || async { (first.metric("pnyx_operator_leads") == Some(1.0)).then_some(()) }).await;
+    let second = Operator::start(&kubeconfig, "operator-2", first.books.clone()).await;
+    let hour = SignedDuration::from_hours(1);
+    create(&client, Primary::Proposal, "one", proposal_spec(hour, hour)).await;
+    first.define(&client, "one").await;
+    condition(&client, Primary::Proposal, "one", proposal::ACCEPTED, |said| said.starts_with("True")).await;
+    assert_eq!(second.metric("pnyx_operator_leads"), Some(0.0));
+    let writes = "pnyx_operator_writes_total{kind=\"GovernanceProposal\",verb=\"status\"}";
+    assert_eq!(second.metric(writes), None, "who does not lead does not write");
+    first.stop().await;
+    create(&client, Primary::Proposal, "two", proposal_spec(hour, hour)).await;
+    second.define(&client, "two").await;
+    condition(&client, Primary::Proposal, "two", proposal::ACCEPTED, |said| said.starts_with("True")).await;
+    assert!(second.metric(writes) >= Some(1.0));
+    assert!(second.health.not_alive().is_empty());
+    second.stop().await;
+}
