@@ -213,7 +213,8 @@ fn the_example_file_is_understood_and_its_comments_too() {
 fn what_the_operator_writes_is_understood() {
     // The user's name comes from a variable.
     let user = ["--kafka-sasl-username", "pnyx"];
-    for (case, flags, chain_names) in [("minimal", &[][..], &[][..]), ("full", &user[..], &["own", "provider", "own"][..])]
+    for (case, flags, chain_names) in
+        [("minimal", &[][..], &[][..]), ("full", &user[..], &["own", "provider", "own"][..])]
     {
         let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/../operator/tests/children");
         let file = ConfigFile::load(Path::new(&format!("{cases}/{case}/golden/pnyx.yaml"))).unwrap();
