@@ -5,9 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use expect_test::expect_file;
 use pnyx_testbed::kubernetes::{ControlPlane, ControlPlaneOptions};
 
-use crate::{NAMESPACE, RELEASE, path, rendered, text};
+use crate::{NAMESPACE, RELEASE, path, rendered};
 
 /// How long controllers may take on a machine that compiles beside.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -17,6 +18,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Our resource definitions.
 const DEFINITIONS: [&str; 2] = ["crd/governanceproposals.pnyx.dev", "crd/governanceplatforms.pnyx.dev"];
+
+/// What the notes put to the vote.
+const VOTE: &str = "examples/grants-round.yaml";
 
 /// A cluster in which the namespace enforces `restricted`, and one that may use the chart.
 struct Cluster {
@@ -67,18 +71,15 @@ fn it_is_installed_upgraded_and_taken_away_and_leaves_votes_alone() {
     let cluster = Cluster::start(ControlPlaneOptions::new().controllers());
     let said = cluster.helm("install", &[]);
     cluster.wait_for_definitions();
-    // What it says to do next can be done: with the files that it names.
-    for line in
-        ["kubectl apply --namespace pnyx-system -f examples/grants-round.yaml", "examples/platform/platform.yaml"]
-    {
-        assert!(said.contains(line), "{said}");
+    expect_file!["golden/notes.txt"].assert_eq(said.split_once("NOTES:\n").expect("it has notes").1);
+    // What it says to do next can be done with the files that it names.
+    for (named, file) in [("platform.yaml", "examples/platform/platform.yaml"), (VOTE, VOTE)] {
+        assert!(said.contains(&format!("kubectl apply -f {named}\n")) && said.contains(file), "{said}");
+        cluster.control_plane.kubectl(&["apply", "-f", &path(file).display().to_string()]).unwrap();
     }
-    let kubectl = |line: &[&str]| cluster.control_plane.kubectl(line).unwrap();
-    let platform = text("examples/platform/platform.yaml").replace("namespace: default", "namespace: pnyx-system");
-    cluster.control_plane.apply(&platform).unwrap();
-    kubectl(&["apply", "--namespace", NAMESPACE, "-f", &path("examples/grants-round.yaml").display().to_string()]);
-    let votes = cluster.get(&["gprop,gplat"]);
-    assert_eq!(votes.lines().count(), 2, "{votes}");
+    let votes = || cluster.control_plane.kubectl(&["get", "gprop,gplat", "--output=name"]).unwrap();
+    let before = votes();
+    assert_eq!(before.lines().count(), 2, "{before}");
 
     // The namespace takes the pods, which controllers make, and the one of the test.
     wait_until(|| cluster.get(&["pods"]).lines().count() == 2);
@@ -88,18 +89,19 @@ fn it_is_installed_upgraded_and_taken_away_and_leaves_votes_alone() {
     cluster.helm("upgrade", &["--set=operator.replicas=1", "--set=networkPolicy.enabled=false"]);
     wait_until(|| cluster.get(&["pods", "--selector=app.kubernetes.io/component=operator"]).lines().count() == 1);
     assert_eq!(cluster.get(&["networkpolicies,poddisruptionbudgets"]), "");
-    assert_eq!(cluster.get(&["gprop,gplat"]), votes);
+    assert_eq!(votes(), before);
 
     cluster.helm("uninstall", &["--wait"]);
     assert_eq!(cluster.get(&["deployments,services,serviceaccounts,roles,rolebindings"]), "serviceaccount/default\n");
-    assert_eq!(cluster.get(&["gprop,gplat"]), votes);
+    assert_eq!(votes(), before);
     cluster.helm("install", &[]);
-    assert_eq!(cluster.get(&["gprop,gplat"]), votes);
+    assert_eq!(votes(), before);
 }
 
 #[test]
-fn rights_reach_as_far_as_they_should() {
+fn definitions_go_where_that_is_asked_and_rights_reach_as_far_as_they_should() {
     let cluster = Cluster::start(ControlPlaneOptions::new());
+    try_definitions(&cluster);
     for namespace in ["dao-one", "dao-two"] {
         cluster.control_plane.kubectl(&["create", "namespace", namespace]).unwrap();
     }
@@ -118,9 +120,8 @@ fn rights_reach_as_far_as_they_should() {
     assert!(!cluster.may("list", "secrets", "dao-two") && !cluster.may("create", "rolebindings", "dao-two"));
 }
 
-#[test]
-fn definitions_are_established_without_a_warning_and_go_where_that_is_asked() {
-    let cluster = Cluster::start(ControlPlaneOptions::new());
+/// Definitions are established without a warning, and go where that is asked.
+fn try_definitions(cluster: &Cluster) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("definitions.yaml");
     let all = rendered("crds: {install: true}").unwrap();

@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 /// How definitions name each other.
 const REFERENCE: &str = "#/definitions/";
 
+/// What resources are counted in.
+const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+
 /// Where kubeconform finds them.
 pub(crate) fn location(folder: &Path) -> String {
     format!("{}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json", folder.display())
@@ -19,6 +22,8 @@ pub(crate) fn write(control_plane: &ControlPlane, folder: &Path) {
     let mut api: Value = serde_json::from_str(&api).unwrap();
     let definitions = api["definitions"].as_object_mut().expect("the server describes its kinds");
     definitions.values_mut().for_each(close);
+    // The server describes what it answers; it takes `cpu: 1` as well.
+    definitions[QUANTITY]["type"] = json!(["number", "string"]);
     for (name, definition) in definitions.iter() {
         let kinds = definition["x-kubernetes-group-version-kind"].as_array().into_iter().flatten();
         for kind in kinds {
