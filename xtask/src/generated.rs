@@ -24,8 +24,28 @@ const GENERATED: &[Generated] = &[
     Generated { path: "docs/openapi.json", arguments: &["openapi"] },
 ];
 
+/// Resource definitions, and the chart's templates that install them.
+const CHART_DEFINITIONS: [(&str, &str); 2] = [
+    ("crds/yaml/governanceproposals.yaml", "charts/pnyx/templates/crds/governanceproposals.yaml"),
+    ("crds/yaml/governanceplatforms.yaml", "charts/pnyx/templates/crds/governanceplatforms.yaml"),
+];
+
 /// All targets, so that the same build serves as for the tests: fewer have other features and compile libraries again.
 const BUILD: [&str; 6] = ["cargo", "build", "--locked", "--quiet", "--workspace", "--all-targets"];
+
+/// How a template of a resource definition begins.
+const CHART_HEAD: &str = "\
+{{- /* Generated from crds/src by `cargo xtask gen`; changes made here are lost. */ -}}
+{{- if .Values.crds.install }}
+";
+
+/// What follows its name.
+const CHART_METADATA: &str = r#"
+  labels: {{- include "pnyx.labels" . | replace "component: operator" "component: definitions" | nindent 4 }}
+  {{- if .Values.crds.keep }}
+  annotations: {helm.sh/resource-policy: keep}
+  {{- end }}
+"#;
 
 /// The page that describes the wire formats, and the sources it describes.
 const FORMATS_PAGE: &str = "docs/formats.md";
@@ -71,6 +91,27 @@ pub fn formats_page() -> anyhow::Result<(String, String)> {
     Ok((page, new_page))
 }
 
+/// The chart's templates that install resource definitions: where each is, and what it should be.
+///
+/// # Errors
+/// If a definition is missing or cannot be a template.
+pub fn chart_templates() -> anyhow::Result<Vec<(&'static str, String)>> {
+    let template = |(definition, template): (&str, &'static str)| {
+        let text = fs::read_to_string(crate::root().join(definition)).with_context(|| format!("no {definition}"))?;
+        Ok((template, chart_template(&text).with_context(|| format!("{definition} cannot be a template"))?))
+    };
+    CHART_DEFINITIONS.into_iter().map(template).collect()
+}
+
+/// A resource definition as a template: installed unless told otherwise, and kept when the chart goes.
+fn chart_template(definition: &str) -> anyhow::Result<String> {
+    ensure!(!definition.contains("{{"), "Helm would take {{{{ for its own");
+    let (head, body) = definition.split_once("\nspec:\n").context("it has no spec")?;
+    let (_, head) = head.split_once('\n').context("its first line is a comment")?;
+    ensure!(head.ends_with(".pnyx.dev"), "its metadata ends with its name");
+    Ok(format!("{CHART_HEAD}{head}{CHART_METADATA}spec:\n{body}{{{{- end }}}}\n"))
+}
+
 fn all() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     process::run(&BUILD)?;
     let metadata = MetadataCommand::new().manifest_path(crate::root().join("Cargo.toml")).no_deps().exec()?;
@@ -79,6 +120,11 @@ fn all() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     for generated in GENERATED {
         let command = [&[pnyx.as_str()][..], generated.arguments].concat();
         files.push((generated.path, process::output(&command)?));
+    }
+    for (definition, template) in CHART_DEFINITIONS {
+        let made = files.iter().find(|(path, _)| *path == definition).context("definitions are generated")?;
+        let text = std::str::from_utf8(&made.1).with_context(|| format!("{definition} is no text"))?;
+        files.push((template, chart_template(text)?.into_bytes()));
     }
     files.push((FORMATS_PAGE, formats_page()?.1.into_bytes()));
     Ok(files)

@@ -8,6 +8,7 @@ mod audit;
 mod command;
 mod control_plane;
 mod credentials;
+mod definitions;
 mod fake_nodes;
 mod flags;
 mod image;
@@ -20,6 +21,7 @@ mod tools;
 
 pub use audit::AuditEvent;
 pub use control_plane::ControlPlane;
+pub use definitions::Definitions;
 pub use fake_nodes::FakeNodes;
 pub use image::Image;
 pub use node::{Node, NodePart};
@@ -35,5 +37,6 @@ use crate::TestbedError;
 /// Go or Python is missing, a module cannot be had, or the cache cannot be used.
 pub fn prepare() -> Result<(), TestbedError> {
     prepare::prepared()?;
-    Tool::ALL.into_iter().try_for_each(|tool| tool.prepared().map(|_| ()))
+    Tool::ALL.into_iter().try_for_each(|tool| tool.prepared().map(|_| ()))?;
+    Definitions::ALL.into_iter().try_for_each(|definitions| definitions.yaml().map(|_| ()))
 }

