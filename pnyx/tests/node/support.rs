@@ -1,0 +1,78 @@
+//! A node with the image of the program under test, and pods that run it once.
+
+use std::path::Path;
+
+use pnyx_testbed::{
+    kubernetes::{ControlPlaneOptions, Node},
+    oci::{self, ImageName},
+};
+use serde_json::{Value, json};
+
+/// What the chart calls it, too: a name without a registry, as the operator has it by default.
+pub(crate) const IMAGE: &str = concat!("pnyx:", env!("CARGO_PKG_VERSION"));
+
+/// Pods that ask for more than the level `restricted` grants are refused here.
+const NAMESPACE: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: votes, labels: {pod-security.kubernetes.io/enforce: restricted}}
+";
+
+/// A node with the image and the namespace `votes`.
+pub(crate) fn node() -> Node {
+    let node = Node::start(ControlPlaneOptions::new()).unwrap();
+    import_image(&node);
+    let cluster = node.control_plane();
+    cluster.apply(NAMESPACE).unwrap();
+    let account = "serviceaccount/default";
+    cluster.kubectl(&["--namespace", "votes", "wait", "--for=create", account, "--timeout=60s"]).unwrap();
+    node
+}
+
+/// A pod that runs `pnyx` once.
+pub(crate) fn pod(name: &str, arguments: &[&str]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "votes"},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "pnyx",
+                "image": IMAGE,
+                "imagePullPolicy": "Never",
+                "args": arguments,
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }],
+        },
+    })
+}
+
+/// What `pnyx` says in a pod of its own, which has to end well.
+pub(crate) fn run(node: &Node, name: &str, pod: &Value) -> String {
+    let (cluster, of) = (node.control_plane(), ["--namespace", "votes"]);
+    cluster.apply(&pod.to_string()).unwrap();
+    let (pod, ended) = (format!("pod/{name}"), "--for=jsonpath={.status.phase}=Succeeded");
+    let waited = cluster.kubectl(&[&of[..], &["wait", ended, &pod, "--timeout=180s"]].concat());
+    let log = cluster.kubectl(&[&of[..], &["logs", &pod]].concat());
+    if let Err(error) = waited {
+        panic!("{error}\n{log:?}\n{:?}", cluster.kubectl(&[&of[..], &["describe", &pod]].concat()));
+    }
+    log.unwrap()
+}
+
+/// The image that `cargo xtask image` writes, of the binary under test.
+fn import_image(node: &Node) {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("image.tar");
+    let name: ImageName = IMAGE.parse().unwrap();
+    oci::of_pnyx(name, Path::new(env!("CARGO_BIN_EXE_pnyx"))).unwrap().write(&archive).unwrap();
+    node.import(&archive).unwrap();
+}
+
