@@ -3,6 +3,8 @@
 //! A cache belongs to one set of strategies and pins: what it holds is true for ever, and its key is the voter alone.
 //! Failures are no facts and never come in.
 
+mod known;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
@@ -10,22 +12,14 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use alloy_primitives::U256;
-use pnyx_core::{
-    id::Voter,
-    power::{Power, VoterPower},
-};
+use pnyx_core::{id::Voter, power::VoterPower};
 use tokio::sync::watch;
 
-use crate::{
-    metrics::{CacheMetrics, as_gauge},
-    tables::Tables,
-};
+use self::known::KnownPowers;
+use crate::metrics::{CacheMetrics, as_gauge};
 
-/// Bytes of a power: it is below 2^192.
-const POWER_LEN: usize = 24;
-
-/// Default size of a cache, bytes: more than 100,000 voters, whatever their order.
+/// Default size of a cache, bytes: more than 100,000 voters, whatever their order. Of those with powers from 2^88 units on,
+/// which are 309 million tokens, more than 30,000.
 pub const CACHE_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 
 /// A bounded cache.
@@ -35,19 +29,15 @@ pub(crate) struct PowerCache {
 }
 
 struct State {
-    powers: Tables<Packed>,
+    powers: KnownPowers,
     under_way: HashMap<Voter, watch::Receiver<()>>,
     bytes: usize,
 }
 
-/// A power in as few bytes as it needs and without alignment. The last byte is 1 for a known power.
-#[derive(Clone, Copy)]
-struct Packed([u8; POWER_LEN + 1]);
-
 impl PowerCache {
     /// A cache that takes at most about this many bytes.
     pub(crate) fn new(bytes_max: usize, metrics: CacheMetrics) -> Self {
-        let state = State { powers: Tables::new(bytes_max), under_way: HashMap::new(), bytes: 0 };
+        let state = State { powers: KnownPowers::new(bytes_max), under_way: HashMap::new(), bytes: 0 };
         Self { state: Mutex::new(state), metrics }
     }
 
@@ -82,11 +72,11 @@ impl PowerCache {
                 known[*index].is_none()
             });
         }
-        Ok(known.into_iter().map(|power| power.expect("no voter is open any more").power()).collect())
+        Ok(known.into_iter().map(|power| power.expect("no voter is open any more")).collect())
     }
 
-    /// What is known of each voter. It is unpacked later, so that the loop over the table does nothing else.
-    fn known(&self, voters: &[Voter]) -> Vec<Option<Packed>> {
+    /// What is known of each voter.
+    fn known(&self, voters: &[Voter]) -> Vec<Option<VoterPower>> {
         self.state().powers.get_all(voters)
     }
 
@@ -119,7 +109,7 @@ impl PowerCache {
     fn insert(&self, voters: &[Voter], powers: &[VoterPower]) {
         let mut state = self.state();
         for (voter, power) in voters.iter().zip(powers) {
-            state.powers.insert(*voter, Packed::new(*power));
+            state.powers.insert(*voter, *power);
         }
         let bytes = state.powers.bytes();
         let before = std::mem::replace(&mut state.bytes, bytes);
@@ -171,25 +161,6 @@ impl Drop for UnderWay<'_> {
         if state.under_way.is_empty() {
             state.under_way.shrink_to(1_024);
         }
-    }
-}
-
-impl Packed {
-    fn new(power: VoterPower) -> Self {
-        let mut bytes = [0; POWER_LEN + 1];
-        if let VoterPower::Known(power) = power {
-            bytes[..POWER_LEN].copy_from_slice(&power.units().to_le_bytes::<32>()[..POWER_LEN]);
-            bytes[POWER_LEN] = 1;
-        }
-        Self(bytes)
-    }
-
-    fn power(self) -> VoterPower {
-        let [units @ .., is_known] = self.0;
-        if is_known == 0 {
-            return VoterPower::Unavailable;
-        }
-        VoterPower::Known(Power::from_units(U256::from_le_slice(&units)).expect("24 bytes are below 2^192"))
     }
 }
 

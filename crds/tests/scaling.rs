@@ -41,6 +41,7 @@ fn every_field_reaches_the_planner() {
         min_shards: 1,
         max_shards: 12,
         warm_shards: Some(2),
+        shards: Some(5),
         lead_ms: 5_400_000,
         catch_up_target_ms: 90_000,
         utilization_percent: 75,
@@ -95,8 +96,8 @@ fn status_shows_what_led_to_a_plan() {
         partitions: 8,
         rebalancing_since: None,
         watching_since: opens_at,
-        has_cut: false,
-        is_drained: false,
+        has_cut: Some(false),
+        is_drained: Some(false),
     };
     let parts = ScalingParts { rate_per_shard: Rate::per_second(2_000), ..ScalingParts::default() };
     let spec = pnyx_core::scaling::ScalingSpec::new(&parts).unwrap();

@@ -1,6 +1,6 @@
 //! Settings of the operator.
 
-use std::{collections::BTreeSet, num::NonZeroUsize};
+use std::{collections::BTreeSet, num::NonZeroUsize, path::PathBuf};
 
 use crate::validate::OwnImage;
 
@@ -27,11 +27,13 @@ pub struct OperatorConfig {
     pub workers: NonZeroUsize,
     /// What platforms run that name no image.
     pub image: OwnImage,
+    /// Where credentials for logs lie as files while they are used. Nobody else may write there.
+    pub folder: PathBuf,
 }
 
 impl OperatorConfig {
     /// For all namespaces, with the rest as it usually is.
-    pub fn new(identity: impl Into<String>, lease_namespace: impl Into<String>) -> Self {
+    pub fn new(identity: impl Into<String>, lease_namespace: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
         Self {
             identity: identity.into(),
             lease_namespace: lease_namespace.into(),
@@ -39,6 +41,7 @@ impl OperatorConfig {
             scope: Scope::All,
             workers: WORKERS_DEFAULT,
             image: OwnImage::default(),
+            folder: folder.into(),
         }
     }
 }

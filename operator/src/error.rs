@@ -17,6 +17,9 @@ pub enum OperatorError {
     /// A watch ended while it was needed.
     #[error("a watch ended")]
     WatchEnded,
+    /// No API server is configured.
+    #[error("no Kubernetes API server is known: set KUBECONFIG to a file that names one")]
+    NoCluster(#[source] kube::config::InferConfigError),
     /// The Kubernetes API cannot be used.
     #[error("the Kubernetes API cannot be used")]
     Client(#[source] kube::Error),

@@ -3,11 +3,13 @@
 //! Data flows one way: watches fill caches; a look at one resource observes them, validates, plans, and has the plan
 //! applied; then status says how things are. Of several operators the one that holds the lease writes.
 //!
-//! No process starts it yet, and nothing in it speaks with Kafka or Redis; docs/architecture.md says what follows from that.
+//! What it knows of votes comes from the log of each platform, which it follows; docs/architecture.md says what it does not do yet.
 
 pub mod lease;
 
 pub mod watch;
+
+pub mod log;
 
 pub mod observe;
 
@@ -32,7 +34,7 @@ mod kinds;
 mod metrics;
 mod run;
 
-pub use client::client;
+pub use client::{Connected, client, connect};
 pub use config::{LEASE_NAME_DEFAULT, OperatorConfig, Scope};
 pub use error::OperatorError;
 pub use kinds::{ChildKind, Key, ObjectKey, Primary};

@@ -21,12 +21,13 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     apply::{Applier, ApplyError},
-    build,
+    build::{self, ProposalSize},
     clock::since_epoch,
     kinds::{Key, Primary},
+    log::{LogTarget, Logs, SecretValues},
     metrics::{Looked, OperatorMetrics},
     observe::{self, Caches, MissingSecrets, PlatformObserved, Seen},
-    plan::{self, ChildError, Note, NoteKind, Owner, Plan},
+    plan::{self, ChildError, JobsWanted, Note, NoteKind, Owner, Plan},
     status::{self, Conditions, Said},
     validate::{self, OwnImage},
     watch::Backoff,
@@ -56,6 +57,7 @@ pub(crate) struct Reconciler {
 struct Inner {
     client: Client,
     caches: Caches,
+    logs: Logs,
     applier: Applier,
     image: OwnImage,
     metrics: OperatorMetrics,
@@ -69,6 +71,13 @@ struct Memory {
     unreadable: BTreeSet<Key>,
 }
 
+/// What is there of the Secrets that a platform names.
+struct SecretsSeen {
+    missing: MissingSecrets,
+    /// Of those that its log is opened with; what else is secret is not kept here.
+    values: SecretValues,
+}
+
 /// What a look came to.
 struct Look {
     outcome: Looked,
@@ -79,11 +88,12 @@ impl Reconciler {
     pub(crate) fn new(
         client: Client,
         caches: Caches,
+        logs: Logs,
         applier: Applier,
         image: OwnImage,
         metrics: OperatorMetrics,
     ) -> Self {
-        Self { inner: Arc::new(Inner { client, caches, applier, image, metrics, memory: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { client, caches, logs, applier, image, metrics, memory: Mutex::default() }) }
     }
 
     /// Looks at one resource. Says after what time to look again.
@@ -114,6 +124,9 @@ impl Reconciler {
         let Some(object) = object else {
             // Its children go with it: they are its own.
             debug!(%key, "gone");
+            if key.primary == Primary::Platform {
+                self.inner.logs.forget(&key.object);
+            }
             self.note_readable(key);
             return Look { outcome: Looked::Done, again: None };
         };
@@ -137,15 +150,22 @@ impl Reconciler {
 
     async fn platform(&self, object: &DynamicObject, seen: Seen<GovernancePlatform>) -> Look {
         let caches = &self.inner.caches;
-        let secrets = self.missing_secrets(&seen).await;
+        let secrets = self.secrets(&seen).await;
+        let (missing, values) = secrets.map_or((None, None), |secrets| (Some(secrets.missing), Some(secrets.values)));
+        let platform = seen.owner.key().object.clone();
+        let validated = validate::platform(seen.resource.clone(), &self.inner.image, missing.as_ref());
+        if let (Ok(validated), Some(values)) = (&validated, &values)
+            && let Some(target) = LogTarget::new(&validated.parts().kafka, values)
+        {
+            self.inner.logs.follow(&platform, target);
+        }
         let observed = PlatformObserved {
             children: caches.children_of(&seen.owner),
-            proposals: caches.proposals_of(&seen.owner.key().object),
+            proposals: caches.proposals_of(&platform),
             seen,
-            secrets,
+            secrets: missing,
+            log: self.inner.logs.state(&platform),
         };
-        let validated =
-            validate::platform(observed.seen.resource.clone(), &self.inner.image, observed.secrets.as_ref());
         let owner = &observed.seen.owner;
         let size = plan::platform_size(&observed.children);
         let children = match validated.as_ref().map(|platform| build::platform(owner, platform, size)) {
@@ -164,16 +184,20 @@ impl Reconciler {
         let seen = &observed.seen;
         let now = Timestamp::now();
         let validated = validate::proposal(&observed, &self.inner.image, now);
+        let id = validated.as_ref().ok().map(|proposal| proposal.proposal().id());
+        let topics = id.map(|id| self.inner.logs.topics(&observed.platform_key(), id)).unwrap_or_default();
+        let decisions = id.and_then(|id| observed.book.as_ref()?.get(id));
         let children = match validated.as_ref().map(|proposal| {
             let size = plan::proposal_size(proposal, &observed.children, since_epoch(now));
-            build::proposal(&seen.owner, proposal, size)
+            let JobsWanted { pins, recounts } = plan::jobs_wanted(decisions, since_epoch(now));
+            build::proposal(&seen.owner, proposal, ProposalSize { pins, recounts, ..size })
         }) {
             Ok(Ok(children)) => children,
             Ok(Err(error)) => return unbuilt(&seen.owner, &error),
             // What is there of a proposal that is refused now stays as it is.
             Err(_) => Vec::new(),
         };
-        let plan = plan::proposal(&observed, validated.as_ref(), children, now);
+        let plan = plan::proposal(&observed, validated.as_ref(), children, &topics, now);
         let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };
         self.carry_out(object, &seen.owner, plan, outcome, |status| &mut status.conditions).await
     }
@@ -201,10 +225,10 @@ impl Reconciler {
             let message = telemetry::chain(error);
             warn!(key = %owner.key(), error = message, "not everything could be written");
             let note =
-                Note { kind: NoteKind::Warning, reason: reasons::API_ERROR, action: "Apply", message: message.clone() };
+                Note { kind: NoteKind::Warning, reason: error.reason(), action: "Apply", message: message.clone() };
             applier.note(owner, &note).await;
             // Whatever else is so: what should have been written was not.
-            conditions.set(proposal_types::READY, Said::new(false, reasons::API_ERROR, message));
+            conditions.set(proposal_types::READY, Said::new(false, error.reason(), message));
         }
         let before = status::conditions_of(object);
         *listed(&mut status) = conditions.into_list(&before, object.metadata.generation, Timestamp::now());
@@ -259,17 +283,23 @@ impl Reconciler {
         Look { outcome, again: Some(UNREADABLE_AGAIN) }
     }
 
-    /// What is missing of the Secrets that a platform names; nothing if that cannot be known now.
-    async fn missing_secrets(&self, platform: &Seen<GovernancePlatform>) -> Option<MissingSecrets> {
+    /// What is there of the Secrets that a platform names; nothing if that cannot be known now.
+    async fn secrets(&self, platform: &Seen<GovernancePlatform>) -> Option<SecretsSeen> {
         let wanted = observe::secret_references(&platform.resource.spec);
+        let read = observe::log_secret_references(&platform.resource.spec);
+        let mut values = SecretValues::new();
         let namespace = &platform.owner.key().object.namespace;
         let api: Api<Secret> = Api::namespaced(self.inner.client.clone(), namespace);
         let mut there = BTreeMap::new();
         for name in wanted.keys() {
             match tokio::time::timeout(SECRET_TIMEOUT, api.get_opt(name)).await {
                 Ok(Ok(Some(secret))) => {
-                    let keys = secret.data.unwrap_or_default().into_keys();
-                    there.insert(name.clone(), keys.collect());
+                    let data = secret.data.unwrap_or_default();
+                    for key in read.get(name).into_iter().flatten() {
+                        let value = data.get(key).map(|value| value.0.clone());
+                        values.extend(value.map(|value| ((name.clone(), key.clone()), value)));
+                    }
+                    there.insert(name.clone(), data.into_keys().collect());
                 }
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => {
@@ -279,7 +309,7 @@ impl Reconciler {
                 Err(_) => return None,
             }
         }
-        Some(observe::missing(&wanted, &there))
+        Some(SecretsSeen { missing: observe::missing(&wanted, &there), values })
     }
 
     /// It can be read, or is gone.

@@ -14,6 +14,7 @@ use crate::{
     error::OperatorError,
     kinds::{ChildKind, Key, ObjectKey, Primary},
     lease::{Elector, Leadership},
+    log::Logs,
     metrics::OperatorMetrics,
     observe::{Books, Caches},
     plan::{MANAGED_BY, MANAGED_BY_LABEL},
@@ -24,8 +25,8 @@ use crate::{
 /// How often the gauges of waiting work and leadership are set.
 const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Runs the operator until the shutdown: then ends what is in hand and gives the lease back. What is decided it learns from
-/// `books`, which whoever follows the logs of platforms fills.
+/// Runs the operator until the shutdown: then ends what is in hand and gives the lease back. What is decided it reads
+/// in the log of each platform, and puts it into `books`; what stands there already it takes for read.
 ///
 /// # Errors
 /// When the lease is lost or a part of the operator ends that must not. The process has to end then: another may lead.
@@ -37,11 +38,12 @@ pub async fn run(
     metrics: &Metrics,
     books: Books,
 ) -> Result<(), OperatorError> {
-    let OperatorConfig { identity, lease_namespace, lease_name, scope, workers, image } = config;
+    let OperatorConfig { identity, lease_namespace, lease_name, scope, workers, image, folder } = config;
     let metrics = metrics.register(OperatorMetrics::register);
     let leadership = Leadership::new(identity);
     let mut decided = books.changes();
-    let (caches, queue) = (Caches { books, ..Caches::new() }, WorkQueue::new());
+    let (caches, queue) = (Caches { books: books.clone(), ..Caches::new() }, WorkQueue::new());
+    let logs = Logs::new(books, folder, queue.clone());
     let watching = Watching { client: &client, scope: &scope, health, shutdown: &shutdown, metrics: &metrics };
     let (mut watches, synced) = watching.start(&caches, &queue);
     let applier = Applier::new(
@@ -49,9 +51,10 @@ pub async fn run(
         leadership.clone(),
         caches.children.clone(),
         caches.primaries.clone(),
+        logs.clone(),
         metrics.clone(),
     );
-    let reconciler = Reconciler::new(client.clone(), caches.clone(), applier, image, metrics.clone());
+    let reconciler = Reconciler::new(client.clone(), caches.clone(), logs.clone(), applier, image, metrics.clone());
     let mut elector = Elector::new(client, &lease_namespace, lease_name, leadership.clone());
     let working = work(queue.clone(), reconciler, workers.get(), synced, health, leadership.clone(), shutdown.clone());
     let mut working = std::pin::pin!(working);
@@ -78,6 +81,7 @@ pub async fn run(
     }
     elector.release().await;
     metrics.leads.set(0);
+    logs.close().await;
     while let Some(ended) = watches.join_next().await {
         note_watch_end(ended, &shutdown)?;
     }

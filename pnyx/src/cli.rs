@@ -1,5 +1,6 @@
 //! The command line: what each command takes, with help that teaches.
 
+pub mod operator;
 pub mod process;
 
 use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
@@ -7,6 +8,7 @@ use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use pnyx_backbone::telemetry::LogFormat;
 
+use operator::OperatorArgs;
 use process::{ChainsArgs, IngestArgs, OtlpArgs, ProposeArgs, RecountArgs, TallyArgs, VerifierArgs};
 
 /// Where `pnyx dev` listens, and where the clients look for it.
@@ -57,6 +59,8 @@ pub enum Command {
     Recount(Box<RecountArgs>),
     /// Write proposals into the log, where no operator does.
     Propose(Box<ProposeArgs>),
+    /// Look after GovernancePlatforms and GovernanceProposals in a Kubernetes cluster.
+    Operator(Box<OperatorArgs>),
     /// Sign a ballot and cast it.
     Vote(VoteArgs),
     /// Cast many deterministic ballots over all voting systems and compare what is served with what is expected.

@@ -58,6 +58,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Tally(args) => Box::pin(process::tally::run(*args)).await,
             Command::Recount(args) => process::recount::run(*args).await,
             Command::Propose(args) => process::propose::run(*args).await,
+            Command::Operator(args) => Box::pin(process::operator::run(*args)).await,
             Command::Vote(args) => vote::run(args).await,
             Command::Load(args) => load::run(args).await,
             Command::Audit(args) => audit::run(args).await,

@@ -25,7 +25,7 @@ pub mod recounting;
 
 pub use archive::{ArchiveError, Archives};
 pub use audit::{AuditFailure, AuditOptions, AuditReport, audit};
-pub use closing::{CloseError, Closing, PhaseChange, close_one, run};
+pub use closing::{CloseError, Closing, PhaseChange, Pinned, close_one, pin_one, run};
 pub use config::Config;
 pub use evidence::{EvidenceError, recorded_sources};
 pub use metrics::RecountMetrics;

@@ -27,7 +27,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use crate::metrics::RecountMetrics;
+use crate::{closing::CloseError, metrics::RecountMetrics};
 
 /// Longest sleep before the wall clock is read again: it may be set while we wait.
 const SLEEP_MS_MAX: u64 = 60 * 1_000;
@@ -85,6 +85,16 @@ pub(crate) async fn run(pinning: Pinning) {
             }
         }
     }
+}
+
+/// Pins one proposal; `Ok` once its pins stand in the book, whoever decided them.
+pub(crate) async fn pin_one(pinning: Pinning, proposal: ProposalId) -> Result<(), CloseError> {
+    let book = pinning.proposals.book();
+    let decisions = book.get(proposal).ok_or(CloseError::UnknownProposal { proposal })?;
+    if decisions.waits_for_pins() {
+        pinning.pin(Arc::clone(&decisions.definition)).await;
+    }
+    Ok(())
 }
 
 fn unpinned(book: &DecisionBook) -> Vec<Arc<Definition>> {

@@ -142,6 +142,25 @@ pub enum TestbedError {
         /// What it answered.
         answer: String,
     },
+    /// A text names no image.
+    #[error(transparent)]
+    ImageName(#[from] crate::oci::ImageNameError),
+    /// An archive cannot hold a file of this name.
+    #[error("{name} has more than the {len_max} bytes that a name in an image may have")]
+    LongName {
+        /// The path of the file in the image, or where a link leads.
+        name: String,
+        /// Most bytes of one.
+        len_max: usize,
+    },
+    /// No image can be made of a program.
+    #[error("no image can be made of {program}: {problem}")]
+    Unfit {
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        problem: String,
+    },
     /// A certificate could not be made.
     #[error("failed to make a certificate")]
     Certificate(#[from] rcgen::Error),

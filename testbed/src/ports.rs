@@ -19,19 +19,34 @@ const COUNT: u16 = 10_000;
 /// Where this process goes on looking.
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// A port of the loopback interface that no other test bed on this machine takes as long as this value lives.
+/// A port that no other test bed on this machine takes as long as this value lives.
 #[derive(Debug)]
 pub struct Port {
+    address: Ipv4Addr,
     number: u16,
     _lock: File,
 }
 
 impl Port {
-    /// Reserves a free port.
+    /// Reserves a free port of the loopback interface.
     ///
     /// # Errors
     /// No port is free, or the cache cannot be used.
     pub fn reserve() -> Result<Self, TestbedError> {
+        Self::reserve_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Reserves a free port of another address of this machine; see [`crate::kubernetes::Node::outside`].
+    ///
+    /// # Errors
+    /// This machine has no such address, no port is free, or the cache cannot be used.
+    pub fn reserve_at(address: Ipv4Addr) -> Result<Self, TestbedError> {
+        // Where there is no such address every port would look taken.
+        TcpListener::bind((address, 0)).map_err(|source| TestbedError::Network {
+            action: "listen on",
+            address: address.to_string(),
+            source,
+        })?;
         let folder = cache::root()?.join("ports");
         cache::make_folder(&folder)?;
         // Processes begin at places of their own, so that they seldom ask for the same lock.
@@ -41,8 +56,8 @@ impl Port {
             let offset = (u32::from(start) * 17 + u32::from(step)) % u32::from(COUNT);
             let number = FIRST + u16::try_from(offset).expect("a remainder is smaller than its divisor");
             let Some(lock) = cache::try_lock(&folder.join(number.to_string()))? else { continue };
-            if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
-                return Ok(Self { number, _lock: lock });
+            if TcpListener::bind((address, number)).is_ok() {
+                return Ok(Self { address, number, _lock: lock });
             }
         }
         Err(TestbedError::NoPort { first: FIRST, last: FIRST + COUNT - 1 })
@@ -54,9 +69,9 @@ impl Port {
         self.number
     }
 
-    /// Its address on the loopback interface.
+    /// Where it is.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.number))
+        SocketAddr::from((self.address, self.number))
     }
 }

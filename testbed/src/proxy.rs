@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex, MutexGuard},
     thread::{self, JoinHandle},
     time::Duration,
@@ -53,9 +53,17 @@ impl Proxy {
     /// # Errors
     /// No port is free.
     pub fn start(target: SocketAddr) -> Result<Self, TestbedError> {
+        Self::start_at(Ipv4Addr::LOCALHOST, target)
+    }
+
+    /// As [`Proxy::start`], on another address of this machine.
+    ///
+    /// # Errors
+    /// This machine has no such address, or no port is free.
+    pub fn start_at(address: Ipv4Addr, target: SocketAddr) -> Result<Self, TestbedError> {
         let state = State { mode: Mode::Cut, delay: Duration::ZERO, next_id: 0, connections: BTreeMap::new() };
         let shared = Arc::new(Shared { target, state: Mutex::new(state), changed: Condvar::new() });
-        let proxy = Self { port: Port::reserve()?, shared, accepting: Mutex::new(None) };
+        let proxy = Self { port: Port::reserve_at(address)?, shared, accepting: Mutex::new(None) };
         proxy.restore()?;
         Ok(proxy)
     }

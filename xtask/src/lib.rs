@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 pub mod generated;
+mod image;
 mod peers;
 mod process;
 mod stages;
@@ -43,6 +44,8 @@ pub enum Command {
     },
     /// Injects faults into a running pipeline under load and checks that nothing is lost or counted twice.
     Chaos(chaos::Chaos),
+    /// Writes the container image of pnyx as an archive, without a daemon.
+    Image(image::Image),
     /// Starts and ends Kafka, Redis, an EVM node and Kubernetes, as tests use them.
     #[command(subcommand)]
     Testbed(testbed::Testbed),
@@ -63,6 +66,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Gen { check: true } => generated::check(),
         Command::Bench { name, arguments } => bench::run(name.as_deref().unwrap_or(""), &arguments),
         Command::Chaos(chaos) => chaos::run(&chaos),
+        Command::Image(image) => image::run(&image),
         Command::Testbed(task) => testbed::run(task),
     }
 }

@@ -40,6 +40,12 @@ pub(crate) fn output(line: &[&str]) -> anyhow::Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
+/// As [`output`], without a word where the program is missing or fails.
+pub(crate) fn output_quietly(line: &[&str]) -> Option<Vec<u8>> {
+    let output = command(crate::root(), line).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then_some(output.stdout)
+}
+
 /// Writes one line to standard output.
 pub(crate) fn say(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();

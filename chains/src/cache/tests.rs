@@ -5,7 +5,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use proptest::prelude::*;
+use alloy_primitives::U256;
+use pnyx_core::power::Power;
 use tokio::sync::Notify;
 
 use super::*;
@@ -134,18 +135,9 @@ async fn memory_is_bounded() {
 
 #[tokio::test]
 async fn voters_that_are_asked_for_stay() {
-    let (cache, asked) = (cache(Tables::<Packed>::ACCOUNT_BYTES * 2 * 10), AtomicUsize::new(0));
+    let (cache, asked) = (cache(KnownPowers::bytes_for(10)), AtomicUsize::new(0));
     for number in 1..1_000 {
         look_up(&cache, &[voter(0), voter(number)], &asked).await;
     }
     assert_eq!(asked.into_inner(), 1_000);
-}
-
-proptest! {
-    #[test]
-    fn powers_are_packed_without_loss(limbs: [u64; 3]) {
-        let power = Power::from_units(U256::from_limbs([limbs[0], limbs[1], limbs[2], 0])).unwrap();
-        prop_assert_eq!(Packed::new(VoterPower::Known(power)).power(), VoterPower::Known(power));
-        prop_assert_eq!(Packed::new(VoterPower::Unavailable).power(), VoterPower::Unavailable);
-    }
 }

@@ -1,7 +1,7 @@
 //! How many instances of the edge and of the tally a platform needs: they serve all windows together.
 
 use super::{
-    FRESH_MS, ROOM_PERCENT, Rate, STABILIZATION_MS,
+    FRESH_MS, Inputs, Plan, ROOM_PERCENT, Rate, STABILIZATION_MS, ScalingPhase, ScalingSpec,
     recent::{Ask, Fall, Recent},
 };
 use crate::time::TimestampMs;
@@ -13,8 +13,41 @@ pub struct WindowDemand {
     pub expected_peak: Option<Rate>,
     /// What arrives; `None` while unknown.
     pub arrival: Option<Rate>,
+    /// What its shards may verify: what arrives and what they catch up with; `None` while unknown.
+    pub verified: Option<Rate>,
     /// Lanes of its verdicts: most tallies that can share its work.
     pub lanes: u16,
+}
+
+impl WindowDemand {
+    /// What a plan asks of the platform. Nothing before warming and once all is drained.
+    pub fn of(spec: &ScalingSpec, plan: &Plan, lanes: u16) -> Option<Self> {
+        match plan.phase {
+            ScalingPhase::Idle | ScalingPhase::Drained => return None,
+            ScalingPhase::Warming | ScalingPhase::Open | ScalingPhase::Closing | ScalingPhase::Draining => {}
+        }
+        let expected_peak = match plan.phase {
+            // After the close nobody comes any more.
+            ScalingPhase::Draining | ScalingPhase::Idle | ScalingPhase::Drained => None,
+            ScalingPhase::Warming | ScalingPhase::Open | ScalingPhase::Closing => spec.expected_peak(),
+        };
+        let Inputs { arrival, backlog, catch_up_ms, rate_per_shard, .. } = plan.inputs;
+        let caught_up = backlog.map(|backlog| Rate::of(backlog, catch_up_ms));
+        // No more verdicts come than the shards can write.
+        let most = rate_per_shard.rate().saturating_mul(u64::from(plan.shards.to));
+        let verified = arrival.zip(caught_up).map(|(arrival, caught_up)| arrival.saturating_add(caught_up).min(most));
+        Some(Self { expected_peak, arrival, verified, lanes })
+    }
+}
+
+/// What is sized for all windows together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Component {
+    /// The edge takes what arrives.
+    Ingest,
+    /// The tally takes what shards verify, which is more than arrives while they catch up. Its work is divided by lane, so
+    /// that more instances than lanes are of no use.
+    Tally,
 }
 
 /// How one component may be scaled.
@@ -28,8 +61,8 @@ pub struct ComponentSpec {
     pub rate_per_instance: Rate,
     /// How much of that is planned with.
     pub utilization_percent: u32,
-    /// Whether its work is divided by lane, so that more instances than lanes are of no use.
-    pub is_by_lane: bool,
+    /// Which it is.
+    pub component: Component,
 }
 
 /// A number of instances, and why.
@@ -127,7 +160,7 @@ impl InstancesHistory {
     }
 }
 
-/// Instances for the sum of all windows: of each the larger of what is expected and what arrives. Up and down follow the
+/// Instances for the sum of all windows: of each the larger of what is expected and what comes. Up and down follow the
 /// same rules as shards.
 pub fn instances(
     spec: &ComponentSpec,
@@ -136,11 +169,18 @@ pub fn instances(
     history: &InstancesHistory,
     now: TimestampMs,
 ) -> Instances {
-    let of_window = |demand: &WindowDemand| demand.expected_peak.max(demand.arrival).unwrap_or_default();
+    let work = |demand: &WindowDemand| match spec.component {
+        Component::Ingest => demand.arrival,
+        Component::Tally => demand.verified,
+    };
+    let of_window = |demand: &WindowDemand| demand.expected_peak.max(work(demand)).unwrap_or_default();
     let demand: Rate = demands.iter().map(of_window).sum();
     let planned = spec.rate_per_instance.percent(spec.utilization_percent);
     let lanes = demands.iter().fold(0_u32, |sum, demand| sum.saturating_add(u32::from(demand.lanes)));
-    let useful = if spec.is_by_lane { lanes } else { u32::MAX };
+    let useful = match spec.component {
+        Component::Ingest => u32::MAX,
+        Component::Tally => lanes,
+    };
     let bounded = |needed: u32| needed.min(useful).max(spec.min).min(spec.max);
     let (needed, roomy) = (demand.instances_of(planned), demand.percent(ROOM_PERCENT).instances_of(planned));
     let ask = Ask {
@@ -148,7 +188,7 @@ pub fn instances(
         wanted: bounded(needed),
         roomy: bounded(roomy),
     };
-    let is_known = demands.iter().all(|demand| demand.arrival.is_some());
+    let is_known = demands.iter().all(|demand| work(demand).is_some());
     let cause = match needed.min(useful) {
         limited if limited > spec.max => InstancesLimit::Max,
         limited if limited <= spec.min => InstancesLimit::Min,

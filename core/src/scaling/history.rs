@@ -29,8 +29,8 @@ struct GivenBack {
 
 impl History {
     /// What an operator begins with: all it has in status, or what [`Remembered::of_others`] gives for a new proposal.
-    pub fn of(remembered: Remembered) -> Self {
-        Self { remembered: remembered.read(), ..Self::default() }
+    pub fn of(remembered: Remembered, now: TimestampMs) -> Self {
+        Self { remembered: remembered.read(now), ..Self::default() }
     }
 
     /// What to keep in status.
@@ -45,7 +45,9 @@ impl History {
         }
         let is_gap = self.recorded_at.is_none_or(|last| plan.at.saturating_since_ms(last) > FRESH_MS);
         self.recorded_at = Some(plan.at);
-        self.remembered.reached = self.remembered.reached.max(Some(plan.phase));
+        // Warming that was left is left.
+        let before = self.remembered.reached.filter(|_| plan.phase != ScalingPhase::Idle);
+        self.remembered.reached = before.max(Some(plan.phase));
         if let RatePerShard::Measured(rate) | RatePerShard::Bounded(rate) = plan.inputs.rate_per_shard {
             self.remembered.rate_per_shard = Some(rate);
         }

@@ -146,10 +146,21 @@ impl Inputs {
                 ScalingPhase::Idle | ScalingPhase::Warming | ScalingPhase::Open => IN_FLIGHT_MS,
                 ScalingPhase::Closing | ScalingPhase::Draining | ScalingPhase::Drained => 0,
             },
-            is_settling: observed.rebalancing_since.is_some_and(|since| now.saturating_since_ms(since) < SETTLE_MS),
+            is_settling: is_settling(window, observed, phase, now),
             lead_ms: history.lead_ms(spec),
             ready: observed.shards.ready,
         }
+    }
+}
+
+/// Whether shards have just been asked for or moved, so that what waits may wait for them. Near the close there is no time
+/// to see, except for shards that would not work before it: they would only stop those that do.
+fn is_settling(window: &Window, observed: &Observed, phase: ScalingPhase, now: TimestampMs) -> bool {
+    let is_moving = observed.rebalancing_since.is_some_and(|since| now.saturating_since_ms(since) < SETTLE_MS);
+    match phase {
+        ScalingPhase::Idle | ScalingPhase::Warming | ScalingPhase::Open => is_moving,
+        ScalingPhase::Closing => is_moving && window.closes_at().saturating_since_ms(now) <= SAFETY_MARGIN_MS,
+        ScalingPhase::Draining | ScalingPhase::Drained => false,
     }
 }
 

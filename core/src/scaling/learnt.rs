@@ -13,6 +13,12 @@ pub const STARTS_LEARNT_MIN: usize = 3;
 /// quota, and must not make all later windows early by hours.
 pub const LEAD_LEARNT_MS_MAX: u64 = 1_800_000;
 
+/// Longest start that is noted: an hour. What took longer is noted as that, and says no more than that.
+pub const START_MS_MAX: u64 = 3_600_000;
+
+/// How far ahead a start may lie: clocks of two operators differ by less. One from further ahead would be the latest for ever.
+pub const START_AHEAD_MS_MAX: u64 = 60_000;
+
 /// What is worth keeping. Whatever stands in it is safe: what cannot be is left out when it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Remembered {
@@ -36,20 +42,20 @@ pub struct Start {
 impl Remembered {
     /// What a new proposal begins with: the latest starts of all others, since they run on the same machines. Their rates
     /// say nothing of its own.
-    pub fn of_others<'a>(others: impl IntoIterator<Item = &'a Self>) -> Self {
+    pub fn of_others<'a>(others: impl IntoIterator<Item = &'a Self>, now: TimestampMs) -> Self {
         let starts = others.into_iter().flat_map(|other| other.starts.iter().copied()).collect();
-        Self { starts: latest(starts), rate_per_shard: None, reached: None }
+        Self { starts: latest(starts, now), rate_per_shard: None, reached: None }
     }
 
-    /// The same without what cannot be: more starts than are kept, those that took none or too much time, no rate.
-    pub(super) fn read(self) -> Self {
+    /// The same without what cannot be: more starts than are kept, those that took no time or are still to come, no rate.
+    pub(super) fn read(self, now: TimestampMs) -> Self {
         let Self { starts, rate_per_shard, reached } = self;
-        Self { starts: latest(starts), rate_per_shard: rate_per_shard.filter(|rate| *rate > Rate::ZERO), reached }
+        Self { starts: latest(starts, now), rate_per_shard: rate_per_shard.filter(|rate| *rate > Rate::ZERO), reached }
     }
 
     pub(super) fn record_start(&mut self, start: Start) {
         self.starts.push(start);
-        self.starts = latest(std::mem::take(&mut self.starts));
+        self.starts = latest(std::mem::take(&mut self.starts), start.at);
     }
 
     /// How long before the opening shards must be started: as the spec says, and longer where nineteen of twenty starts
@@ -68,8 +74,9 @@ impl Remembered {
 }
 
 /// The latest starts that can be, in order and each once.
-fn latest(mut starts: Vec<Start>) -> Vec<Start> {
-    starts.retain(|start| start.took_ms > 0);
+fn latest(mut starts: Vec<Start>, now: TimestampMs) -> Vec<Start> {
+    starts.retain(|start| start.took_ms > 0 && start.at.saturating_since_ms(now) <= START_AHEAD_MS_MAX);
+    starts.iter_mut().for_each(|start| start.took_ms = start.took_ms.min(START_MS_MAX));
     starts.sort_unstable();
     starts.dedup();
     let surplus = starts.len().saturating_sub(STARTS_KEPT);

@@ -44,6 +44,10 @@ cases! {
         Unconfirmed => "unconfirmed",
         /// Another scaler decides; this is only what would be chosen.
         ExternalScaler => "externalScaler",
+        /// The resource says how many (`spec.scaling.shards`), instead of the plan.
+        Stated => "shards",
+        /// The window is over, and whether everything is verified is not known: nothing changes.
+        UnknownDrain => "unknownDrain",
         /// Less would do, but `hold` is set.
         Hold => "hold",
         /// Less would do as far as is known, but the last sample is too old, or there is none.

@@ -3,7 +3,7 @@
 //! ```text
 //! floor   = warmShards   while warming, open, closing or draining;   minShards before;   0 once drained
 //! peak    = ceil(expectedPeak / (rate per shard × utilization))      while warming and closing, where rushes come
-//! waiting = backlog − what arrives in IN_FLIGHT_MS                   # on its way, not behind; all of it near the close; 0 while shards start or move
+//! waiting = backlog − what arrives in IN_FLIGHT_MS                   # on its way, not behind; 0 while shards start or move; all of it from near the close on
 //! T       = max(CATCH_UP_MS_MIN, min(catchUpTarget, time left before the close − SAFETY_MARGIN_MS));  after the close catchUpTarget
 //! need    = max(ceil(Σ min(arrivals / utilization, rate per shard) / rate per shard),     # over partitions: one is
 //!               ceil(Σ min(arrivals + waiting / T, rate per shard) / rate per shard),     # read by one shard at a time
@@ -11,7 +11,7 @@
 //! up      = at once, where the floor or the peak asks for it, where URGENT_PERCENT of all shards would be behind, and near the
 //!           close; else once each look of CONFIRM_MS asked for more
 //! down    = once a little more than the most of STABILIZATION_MS would fit into fewer;  then to the most of STABILIZATION_MS
-//! shards  = at most maxShards, at most as many as partitions
+//! shards  = at most maxShards, at most as many as partitions;  spec.scaling.shards instead of all this, but at least the floor
 //! ```
 //!
 //! Up in one jump; down only where nothing speaks against it ([`Limit`] lists what may). The same [`plan`] is what an
@@ -45,10 +45,12 @@ mod components;
 pub mod simulation;
 
 pub use candidates::Candidates;
-pub use components::{ComponentSpec, Instances, InstancesHistory, InstancesLimit, WindowDemand, instances};
+pub use components::{Component, ComponentSpec, Instances, InstancesHistory, InstancesLimit, WindowDemand, instances};
 pub use history::History;
 pub use inputs::{Data, Inputs, RatePerShard};
-pub use learnt::{LEAD_LEARNT_MS_MAX, Remembered, STARTS_KEPT, STARTS_LEARNT_MIN, Start};
+pub use learnt::{
+    LEAD_LEARNT_MS_MAX, Remembered, START_AHEAD_MS_MAX, START_MS_MAX, STARTS_KEPT, STARTS_LEARNT_MIN, Start,
+};
 pub use limits::{Limit, PartitionsLimit};
 pub use observed::{Observed, PartitionLoad, ReplicasOwner, Sample, Shards};
 pub use offsets::{Offsets, PartitionOffsets, SAMPLE_INTERVAL_MS_MAX, SAMPLE_INTERVAL_MS_MIN};
@@ -60,6 +62,10 @@ pub use spec::{
     RATE_PER_SECOND_MAX, RATE_PER_SHARD_DEFAULT, SHARDS_MAX, ScalingParts, ScalingSpec, UTILIZATION_PERCENT_DEFAULT,
     UTILIZATION_PERCENT_MIN,
 };
+
+/// How much further away than the lead the opening must be for warming to end again, because the lead is shorter now or a
+/// clock was ahead: stopping shards that start again within ten minutes saves nothing.
+pub const WARMING_KEPT_MS: u64 = 600_000;
 
 /// How old a sample may be and still be fresh: three sampling intervals, so that one lost answer changes nothing.
 pub const FRESH_MS: u64 = 15_000;
@@ -83,7 +89,8 @@ pub const URGENT_PERCENT: u64 = 112;
 pub const CONFIRM_MS: u64 = 60_000;
 
 /// For so long after shards were asked for, given back or given other partitions, what waits asks for no more: it waits
-/// because they are not there yet, and each of them would be another rebalance. What arrives asks at any time.
+/// because they are not there yet, and each of them would be another rebalance. What arrives asks at any time. Near the
+/// close, until no more would work in time, and after it there is no time to wait.
 pub const SETTLE_MS: u64 = 60_000;
 
 /// How much arrivals could grow and still fit before shards are given back, in percent of what they are: a little more

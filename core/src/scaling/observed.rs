@@ -21,10 +21,21 @@ pub struct Observed {
     pub rebalancing_since: Option<TimestampMs>,
     /// Since when this operator watches the proposal.
     pub watching_since: TimestampMs,
-    /// The cut is in the log.
-    pub has_cut: bool,
-    /// Verifiers and tally reached the cut.
-    pub is_drained: bool,
+    /// The cut is in the log; `None` while the log was not read.
+    pub has_cut: Option<bool>,
+    /// Verifiers and tally reached the cut; `None` while that could not be learnt. It means nothing without a cut.
+    pub is_drained: Option<bool>,
+}
+
+impl Observed {
+    /// Whether nothing is left to verify, for ever; `None` while that is not known. What is not cut is not drained.
+    pub(super) const fn is_over(&self) -> Option<bool> {
+        match self.has_cut {
+            Some(true) => self.is_drained,
+            Some(false) => Some(false),
+            None => None,
+        }
+    }
 }
 
 /// Who writes how many shards there are.

@@ -1,6 +1,6 @@
 //! Where a proposal is in its life, as far as its scaling is concerned.
 
-use super::{CLOSING_MS, Observed};
+use super::{CLOSING_MS, Observed, WARMING_KEPT_MS};
 use crate::time::{TimestampMs, Window};
 
 /// Where a proposal is, for its scaling. [`crate::lifecycle::Phase`] says where it is for everybody else.
@@ -25,13 +25,16 @@ impl ScalingPhase {
     pub const ALL: [Self; 6] = [Self::Idle, Self::Warming, Self::Open, Self::Closing, Self::Draining, Self::Drained];
 
     /// The phase at `now`. What is in the log counts more than the clock: whoever has a cut is past its close. Nothing is
-    /// drained before it is cut. What is warming goes on: a lead that is learnt to be shorter while shards start must not
-    /// stop them again.
+    /// drained before it is cut, and while the log was not read, what was over stays over. What is warming goes on unless
+    /// the opening is further away than the lead by [`WARMING_KEPT_MS`]: a lead that is learnt to be a little shorter while
+    /// shards start must not stop them again.
     pub(super) fn at(window: &Window, lead_ms: u64, observed: &Observed, reached: Self, now: TimestampMs) -> Self {
-        if observed.has_cut && observed.is_drained {
+        if observed.is_over() == Some(true) {
             return Self::Drained;
         }
-        let by_clock = if observed.has_cut || now >= window.closes_at() {
+        // A clock that is behind opens nothing again.
+        let has_closed = observed.has_cut.unwrap_or(reached >= Self::Draining);
+        let by_clock = if has_closed || now >= window.closes_at() {
             Self::Draining
         } else if now >= closing_at(window, lead_ms) {
             Self::Closing
@@ -42,7 +45,8 @@ impl ScalingPhase {
         } else {
             Self::Idle
         };
-        by_clock.max(reached.min(Self::Warming))
+        let is_kept = now >= warming_at(window, lead_ms.saturating_add(WARMING_KEPT_MS));
+        if is_kept { by_clock.max(reached.min(Self::Warming)) } else { by_clock }
     }
 
     /// The phase of that name.

@@ -71,7 +71,7 @@ pub fn plan(spec: &ScalingSpec, window: &Window, observed: &Observed, history: &
     let wanted = ask.wanted.min(cap);
     let shards = ShardsChoice { from: observed.shards.desired, to, wanted, limit };
     // Whoever waits to give shards back waits for the clock or for data, unless the owner holds them.
-    let is_waiting = shards.to > shards.wanted && !matches!(limit, Limit::Hold | Limit::ExternalScaler);
+    let is_waiting = shards.to > shards.wanted && !matches!(limit, Limit::Hold | Limit::ExternalScaler | Limit::Stated);
     let look_again_at = look_again_at(window, phase, inputs.lead_ms, is_waiting, now);
     Plan { at: now, phase, inputs, candidates, shards, partitions, look_again_at, ask }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{CONFIRM_MS, GIVE_BACK_PERCENT_MIN, LOOK_AGAIN_MS};
+use super::{CONFIRM_MS, FRESH_MS, GIVE_BACK_PERCENT_MIN, LOOK_AGAIN_MS};
 use crate::time::TimestampMs;
 
 /// What one look asks for.
@@ -75,7 +75,7 @@ impl Recent {
     }
 
     /// The number to rise to from `from` in one jump, if there is reason enough: what cannot wait goes to the most that was
-    /// wanted lately, and what every look of the last [`CONFIRM_MS`] asked for to the middle of what they did.
+    /// wanted lately, and what every look of the last [`CONFIRM_MS`] asked for, without a gap, to the middle of what they did.
     pub(super) fn risen(&self, now: TimestampMs, ask: Ask, from: u32) -> Option<u32> {
         if ask.urgent > from {
             return Some(self.most(now, ask, CONFIRM_MS).max(ask.urgent));
@@ -83,7 +83,7 @@ impl Recent {
         let mut asked: Vec<u32> = self.within(now, CONFIRM_MS).map(|entry| entry.least).collect();
         asked.push(ask.wanted);
         asked.sort_unstable();
-        let is_confirmed = asked.first().is_some_and(|least| *least > from);
+        let is_confirmed = asked.first().is_some_and(|least| *least > from) && self.is_watched(now);
         let middle = asked.get(asked.len().div_euclid(2)).copied();
         middle.filter(|_| is_confirmed)
     }
@@ -98,6 +98,14 @@ impl Recent {
         }
         let least = from.saturating_mul(GIVE_BACK_PERCENT_MIN).div_ceil(100);
         if from.saturating_sub(to) < least { Fall::TooLittle } else { Fall::To(to) }
+    }
+
+    /// Whether there was a look every few seconds of the last [`CONFIRM_MS`]: one alone does not confirm itself.
+    fn is_watched(&self, now: TimestampMs) -> bool {
+        let near = |later: TimestampMs, earlier: TimestampMs| later.saturating_since_ms(earlier) <= FRESH_MS;
+        let entries = self.0.iter().rev().map(|entry| entry.at);
+        let seen_from = entries.fold(now, |later, earlier| if near(later, earlier) { earlier } else { later });
+        now.saturating_since_ms(seen_from) >= CONFIRM_MS.saturating_sub(FRESH_MS)
     }
 
     fn within(&self, now: TimestampMs, time_ms: u64) -> impl Iterator<Item = &Entry> {
@@ -124,18 +132,26 @@ mod tests {
     #[test]
     fn a_rise_is_confirmed_by_every_look_or_cannot_wait() {
         let now = TimestampMs(30_000);
-        assert_eq!(recent(&[6, 5, 7, 4, 4, 4]).risen(now, ask(5), 3), Some(5));
-        assert_eq!(recent(&[4, 5, 7, 4, 3, 4]).risen(now, ask(4), 3), None);
-        assert_eq!(
-            recent(&[3]).risen(TimestampMs(CONFIRM_MS.saturating_add(1)), ask(4), 3),
-            Some(4),
-            "it is forgotten"
-        );
-        assert_eq!(recent(&[3]).risen(TimestampMs(CONFIRM_MS), ask(4), 3), None);
-        assert_eq!(Recent::default().risen(now, ask(4), 3), Some(4), "nothing speaks against it");
+        let minute = TimestampMs(60_000);
+        let looks = [[9; 6], [6, 5, 7, 4, 4, 4]].concat();
+        assert_eq!(recent(&looks).risen(minute, ask(5), 3), Some(7));
+        assert_eq!(recent(&[4, 5, 7, 4, 4, 4]).risen(now, ask(4), 3), None, "half a minute is too short");
+        assert_eq!(recent(&[looks.clone(), vec![3]].concat()).risen(minute, ask(5), 3), None, "one look did not agree");
+        let forgotten = recent(&[[3; 3].as_slice(), &[4; 13]].concat());
+        assert_eq!(forgotten.risen(TimestampMs(80_000), ask(4), 3), Some(4));
         let urgent = Ask { urgent: 4, wanted: 6, roomy: 7 };
         assert_eq!(recent(&[1, 1]).risen(now, urgent, 3), Some(6));
         assert_eq!(recent(&[1, 8]).risen(now, urgent, 3), Some(8));
+    }
+
+    #[test]
+    fn one_look_does_not_confirm_itself() {
+        assert_eq!(Recent::default().risen(TimestampMs(0), ask(4), 3), None, "the first of all");
+        let after_a_gap = TimestampMs(CONFIRM_MS.saturating_mul(2));
+        assert_eq!(recent(&[4; 12]).risen(after_a_gap, ask(4), 3), None, "the first after a gap");
+        let mut gap = recent(&[4; 3]);
+        gap.record(TimestampMs(50_000), ask(4), 120_000);
+        assert_eq!(gap.risen(TimestampMs(55_000), ask(4), 3), None, "a gap within the minute");
     }
 
     #[test]

@@ -77,6 +77,12 @@ impl Plan {
             Limit::ExternalScaler => {
                 format!("another scaler decides, {} would be chosen; {need}", wanted.max(self.candidates.recent))
             }
+            Limit::Stated => {
+                format!("the resource says so, {} would be chosen; {need}", wanted.max(self.candidates.recent))
+            }
+            Limit::UnknownDrain => {
+                "held, because the window is over, and whether everything is verified is not known".to_owned()
+            }
             Limit::Hold => format!("hold is set, {wanted} would do; {need}"),
             Limit::UnknownData => format!("held, because {need}"),
             Limit::JustStarted => format!(

@@ -29,6 +29,13 @@ impl Choice<'_> {
             ReplicasOwner::Other => return (from, Limit::ExternalScaler),
             ReplicasOwner::Operator => {}
         }
+        if self.observed.is_over().is_none() && self.phase == ScalingPhase::Draining {
+            let limit = if from > max { Limit::MaxShards } else { Limit::UnknownDrain };
+            return (from.min(max), limit);
+        }
+        if let Some(stated) = self.spec.shards().filter(|_| self.phase != ScalingPhase::Drained) {
+            return self.follow(stated, cap);
+        }
         // What the spec says is no data that may be wrong: more than maxShards never stays.
         if from > max {
             return match self.lower(max, cap) {
@@ -44,6 +51,25 @@ impl Choice<'_> {
         };
         // Partitions limit only what is added: a broker that tells of too few takes nothing away.
         (risen.min(cap).max(from), limit)
+    }
+
+    /// What the resource says instead of the plan, at least the floor. Its owner's word is no data that may be wrong, so only
+    /// `hold` keeps what there is, which is the same owner's.
+    fn follow(&self, stated: u32, cap: u32) -> (u32, Limit) {
+        let from = self.observed.shards.desired.min(self.spec.max_shards());
+        let floor = self.candidates.floor;
+        let asked = stated.max(floor);
+        // Partitions limit only what is added.
+        let possible = asked.min(cap.max(from));
+        if self.spec.hold() && possible < from {
+            return (from, Limit::Hold);
+        }
+        let limit = match () {
+            () if possible < asked => Limit::Partitions,
+            () if stated < floor => Limit::Floor,
+            () => Limit::Stated,
+        };
+        (possible, limit)
     }
 
     /// What is left of `from` where no more is needed.

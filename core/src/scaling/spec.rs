@@ -47,6 +47,8 @@ pub struct ScalingParts {
     pub max_shards: u32,
     /// Shards from the lead before the opening until the proposal is drained; by default `min_shards`, at least 1.
     pub warm_shards: Option<u32>,
+    /// How many there are instead of what the plan chooses, but never fewer than its floor.
+    pub shards: Option<u32>,
     /// How long before the opening the warm shards are started.
     pub lead_ms: u64,
     /// In which time a backlog should be worked off.
@@ -71,6 +73,7 @@ impl Default for ScalingParts {
             min_shards: 0,
             max_shards: MAX_SHARDS_DEFAULT,
             warm_shards: None,
+            shards: None,
             lead_ms: LEAD_MS_DEFAULT,
             catch_up_target_ms: CATCH_UP_MS_DEFAULT,
             utilization_percent: UTILIZATION_PERCENT_DEFAULT,
@@ -89,6 +92,7 @@ pub struct ScalingSpec {
     min_shards: u32,
     max_shards: u32,
     warm_shards: u32,
+    shards: Option<u32>,
     lead_ms: u64,
     catch_up_target_ms: u64,
     utilization_percent: u32,
@@ -109,6 +113,7 @@ impl ScalingSpec {
             min_shards,
             max_shards,
             warm_shards,
+            shards,
             lead_ms,
             catch_up_target_ms,
             utilization_percent,
@@ -125,6 +130,7 @@ impl ScalingSpec {
             min_shards,
             max_shards,
             warm_shards,
+            shards,
             lead_ms,
             catch_up_target_ms,
             utilization_percent,
@@ -153,6 +159,9 @@ impl ScalingSpec {
         let is_warm = (warm >= 1 && warm >= min && warm <= max) || !is_min || !is_max;
         let least = min.max(1);
         check(is_warm, "warmShards", format!("must be {least} to maxShards ({max}); it is {warm}"));
+        if let Some(shards) = self.shards {
+            check(shards <= max || !is_max, "shards", format!("must be at most maxShards ({max}); it is {shards}"));
+        }
         check(self.lead_ms <= LEAD_MS_MAX, "lead", "must be at most a day".to_owned());
         let is_target = (CATCH_UP_MS_MIN..=CATCH_UP_MS_MAX).contains(&self.catch_up_target_ms);
         check(is_target, "catchUpTarget", "must be 10s to a day".to_owned());
@@ -189,6 +198,11 @@ impl ScalingSpec {
     /// Shards from the lead before the opening until the proposal is drained, at least 1.
     pub const fn warm_shards(&self) -> u32 {
         self.warm_shards
+    }
+
+    /// How many there are instead of what the plan chooses, but never fewer than its floor.
+    pub const fn shards(&self) -> Option<u32> {
+        self.shards
     }
 
     /// How long before the opening the warm shards are started, at least.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::support::{CLOSES_AT, OPENS_AT, Scene};
 use pnyx_core::{
-    scaling::{ComponentSpec, Instances, InstancesHistory, InstancesLimit, Rate, WindowDemand, instances},
+    scaling::{Component, ComponentSpec, Instances, InstancesHistory, InstancesLimit, Rate, WindowDemand, instances},
     time::TimestampMs,
 };
 
@@ -12,11 +13,12 @@ const SPEC: ComponentSpec = ComponentSpec {
     max: 10,
     rate_per_instance: Rate::per_second(10_000),
     utilization_percent: 50,
-    is_by_lane: true,
+    component: Component::Tally,
 };
 
 fn window(expected_peak: Option<u64>, arrival: Option<u64>, lanes: u16) -> WindowDemand {
-    WindowDemand { expected_peak: expected_peak.map(Rate::per_second), arrival: arrival.map(Rate::per_second), lanes }
+    let arrival = arrival.map(Rate::per_second);
+    WindowDemand { expected_peak: expected_peak.map(Rate::per_second), arrival, verified: arrival, lanes }
 }
 
 /// A past of `looks` looks, five seconds apart, at which the same was asked for; and when the next one is.
@@ -69,7 +71,7 @@ fn more_that_cannot_wait_is_there_at_once() {
 
 #[test]
 fn the_edge_knows_no_lanes() {
-    let edge = ComponentSpec { is_by_lane: false, ..SPEC };
+    let edge = ComponentSpec { component: Component::Ingest, ..SPEC };
     let chosen = instances(&edge, &[window(None, Some(30_000), 1)], 2, &InstancesHistory::default(), TimestampMs(0));
     assert_eq!(chosen.to, 6);
 }
@@ -89,4 +91,37 @@ fn a_load_around_a_whole_number_changes_nothing() {
     }
     assert!(changes <= 1, "{changes}");
     assert!((3..=4).contains(&from), "{from}");
+}
+
+/// While shards catch up, more verdicts come than ballots do.
+#[test]
+fn the_tally_is_sized_by_what_shards_verify() {
+    let behind = Scene::new().loaded(100, 70_000);
+    let demand = |scene: &Scene| WindowDemand::of(&scene.spec(), &scene.plan(), 8);
+    let at_once = demand(&behind).unwrap();
+    // 840,000 that wait would be 14,000 a second; twelve shards do 12,000.
+    assert_eq!((at_once.arrival, at_once.verified), (Some(Rate::per_second(1_200)), Some(Rate::per_second(12_000))));
+    let little = demand(&Scene::new().loaded(100, 1_000)).unwrap();
+    assert_eq!(little.verified, Some(Rate::per_second(1_400)));
+    let sized = |component, demand| {
+        let spec = ComponentSpec { component, ..SPEC };
+        instances(&spec, &[demand], 0, &InstancesHistory::default(), TimestampMs(0)).demand
+    };
+    assert_eq!(sized(Component::Ingest, at_once), Rate::per_second(1_200));
+    assert_eq!(sized(Component::Tally, at_once), Rate::per_second(12_000));
+}
+
+#[test]
+fn a_window_asks_for_nothing_before_and_after() {
+    let peak = |now| {
+        let scene = Scene::new().at(now).with(|it| it.parts.expected_peak = Some(Rate::per_second(5_000)));
+        WindowDemand::of(&scene.spec(), &scene.plan(), 8).map(|demand| demand.expected_peak)
+    };
+    let expected = Some(Some(Rate::per_second(5_000)));
+    assert_eq!(peak(OPENS_AT - 3_600_000), None);
+    assert_eq!((peak(OPENS_AT - 60_000), peak(OPENS_AT), peak(CLOSES_AT - 1)), (expected, expected, expected));
+    assert_eq!(peak(CLOSES_AT), Some(None), "nobody comes any more, and the rest is verified");
+    let unknown = Scene::new().with(|it| it.observed.sample = None);
+    let demand = WindowDemand::of(&unknown.spec(), &unknown.plan(), 8).unwrap();
+    assert_eq!((demand.arrival, demand.verified), (None, None));
 }

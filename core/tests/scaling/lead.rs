@@ -2,12 +2,16 @@
 
 use pnyx_core::{
     scaling::{
-        History, LEAD_LEARNT_MS_MAX, Rate, RatePerShard, Remembered, STARTS_KEPT, ScalingPhase, ScalingSpec, Start,
+        History, LEAD_LEARNT_MS_MAX, Limit, Rate, RatePerShard, Remembered, START_AHEAD_MS_MAX, START_MS_MAX,
+        STARTS_KEPT, ScalingPhase, ScalingSpec, Start, WARMING_KEPT_MS,
     },
     time::TimestampMs,
 };
 
 use crate::support::{OPENS_AT, Scene};
+
+/// After all starts of these tests.
+const NOW: TimestampMs = TimestampMs(1_000_000);
 
 /// Starts that took so long, one a second.
 fn starts(took_ms: impl IntoIterator<Item = u64>) -> impl Iterator<Item = Start> {
@@ -74,7 +78,7 @@ fn an_operator_that_starts_again_knows_what_it_kept() {
     let kept = scene.history.remembered().clone();
     assert_eq!(kept.reached, Some(ScalingPhase::Open));
     let again = scene.with(|it| {
-        it.history = History::of(kept.clone());
+        it.history = History::of(kept.clone(), TimestampMs(it.now));
         it.observed.rate_per_shard = None;
         it.observed.watching_since = TimestampMs(it.now);
         it.now += 5_000;
@@ -93,7 +97,7 @@ fn what_stands_in_status_and_cannot_be_is_left_out() {
         rate_per_shard: Some(Rate::ZERO),
         reached: None,
     };
-    let history = History::of(nonsense);
+    let history = History::of(nonsense, NOW);
     assert_eq!(history.remembered().starts.len(), STARTS_KEPT);
     assert_eq!(history.remembered().rate_per_shard, None);
     assert_eq!(history.lead_ms(&ScalingSpec::default()), 250_000);
@@ -108,9 +112,65 @@ fn a_new_proposal_begins_with_the_starts_of_all_others() {
     };
     let (slow, slower) = (of(200_000), of(400_000));
     let both = Remembered { rate_per_shard: Some(Rate::per_second(5)), ..slow.clone() };
-    let new = Remembered::of_others([&both, &slower]);
+    let new = Remembered::of_others([&both, &slower], NOW);
     assert_eq!((new.starts.len(), new.rate_per_shard, new.reached), (STARTS_KEPT, None, None));
-    assert_eq!(History::of(new.clone()).lead_ms(&ScalingSpec::default()), 500_000);
-    assert_eq!(Remembered::of_others([&slower, &both]), new, "in any order");
-    assert_eq!(Remembered::of_others([&slow, &slow]).starts.len(), 20, "each once");
+    assert_eq!(History::of(new.clone(), NOW).lead_ms(&ScalingSpec::default()), 500_000);
+    assert_eq!(Remembered::of_others([&slower, &both], NOW), new, "in any order");
+    assert_eq!(Remembered::of_others([&slow, &slow], NOW).starts.len(), 20, "each once");
+}
+
+#[test]
+fn starts_from_the_future_teach_nothing() {
+    let ahead = |ms: u64| Start { at: NOW.saturating_add_ms(START_AHEAD_MS_MAX + ms), took_ms: 1_500_000 };
+    let kept = Remembered { starts: vec![ahead(0), ahead(1), ahead(u64::MAX / 2)], ..Remembered::default() };
+    assert_eq!(History::of(kept.clone(), NOW).remembered().starts, [ahead(0)]);
+    assert_eq!(Remembered::of_others([&kept], NOW).starts, [ahead(0)]);
+    // A clock that was ahead and is right again: what it noted is not the latest for ever.
+    let mut history = History::default();
+    history.record_start(ahead(1));
+    history.record_start(Start { at: NOW, took_ms: 1_000 });
+    assert_eq!(history.remembered().starts, [Start { at: NOW, took_ms: 1_000 }]);
+}
+
+#[test]
+fn no_start_takes_longer_than_is_noted() {
+    let endless = Remembered { starts: vec![Start { at: NOW, took_ms: u64::MAX }], ..Remembered::default() };
+    assert_eq!(History::of(endless, NOW).remembered().starts, [Start { at: NOW, took_ms: START_MS_MAX }]);
+}
+
+/// Shards were started by a clock ahead, or by a lead that is shorter now.
+#[test]
+fn warming_that_began_too_early_ends_again() {
+    let early = |before_ms: u64| {
+        let opening = Scene::new().loaded(0, 0).at(OPENS_AT - 60_000);
+        let warming = opening.plan();
+        assert_eq!(warming.phase, ScalingPhase::Warming);
+        opening.at(OPENS_AT - before_ms).with(|it| {
+            it.history =
+                History::of(Remembered { reached: Some(warming.phase), ..Remembered::default() }, TimestampMs(it.now));
+        })
+    };
+    let lead_ms = 120_000;
+    let near = early(lead_ms + WARMING_KEPT_MS);
+    assert_eq!(near.plan().phase, ScalingPhase::Warming);
+    let far = early(lead_ms + WARMING_KEPT_MS + 1);
+    let plan = far.plan();
+    assert_eq!((plan.phase, plan.shards.to, plan.shards.limit), (ScalingPhase::Idle, 4, Limit::JustFresh));
+    let settled = far.settled().plan();
+    assert_eq!((settled.phase, settled.shards.to), (ScalingPhase::Idle, 0), "given back by the rules of giving back");
+}
+
+#[test]
+fn warming_that_ended_begins_again_only_with_the_lead() {
+    let left = Scene::new().at(OPENS_AT - 3_600_000).with(|it| {
+        let reached = Some(ScalingPhase::Open);
+        it.history = History::of(Remembered { reached, ..Remembered::default() }, TimestampMs(it.now));
+        it.history.record(&it.plan());
+    });
+    assert_eq!(left.history.remembered().reached, Some(ScalingPhase::Idle));
+    let mut nearer = left;
+    nearer.now = OPENS_AT - 300_000;
+    assert_eq!(nearer.plan().phase, ScalingPhase::Idle);
+    nearer.now = OPENS_AT - 120_000;
+    assert_eq!(nearer.plan().phase, ScalingPhase::Warming);
 }

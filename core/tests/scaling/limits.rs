@@ -47,6 +47,20 @@ fn ups() -> Vec<Case> {
             scene().loaded(500, 7_000).with(|it| it.observed.rate_per_shard = Some(Rate::per_second(1_000_000))),
         ),
         (
+            "as much waits, shards have just been asked for, and the close is near",
+            scene()
+                .at(CLOSES_AT - 90_000)
+                .loaded(500, 70_000)
+                .with(|it| it.observed.rebalancing_since = Some(TimestampMs(it.now - 30_000))),
+        ),
+        (
+            "as much waits, shards have just been asked for, and none would come before the close",
+            scene()
+                .at(CLOSES_AT - 20_000)
+                .loaded(500, 70_000)
+                .with(|it| it.observed.rebalancing_since = Some(TimestampMs(it.now - 30_000))),
+        ),
+        (
             "as much waits, but shards have just been asked for",
             scene().loaded(500, 70_000).with(|it| it.observed.rebalancing_since = Some(TimestampMs(MIDDLE - 30_000))),
         ),
@@ -82,6 +96,15 @@ fn special() -> Vec<Case> {
             scene().with(|it| it.observed.shards.desired = 2).loaded(150, 0).settled(),
         ),
         ("another scaler decides", scene().loaded(500, 0).with(|it| it.observed.owner = ReplicasOwner::Other)),
+        ("the resource says how many", scene().loaded(500, 0).with(|it| it.parts.shards = Some(3))),
+        ("the resource says fewer than warm", scene().with(|it| it.parts.shards = Some(0))),
+        (
+            "the resource says how many, and hold is set",
+            scene().with(|it| {
+                it.parts.shards = Some(3);
+                it.parts.hold = true;
+            }),
+        ),
         (
             "what is learnt is known, and nothing is measured",
             scene().loaded(500, 0).with(|it| {
@@ -192,6 +215,24 @@ fn partitions() -> Vec<Case> {
                 it.observed.shards.desired = 0;
             }),
         ),
+        (
+            "there is no topic yet, and a peak needs more than it has at first",
+            few().at(OPENS_AT - 3_600_000).with(|it| {
+                it.observed.partitions = 0;
+                it.observed.sample = None;
+                it.observed.shards.desired = 0;
+                it.parts.expected_peak = Some(Rate::per_second(6_000));
+            }),
+        ),
+        (
+            "the same when the shards for it are wanted already",
+            few().at(OPENS_AT - 60_000).with(|it| {
+                it.observed.partitions = 0;
+                it.observed.sample = None;
+                it.observed.shards.desired = 0;
+                it.parts.expected_peak = Some(Rate::per_second(6_000));
+            }),
+        ),
         ("shards outnumber partitions", few().loaded(1_500, 0)),
         ("shards outnumber partitions by far", few().loaded(9_000, 0)),
         ("shards outnumber partitions just before the close", few().at(CLOSES_AT - 60_000).loaded(1_500, 0)),
@@ -207,8 +248,8 @@ fn partitions() -> Vec<Case> {
 fn ends() -> Vec<Case> {
     let scene = Scene::new;
     let drained = |it: &mut Scene| {
-        it.observed.has_cut = true;
-        it.observed.is_drained = true;
+        it.observed.has_cut = Some(true);
+        it.observed.is_drained = Some(true);
     };
     vec![
         ("closed, and something waits", scene().at(CLOSES_AT + 5_000).loaded(0, 30_000)),
@@ -221,11 +262,24 @@ fn ends() -> Vec<Case> {
                 .at(CLOSES_AT + 600_000),
         ),
         ("closed, and nothing waits", scene().loaded(0, 0).at(CLOSES_AT + 600_000)),
-        ("drained without a cut means nothing", scene().at(CLOSES_AT + 5_000).with(|it| it.observed.is_drained = true)),
+        (
+            "drained without a cut means nothing",
+            scene().at(CLOSES_AT + 5_000).with(|it| it.observed.is_drained = Some(true)),
+        ),
         ("drained", scene().at(CLOSES_AT + 60_000).with(drained)),
         (
             "drained, and nothing is known",
             scene().at(CLOSES_AT + 60_000).with(drained).with(|it| it.observed.sample = None),
+        ),
+        ("the log was not read since the close", scene().at(CLOSES_AT + 60_000).with(|it| it.observed.has_cut = None)),
+        (
+            "the log was not read, and there are none left",
+            scene().at(CLOSES_AT + 60_000).with(|it| {
+                it.observed.has_cut = None;
+                it.observed.is_drained = None;
+                it.observed.sample = None;
+                it.observed.shards.desired = 0;
+            }),
         ),
         ("drained, and held", scene().at(CLOSES_AT + 60_000).with(drained).with(|it| it.parts.hold = true)),
     ]

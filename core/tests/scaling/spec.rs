@@ -27,6 +27,7 @@ fn each_mistake_is_explained_at_its_path() {
             parts.min_shards = 3;
             parts.warm_shards = Some(2);
         },
+        |parts| parts.shards = Some(9),
         |parts| parts.lead_ms = 86_400_001,
         |parts| parts.catch_up_target_ms = 9_999,
         |parts| parts.catch_up_target_ms = 86_400_001,
@@ -60,6 +61,8 @@ fn each_mistake_is_explained_at_its_path() {
         spec.scaling.warmShards: must be 1 to maxShards (8); it is 9
 
         spec.scaling.warmShards: must be 3 to maxShards (8); it is 2
+
+        spec.scaling.shards: must be at most maxShards (8); it is 9
 
         spec.scaling.lead: must be at most a day
 

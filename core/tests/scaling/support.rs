@@ -39,8 +39,8 @@ impl Scene {
             partitions: 12,
             rebalancing_since: None,
             watching_since: TimestampMs(0),
-            has_cut: false,
-            is_drained: false,
+            has_cut: Some(false),
+            is_drained: Some(false),
         };
         Self { parts, observed, history: History::default(), now: MIDDLE }.loaded(100, 0).settled()
     }

@@ -30,7 +30,6 @@ fn parts(spec: &scaling::ScalingSpec, problems: &mut Problems) -> Option<Scaling
         min_shards,
         max_shards,
         warm_shards,
-        // Whoever sets it owns the number: it is what the planner then leaves alone (`ReplicasOwner::Other`).
         shards,
         lead,
         catch_up_target,
@@ -52,15 +51,11 @@ fn parts(spec: &scaling::ScalingSpec, problems: &mut Problems) -> Option<Scaling
     let rate_per_shard = problems.optional_count("ratePerShard", *rate_per_shard);
     let partitions_initial = problems.optional_count("partitions.initial", initial);
     let partitions_max = problems.optional_count("partitions.max", max);
-    let max_shards = max_shards?;
-    if let Some(shards) = shards?.filter(|shards| *shards > max_shards) {
-        problems.add("spec.scaling.shards", format!("must be at most maxShards ({max_shards}); it is {shards}"));
-        return None;
-    }
     Some(ScalingParts {
         min_shards: min_shards?,
-        max_shards,
+        max_shards: max_shards?,
         warm_shards: warm_shards?,
+        shards: shards?,
         lead_ms: lead_ms?,
         catch_up_target_ms: catch_up_target_ms?,
         utilization_percent: utilization_percent?,

@@ -1,8 +1,9 @@
 //! Why something could not be written.
 
+use pnyx_crds::conditions::reasons;
 use thiserror::Error;
 
-use crate::{kinds::ObjectKey, lease::NotLeading};
+use crate::{kinds::ObjectKey, lease::NotLeading, log::LogWriteError};
 
 /// Why something could not be written.
 #[derive(Debug, Error)]
@@ -24,6 +25,9 @@ pub enum ApplyError {
         /// Where it is.
         key: ObjectKey,
     },
+    /// The platform's log did not take it.
+    #[error("the log was not written")]
+    Log(#[from] LogWriteError),
     /// An effect of a plan failed.
     #[error("{effect}")]
     Effect {
@@ -36,6 +40,15 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Who did not do what was asked, as conditions name it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Effect { effect: _, source } => source.reason(),
+            Self::Log(_) => reasons::KAFKA_UNREACHABLE,
+            Self::NotLeading(_) | Self::TimedOut | Self::Refused(_) | Self::Foreign { .. } => reasons::API_ERROR,
+        }
+    }
+
     /// Whether the object is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(error) if matches!(&**error, kube::Error::Api(status) if status.is_not_found()))

@@ -20,6 +20,7 @@ use crate::{
     events::{EventLog, Regarding},
     kinds::{ChildKind, Key, ObjectKey, Primary},
     lease::{LEASE_DURATION, Leadership, RENEW_DEADLINE},
+    log::Logs,
     metrics::{OperatorMetrics, Verb},
     plan::{Child, Effect, Note, OWNER_LABEL, Owner, field_manager},
     watch::Cache,
@@ -43,6 +44,7 @@ struct Inner {
     /// What is written is noted here at once, so that the next look sees it even before the watch says so.
     caches: BTreeMap<ChildKind, Cache>,
     primaries: BTreeMap<Primary, Cache>,
+    logs: Logs,
     events: EventLog,
     metrics: OperatorMetrics,
 }
@@ -54,10 +56,11 @@ impl Applier {
         leadership: Leadership,
         caches: BTreeMap<ChildKind, Cache>,
         primaries: BTreeMap<Primary, Cache>,
+        logs: Logs,
         metrics: OperatorMetrics,
     ) -> Self {
         let events = EventLog::new(leadership.identity());
-        Self { inner: Arc::new(Inner { client, leadership, caches, primaries, events, metrics }) }
+        Self { inner: Arc::new(Inner { client, leadership, caches, primaries, logs, events, metrics }) }
     }
 
     /// Carries out all effects in their order. One that fails does not keep the others from being tried, because they may
@@ -89,6 +92,11 @@ impl Applier {
             Effect::Update(child) => self.apply_child(child, child.object()).await,
             Effect::Scale { kind, key, from: _, to } => self.scale(*kind, key, *to).await,
             Effect::Delete { kind, key, uid } => self.delete(*kind, key, uid).await,
+            Effect::Log(write) => {
+                self.inner.leadership.check()?;
+                self.inner.logs.write(write).await?;
+                Ok(())
+            }
             Effect::Note(note) => {
                 self.note(owner, note).await;
                 Ok(())

@@ -43,8 +43,8 @@ impl Component {
     /// Who has the store's totals before its eyes.
     pub(super) const fn reads_redis(self) -> bool {
         match self {
-            Self::Tally | Self::Recount | Self::Pin => true,
-            Self::Ingest | Self::Verifier => false,
+            Self::Tally | Self::Recount => true,
+            Self::Ingest | Self::Verifier | Self::Pin => false,
         }
     }
 
@@ -59,8 +59,8 @@ impl Component {
     /// Who signs receipts or results.
     pub(super) const fn signs(self) -> bool {
         match self {
-            Self::Ingest | Self::Recount | Self::Pin => true,
-            Self::Tally | Self::Verifier => false,
+            Self::Ingest | Self::Recount => true,
+            Self::Tally | Self::Verifier | Self::Pin => false,
         }
     }
 

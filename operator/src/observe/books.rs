@@ -27,6 +27,11 @@ impl Books {
         self.books.send_modify(|books| drop(books.insert(platform, book)));
     }
 
+    /// Nothing is known of a platform's log any more: it is gone, or another one.
+    pub fn remove(&self, platform: &ObjectKey) {
+        self.books.send_modify(|books| drop(books.remove(platform)));
+    }
+
     /// A platform's; nothing if its log was not read.
     pub fn get(&self, platform: &ObjectKey) -> Option<Arc<DecisionBook>> {
         self.books.borrow().get(platform).cloned()
@@ -73,5 +78,7 @@ mod tests {
         books.set(key("one"), Arc::default());
         assert_eq!(changes.next().await, [key("one")]);
         assert!(books.get(&key("one")).is_some() && books.get(&key("four")).is_none());
+        books.remove(&key("one"));
+        assert!(books.get(&key("one")).is_none());
     }
 }

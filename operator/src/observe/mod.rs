@@ -3,11 +3,13 @@
 mod books;
 mod brief;
 mod secrets;
+mod topics;
 
 pub use books::Books;
 pub use brief::ProposalBrief;
 pub(crate) use secrets::missing;
-pub use secrets::{MissingSecrets, secret_references};
+pub use secrets::{MissingSecrets, log_secret_references, secret_references};
+pub use topics::TopicsSeen;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     kinds::{ChildKind, Key, ObjectKey, Primary},
+    log::LogState,
     plan::{OWNER_LABEL, Owner},
     status,
     watch::Cache,
@@ -53,6 +56,8 @@ pub struct PlatformObserved {
     pub proposals: Vec<ProposalBrief>,
     /// What is missing of the Secrets that it names; nothing is known of them if they could not be read.
     pub secrets: Option<MissingSecrets>,
+    /// How its log is; nothing if nobody follows it.
+    pub log: Option<LogState>,
 }
 
 /// What a plan of a proposal is made from.
@@ -68,6 +73,13 @@ pub struct ProposalObserved {
     pub others: Vec<ProposalBrief>,
     /// What is decided in the log of its platform; nothing if that was not read.
     pub book: Option<Arc<DecisionBook>>,
+}
+
+impl ProposalObserved {
+    /// Which platform it names.
+    pub fn platform_key(&self) -> ObjectKey {
+        ObjectKey::new(&self.seen.owner.key().object.namespace, &self.seen.resource.spec.platform_ref.name)
+    }
 }
 
 /// The platform of a proposal.

@@ -19,6 +19,13 @@ pub fn secret_references(spec: &GovernancePlatformSpec) -> BTreeMap<String, BTre
     found
 }
 
+/// The same, of those alone that its log is opened with.
+pub fn log_secret_references(spec: &GovernancePlatformSpec) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::new();
+    collect(&serde_json::to_value(&spec.kafka).unwrap_or(Value::Null), &mut found);
+    found
+}
+
 fn collect(value: &Value, found: &mut BTreeMap<String, BTreeSet<String>>) {
     match value {
         Value::Object(map) => {

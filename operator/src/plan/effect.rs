@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::Child;
-use crate::kinds::{ChildKind, ObjectKey};
+use crate::{
+    kinds::{ChildKind, ObjectKey},
+    log::LogWrite,
+};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +35,8 @@ pub enum Effect {
         /// Which one it is: one that was made since under the same name stays.
         uid: String,
     },
+    /// Write into the platform's log.
+    Log(LogWrite),
     /// Tell people.
     Note(Note),
 }
@@ -71,6 +76,7 @@ impl fmt::Display for Effect {
             }
             Self::Scale { kind, key, from: None, to } => write!(f, "scale {} {key} to {to}", kind.kind()),
             Self::Delete { kind, key, uid: _ } => write!(f, "delete {} {key}", kind.kind()),
+            Self::Log(write) => write.fmt(f),
             Self::Note(note) => write!(f, "note {}: {}", note.reason, note.message),
         }
     }

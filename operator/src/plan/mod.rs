@@ -3,19 +3,24 @@
 
 mod child;
 mod children;
+mod definition;
 mod effect;
 pub(crate) mod field_manager;
+mod jobs;
 mod ownership;
 mod platform;
 mod proposal;
+mod rollout;
 mod size;
 mod workload;
 
 pub use child::{APPLIED_ANNOTATION, Child, ChildError, MANAGED_BY, MANAGED_BY_LABEL, OWNER_LABEL, Owner};
 pub use children::{ReplicasOwner, children_effects};
 pub use effect::{Effect, Note, NoteKind};
+pub use jobs::{JobsWanted, jobs_wanted};
 pub use platform::platform;
 pub use proposal::proposal;
+pub use rollout::ROLLOUT_ANNOTATION;
 pub use size::{platform_size, proposal_size};
 pub use workload::COMPONENT_LABEL;
 

@@ -11,6 +11,7 @@ use pnyx_crds::{
 use super::{Child, Effect, Note, NoteKind, Plan, children_effects, workload};
 use crate::{
     build::Component,
+    log::LogState,
     observe::PlatformObserved,
     status::{Conditions, Said, State},
     validate::{Refusal, ValidatedPlatform},
@@ -52,6 +53,8 @@ pub fn platform(
     let tally = workload::replicas(&observed.children, Component::Tally.word());
     conditions.set(types::INGEST_READY, replicas_said(ingest.as_ref(), "ingest"));
     conditions.set(types::TALLY_READY, replicas_said(tally.as_ref(), "tally"));
+    conditions.set(types::KAFKA_READY, kafka_said(observed.log.as_ref()));
+    conditions.set(types::REDIS_READY, redis_said(tally.as_ref()));
     let ready = summary(&conditions, observed.seen.is_deleted);
     conditions.set(types::READY, ready);
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
@@ -81,6 +84,22 @@ fn replicas_said(replicas: Option<&ReplicasStatus>, name: &str) -> Said {
         }
         // It serves; how many are ready stands in status, and is no reason to write a condition at each step.
         Some(_) => Said::new(true, reasons::REPLICAS_NOT_READY, format!("some replicas of {name} are not ready")),
+    }
+}
+
+fn kafka_said(log: Option<&LogState>) -> Said {
+    match log {
+        None | Some(LogState::Opening) => Said::new(State::Unknown, reasons::NOT_OBSERVED, "nobody has answered yet"),
+        Some(LogState::Followed) => Said::new(true, reasons::AS_EXPECTED, ""),
+        Some(LogState::Failing { reason, problem }) => Said::new(false, reason, problem),
+    }
+}
+
+/// The operator itself does not speak with the store; a tally is ready once it does and the store is as it must be.
+fn redis_said(tally: Option<&ReplicasStatus>) -> Said {
+    match tally {
+        Some(ReplicasStatus { desired: _, ready: 1.. }) => Said::new(true, reasons::AS_EXPECTED, "the tally reads it"),
+        Some(_) | None => Said::new(State::Unknown, reasons::NOT_OBSERVED, "no tally is ready, so nobody has said so"),
     }
 }
 

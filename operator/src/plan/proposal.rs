@@ -1,5 +1,8 @@
 //! What is to be done for a proposal.
 
+mod result;
+mod said;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,11 +12,13 @@ use pnyx_crds::{
     conditions::{proposal as types, reasons},
 };
 
-use super::{Child, Effect, Note, NoteKind, Plan, children_effects, workload};
+use super::{Child, Effect, Note, NoteKind, Plan, children_effects, definition::definition, jobs, rollout, workload};
 use crate::{
     build::Component,
     clock::since_epoch,
-    observe::{PlatformSeen, ProposalObserved},
+    kinds::ObjectKey,
+    log::LogWrite,
+    observe::{PlatformSeen, ProposalObserved, TopicsSeen},
     status::{Conditions, Said, State},
     validate::{Refusal, ValidatedProposal},
 };
@@ -24,55 +29,108 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// No look is planned sooner than this: a window that opens now is looked at right after.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(100);
 
-/// Plans for a proposal, from what it wants to have (`children`) and what it has.
+/// Plans for a proposal, from what it wants to have (`children`), what it has, and what its log shows of it.
 pub fn proposal(
     observed: &ProposalObserved,
     validated: Result<&ValidatedProposal, &Refusal>,
     children: Vec<Child>,
+    topics: &TopicsSeen,
     now: Timestamp,
 ) -> Plan<GovernanceProposalStatus> {
     let mut conditions = Conditions::unknown(types::ALL, reasons::NOT_OBSERVED);
-    let mut effects = Vec::new();
-    let paused = paused(observed);
-    let is_paused = paused.state == State::True;
-    conditions.set(types::PAUSED, paused);
-    let mut status = GovernanceProposalStatus {
+    conditions.set(types::PAUSED, paused(observed));
+    let status = GovernanceProposalStatus {
         observed_generation: observed.seen.generation,
         phase: Some(ProposalPhase::Pending),
         ..GovernanceProposalStatus::default()
     };
-    let mut again = LOOK_AGAIN;
+    let mut plan = Plan { effects: Vec::new(), conditions, status, again: Some(LOOK_AGAIN) };
     match validated {
         Err(refusal) => {
-            conditions.set(types::ACCEPTED, Said::new(false, refusal.reason, &refusal.message));
-            let message = refusal.message.clone();
-            let note = Note { kind: NoteKind::Warning, reason: refusal.reason, action: "Validate", message };
-            effects.push(Effect::Note(note));
+            plan.conditions.set(types::ACCEPTED, Said::new(false, refusal.reason, &refusal.message));
+            plan.effects.push(note(NoteKind::Warning, refusal.reason, "Validate", refusal.message.clone()));
         }
-        Ok(validated) => {
-            let window = validated.proposal().window();
-            conditions.set(types::ACCEPTED, accepted(validated, observed));
-            status.proposal_id = Some(validated.proposal().id().to_string());
-            again = again.min(until_next_edge(window, validated.lead_ms(), since_epoch(now)));
-            // No ballot counts, and nobody has anything to do, before the log says what is voted on. What is there
-            // stays as it is: that nothing is known is no reason to take it away.
-            if validated.is_defined() {
-                let position = window.position(since_epoch(now));
-                conditions.set(types::OPEN, open(position));
-                status.phase = Some(phase(position));
-                if !is_paused && !observed.seen.is_deleted {
-                    effects.extend(children_effects(children, &observed.children).0);
-                }
-            }
-        }
+        Ok(validated) => accepted(&mut plan, observed, validated, children, topics, now),
     }
     if let Some(replicas) = workload::replicas(&observed.children, Component::Verifier.word()) {
-        conditions.set(types::PREWARMED, prewarmed(replicas.desired, replicas.ready));
-        status.shards = Some(ShardsStatus { desired: replicas.desired, ready: replicas.ready });
+        plan.conditions.set(types::PREWARMED, prewarmed(replicas.desired, replicas.ready));
+        plan.status.shards = Some(ShardsStatus { desired: replicas.desired, ready: replicas.ready });
     }
-    let ready = summary(&conditions, observed.seen.is_deleted);
-    conditions.set(types::READY, ready);
-    Plan { effects, conditions, status, again: Some(again) }
+    let ready = summary(&plan.conditions, observed.seen.is_deleted);
+    plan.conditions.set(types::READY, ready);
+    plan
+}
+
+/// Of one that can be voted on. No ballot counts, and nobody has anything to do, before the log says what is voted on. What
+/// is there stays as it is meanwhile: that nothing is known is no reason to take it away.
+fn accepted(
+    plan: &mut Plan<GovernanceProposalStatus>,
+    observed: &ProposalObserved,
+    validated: &ValidatedProposal,
+    children: Vec<Child>,
+    topics: &TopicsSeen,
+    now: Timestamp,
+) {
+    let (proposal, at) = (validated.proposal(), since_epoch(now));
+    let may_act = !plan.conditions.is_true(types::PAUSED) && !observed.seen.is_deleted;
+    plan.conditions.set(types::ACCEPTED, said::accepted(validated, observed.book.is_some()));
+    plan.status.proposal_id = Some(proposal.id().to_string());
+    plan.again = plan.again.map(|again| again.min(until_next_edge(proposal.window(), validated.lead_ms(), at)));
+    if !validated.is_defined() {
+        if observed.book.is_some() && may_act {
+            plan.effects.extend(define(observed, validated));
+        }
+        return;
+    }
+    let position = proposal.window().position(at);
+    let decisions = observed.book.as_ref().and_then(|book| book.get(proposal.id()));
+    said::decided(&mut plan.conditions, validated, decisions, topics, position);
+    plan.status.phase = Some(said::phase(decisions, position, &plan.conditions));
+    plan.status.topics = said::topics(validated, decisions, topics);
+    if let Some(decisions) = decisions {
+        plan.status.pins = result::pins(decisions);
+        plan.status.result = result::result(decisions);
+        plan.effects.extend(result::news(decisions, &observed.seen.conditions));
+        let until_pins = Duration::from_millis(jobs::pins_from(decisions).saturating_since_ms(at)).max(LOOK_AGAIN_MIN);
+        let waits = decisions.waits_for_pins() && at < jobs::pins_from(decisions);
+        plan.again = plan.again.map(|again| if waits { again.min(until_pins) } else { again });
+    }
+    let failed = jobs::failed(&observed.children).filter(|_| plan.status.result.is_none());
+    if let Some(problem) = &failed {
+        plan.effects.push(note(NoteKind::Warning, reasons::RECOUNT_FAILED, "Recount", problem.clone()));
+        if !plan.conditions.is_true(types::RECOUNTED) && plan.status.phase != Some(ProposalPhase::Disputed) {
+            plan.conditions.set(types::RECOUNTED, Said::new(false, reasons::RECOUNT_FAILED, problem));
+        }
+    }
+    if may_act {
+        let mut effects = children_effects(children, &observed.children).0;
+        let is_busy = position == WindowPosition::Inside
+            || (position == WindowPosition::After && topics.is_drained != Some(true) && plan.status.result.is_none());
+        let held = rollout::hold(&mut effects, is_busy, &observed.seen.resource.metadata);
+        plan.conditions.set(types::UPGRADE_PENDING, held);
+        plan.effects.extend(effects);
+        if plan.status.phase != Some(ProposalPhase::Disputed) {
+            plan.effects.extend(jobs::begin_anew(&observed.children, now));
+        }
+    }
+}
+
+/// The topics and what voters sign.
+fn define(observed: &ProposalObserved, validated: &ValidatedProposal) -> Option<Effect> {
+    let platform = validated.platform().parts();
+    let platform = ObjectKey::new(&platform.namespace, &platform.name);
+    match definition(validated) {
+        Ok(definition) => Some(Effect::Log(LogWrite::Define { platform, definition: Box::new(definition) })),
+        Err(error) => {
+            // The schema keeps the numbers in their bounds.
+            tracing::error!(key = %observed.seen.owner.key(), %error, "no definition can be made");
+            None
+        }
+    }
+}
+
+fn note(kind: NoteKind, reason: &'static str, action: &'static str, message: String) -> Effect {
+    Effect::Note(Note { kind, reason, action, message })
 }
 
 fn paused(observed: &ProposalObserved) -> Said {
@@ -84,38 +142,6 @@ fn paused(observed: &ProposalObserved) -> Said {
         (true, _) => Said::new(true, reasons::PAUSED_BY_SPEC, "spec.paused is set: nothing is changed"),
         (false, true) => Said::new(true, reasons::PAUSED_BY_PLATFORM, "spec.paused of the platform is set"),
         (false, false) => Said::new(false, reasons::AS_EXPECTED, ""),
-    }
-}
-
-/// That it is valid is not enough: voters may rely on it once it stands in the log.
-fn accepted(validated: &ValidatedProposal, observed: &ProposalObserved) -> Said {
-    match (validated.is_defined(), &observed.book) {
-        (true, _) => Said::new(true, reasons::AS_EXPECTED, ""),
-        (false, Some(_)) => Said::new(
-            State::Unknown,
-            reasons::NOT_OBSERVED,
-            "it is valid, but its definition is not recorded in the log yet",
-        ),
-        (false, None) => {
-            let message = "it is valid, but whether its definition is recorded is not known: the log was not read";
-            Said::new(State::Unknown, reasons::NOT_OBSERVED, message)
-        }
-    }
-}
-
-fn open(position: WindowPosition) -> Said {
-    match position {
-        WindowPosition::Before => Said::new(false, reasons::WINDOW_NOT_OPEN, ""),
-        WindowPosition::Inside => Said::new(true, reasons::WINDOW_OPEN, ""),
-        WindowPosition::After => Said::new(false, reasons::WINDOW_CLOSED, ""),
-    }
-}
-
-fn phase(position: WindowPosition) -> ProposalPhase {
-    match position {
-        WindowPosition::Before => ProposalPhase::Scheduled,
-        WindowPosition::Inside => ProposalPhase::Open,
-        WindowPosition::After => ProposalPhase::Closed,
     }
 }
 
@@ -154,8 +180,20 @@ fn summary(conditions: &Conditions, is_deleted: bool) -> Said {
             return Said::new(State::Unknown, reasons::NOT_OBSERVED, message);
         }
     }
+    let is_false = |kind: &&str| conditions.get(kind).is_some_and(|said| said.state == State::False);
+    // Blocks that are not final yet are nothing to mend.
+    let is_waited_for =
+        |kind: &&str| conditions.get(kind).is_some_and(|said| said.reason == reasons::WAITING_FOR_FINALITY);
     let needed = [types::TOPICS_READY, types::SNAPSHOT_PINNED];
-    match needed.into_iter().find(|kind| !conditions.is_true(kind)) {
+    if let Some(kind) = needed.into_iter().find(|kind| is_false(kind) && !is_waited_for(kind)) {
+        return Said::new(false, reasons::CONDITION_NOT_MET, format!("{kind} is not true"));
+    }
+    if let Some(said) = conditions.get(types::RECOUNTED)
+        && [reasons::DISPUTED, reasons::RECOUNT_FAILED].contains(&said.reason)
+    {
+        return Said::new(false, said.reason, &said.message);
+    }
+    match needed.into_iter().find(|kind| !conditions.is_true(kind) && !is_waited_for(kind)) {
         Some(kind) => Said::new(State::Unknown, reasons::NOT_OBSERVED, format!("{kind} is not known")),
         None => Said::new(true, reasons::AS_EXPECTED, ""),
     }

@@ -13,8 +13,10 @@ use pnyx_operator::{
     ChildKind, Key, ObjectKey, OperatorMetrics, Primary,
     apply::{Applier, ApplyError},
     lease::{Elector, Leadership},
-    observe::{Caches, LiveChildren},
+    log::Logs,
+    observe::{Books, Caches, LiveChildren},
     plan::{Child, Effect, Note, NoteKind, OWNER_LABEL, Owner, children_effects},
+    watch::WorkQueue,
 };
 use serde_json::json;
 
@@ -27,6 +29,11 @@ struct Bench {
     caches: Caches,
     owner: Owner,
     leadership: Leadership,
+}
+
+/// Nothing here is written into a log.
+fn logs(books: Books) -> Logs {
+    Logs::new(books, std::env::temp_dir(), WorkQueue::new())
 }
 
 impl Bench {
@@ -43,6 +50,7 @@ impl Bench {
             leadership.clone(),
             caches.children.clone(),
             caches.primaries.clone(),
+            logs(caches.books.clone()),
             metrics,
         );
         let key = Key { primary: Primary::Proposal, object: ObjectKey::new("default", "vote") };
@@ -215,7 +223,8 @@ async fn people_are_told_once_and_nobody_writes_without_the_lease() {
     let standby = Leadership::new("standby");
     let metrics = Metrics::new().register(OperatorMetrics::register);
     let caches = Caches::new();
-    let applier = Applier::new(bench.client.clone(), standby, caches.children, caches.primaries, metrics);
+    let logs = logs(caches.books.clone());
+    let applier = Applier::new(bench.client.clone(), standby, caches.children, caches.primaries, logs, metrics);
     let (effects, _) = children_effects(children(&bench.owner), &[]);
     let refused = applier.carry_out(&bench.owner, effects).await;
     assert!(matches!(refused, Err(ApplyError::NotLeading(_))), "{refused:?}");

@@ -3,7 +3,9 @@
 mod apply;
 mod children;
 mod lease;
+mod log;
 mod resources;
+mod running;
 mod support;
 
 /// What is built, as the tests of the children themselves have it.

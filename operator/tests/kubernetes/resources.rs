@@ -1,99 +1,27 @@
 //! The whole operator: what it says of resources, how often, and what it does about those that it cannot read.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{
-    api::core::v1::Secret, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams, PostParams},
-    core::DynamicObject,
-};
-use pnyx_backbone::{health::Health, shutdown::Shutdown, telemetry::Metrics};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, Client, api::PostParams, core::DynamicObject};
 use pnyx_core::{decisions::Decision, proposal::Definition};
 use pnyx_crds::{
     GovernanceProposal,
     conditions::{platform, proposal},
     resolve,
 };
-use pnyx_operator::{ObjectKey, OperatorConfig, OperatorError, Primary, observe::Books, run};
+use pnyx_operator::{ObjectKey, Primary, observe::Books};
 use pnyx_testbed::kubernetes::ControlPlane;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
-use crate::support::{client, control_plane, install, until};
+use crate::{
+    running::{Operator, api, change, condition, create, create_secret, proposal_spec},
+    support::{client, control_plane, install, until},
+};
 
 /// The platform's.
 const DOMAIN: &str = "test";
-
-/// An operator that runs.
-struct Operator {
-    health: Health,
-    shutdown: Shutdown,
-    metrics: Metrics,
-    books: Books,
-    task: JoinHandle<Result<(), OperatorError>>,
-}
-
-impl Operator {
-    /// One that knows what is decided from `books`.
-    async fn start(kubeconfig: &Path, identity: &str, books: Books) -> Self {
-        let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
-        let health = Health::new(shutdown.clone(), metrics.clone());
-        let (config, client) = (OperatorConfig::new(identity, "default"), client(kubeconfig).await);
-        let (for_run, stop, counted, read) = (health.clone(), shutdown.clone(), metrics.clone(), books.clone());
-        let task = tokio::spawn(async move { run(config, client, &for_run, stop, &counted, read).await });
-        let operator = Self { health, shutdown, metrics, books, task };
-        until("it is ready", || async { operator.health.not_ready().is_empty().then_some(()) }).await;
-        operator
-    }
-
-    async fn stop(self) {
-        self.shutdown.trigger();
-        self.task.await.expect("it does not panic").expect("it ends well");
-    }
-
-    /// Puts the definition of a proposal into the log of the platform, as far as the operator can tell.
-    async fn define(&self, client: &Client, name: &str) {
-        define(&self.books, client, name).await;
-    }
-
-    /// What a metric's line says, such as `pnyx_operator_leads`.
-    fn metric(&self, line: &str) -> Option<f64> {
-        let text = self.metrics.encode();
-        text.lines().find_map(|known| known.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())
-    }
-}
-
-fn api(client: &Client, primary: Primary) -> Api<DynamicObject> {
-    Api::namespaced_with(client.clone(), "default", &primary.resource())
-}
-
-async fn create(client: &Client, primary: Primary, name: &str, spec: Value) {
-    let object = DynamicObject::new(name, &primary.resource()).data(json!({"spec": spec}));
-    api(client, primary).create(&PostParams::default(), &object).await.expect("the API server takes it");
-}
-
-/// Changes a resource's spec.
-async fn change(client: &Client, primary: Primary, name: &str, spec: Value) {
-    let patch = Patch::Merge(json!({"spec": spec}));
-    api(client, primary).patch(name, &PatchParams::default(), &patch).await.expect("the API server takes it");
-}
-
-/// A condition as `status reason: message`, once `is_it` likes it.
-async fn condition(client: &Client, primary: Primary, name: &str, kind: &str, is_it: impl Fn(&str) -> bool) -> String {
-    let look = || async {
-        let object = api(client, primary).get(name).await.expect("it is there");
-        let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array).cloned();
-        let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind)?;
-        let word = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-        let text = format!("{} {}: {}", word("status"), word("reason"), word("message"));
-        is_it(&text).then_some(text)
-    };
-    until(&format!("{kind} of {name}"), look).await
-}
 
 /// The log of the platform is read, and the definition of a proposal stands there beside what stood before.
 async fn define(books: &Books, client: &Client, name: &str) {
@@ -115,22 +43,6 @@ fn platform_spec() -> Value {
         "redis": {"single": {"address": "redis:6379"}},
         "signingKeySecretRef": {"name": "signing", "key": "key"},
     })
-}
-
-fn proposal_spec(opens_in: SignedDuration, lasts: SignedDuration) -> Value {
-    let opens_at = Timestamp::from_second((Timestamp::now() + opens_in).as_second()).expect("a near time");
-    json!({
-        "space": "dao.eth", "title": "A vote", "body": "", "choices": ["yes", "no"],
-        "voting": {"system": "SingleChoice"},
-        "window": {"opensAt": opens_at.to_string(), "closesAt": (opens_at + lasts).to_string()},
-        "power": {"strategies": [{"ticket": {"value": "1"}}]},
-    })
-}
-
-async fn create_secret(client: &Client, key: &str) {
-    let secret: Secret =
-        serde_json::from_value(json!({"metadata": {"name": "signing"}, "stringData": {key: "0x"}})).expect("a Secret");
-    Api::namespaced(client.clone(), "default").create(&PostParams::default(), &secret).await.expect("it is new");
 }
 
 /// Writes that the operator made of a kind of resource, as the API server saw them.
@@ -190,10 +102,12 @@ async fn status_says_what_is_so_and_is_written_when_it_says_something_new() {
         until("the children are there", || async { (deployments().lines().count() == count).then_some(()) }).await
     };
     are(2).await;
-    operator.define(&client, "first").await;
+    define(&operator.books, &client, "first").await;
     condition(&client, vote, "first", proposal::ACCEPTED, |said| said.starts_with("True")).await;
     are(3).await;
 
+    // Its log is nowhere, which is known once nobody has answered for a while.
+    condition(&client, platform_of, "default", platform::KAFKA_READY, |said| said.starts_with("False")).await;
     // Nothing changes any more, so nothing is written any more.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before =
@@ -218,7 +132,7 @@ async fn windows_open_and_close_on_time() {
     until("it leads", || async { (operator.metric("pnyx_operator_leads") == Some(1.0)).then_some(()) }).await;
     let seconds = SignedDuration::from_secs;
     create(&client, Primary::Proposal, "soon", proposal_spec(seconds(5), seconds(4))).await;
-    operator.define(&client, "soon").await;
+    define(&operator.books, &client, "soon").await;
     for (said, reason) in [("False", "WindowNotOpen"), ("True", "WindowOpen"), ("False", "WindowClosed")] {
         condition(&client, Primary::Proposal, "soon", proposal::OPEN, |now| now == format!("{said} {reason}: ")).await;
         let object = api(&client, Primary::Proposal).get("soon").await.expect("it is there");
@@ -267,14 +181,14 @@ async fn what_cannot_be_read_says_so_and_stops_nobody() {
     create(&client, Primary::Platform, "default", platform_spec()).await;
     let operator = Operator::start(&kubeconfig, "operator-1", Books::default()).await;
     create(&client, Primary::Proposal, "good", proposal_spec(hour, hour)).await;
-    operator.define(&client, "good").await;
+    define(&operator.books, &client, "good").await;
     condition(&client, Primary::Proposal, "good", proposal::ACCEPTED, |said| said.starts_with("True")).await;
     let said = condition(&client, Primary::Proposal, "broken", proposal::ACCEPTED, |_| true).await;
     assert!(said.starts_with("False Invalid: this version of the operator cannot read it"), "{said}");
     let unreadable = "pnyx_operator_unreadable_resources{resource=\"proposal\"}";
     assert_eq!(operator.metric(unreadable), Some(1.0));
     change(&client, Primary::Proposal, "broken", json!({"choices": ["yes", "no"]})).await;
-    operator.define(&client, "broken").await;
+    define(&operator.books, &client, "broken").await;
     condition(&client, Primary::Proposal, "broken", proposal::ACCEPTED, |said| said.starts_with("True")).await;
     until("it is counted no more", || async { (operator.metric(unreadable) == Some(0.0)).then_some(()) }).await;
     operator.stop().await;
@@ -293,14 +207,14 @@ async fn a_second_operator_waits_and_takes_over() {
     let second = Operator::start(&kubeconfig, "operator-2", first.books.clone()).await;
     let hour = SignedDuration::from_hours(1);
     create(&client, Primary::Proposal, "one", proposal_spec(hour, hour)).await;
-    first.define(&client, "one").await;
+    define(&first.books, &client, "one").await;
     condition(&client, Primary::Proposal, "one", proposal::ACCEPTED, |said| said.starts_with("True")).await;
     assert_eq!(second.metric("pnyx_operator_leads"), Some(0.0));
     let writes = "pnyx_operator_writes_total{kind=\"GovernanceProposal\",verb=\"status\"}";
     assert_eq!(second.metric(writes), None, "who does not lead does not write");
     first.stop().await;
     create(&client, Primary::Proposal, "two", proposal_spec(hour, hour)).await;
-    second.define(&client, "two").await;
+    define(&second.books, &client, "two").await;
     condition(&client, Primary::Proposal, "two", proposal::ACCEPTED, |said| said.starts_with("True")).await;
     assert!(second.metric(writes) >= Some(1.0));
     assert!(second.health.not_alive().is_empty());

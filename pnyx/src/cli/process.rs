@@ -394,6 +394,10 @@ pub struct RecountArgs {
     /// Close the proposal: wait for its end, cut, drain, recount and publish.
     #[arg(long, requires = "proposal")]
     pub wait: bool,
+    /// Decide the blocks at which the proposal reads its chains, once these are final, and end. Needs neither the store nor
+    /// the signing key.
+    #[arg(long, requires = "proposal", conflicts_with = "wait")]
+    pub pin: bool,
     /// The data directory of a log that no process is using [default: pnyx-data].
     #[arg(long, env = "PNYX_DATA")]
     pub data: Option<PathBuf>,

@@ -8,6 +8,7 @@ mod settings;
 mod operations_page;
 
 pub mod ingest;
+pub mod operator;
 pub mod propose;
 pub mod recount;
 pub mod tally;
@@ -114,6 +115,11 @@ impl Process {
 
     /// Serves until the process is asked to end or something fails for good, then finishes what is in flight.
     async fn run(self, log: Log, router: Router, what: &str) -> anyhow::Result<ExitCode> {
+        self.finish(router, what, async move { log.close().await }).await
+    }
+
+    /// The same, for a process that has something else to close at its end.
+    async fn finish(self, router: Router, what: &str, closing: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
         let Self { name, shutdown, metrics: _, health: _, listener, starting, drain_limit } = self;
         let url = listener.url();
         listener.serve(router, starting);
@@ -122,7 +128,7 @@ impl Process {
         ));
         let drained = shutdown.drained(drain_limit.saturating_sub(NOTICE + CLOSING)).await;
         // At the same time: neither may need what the other has left of the limit.
-        tokio::join!(log.close(), close_traces());
+        tokio::join!(closing, close_traces());
         drained.with_context(|| format!("pnyx {name}"))?;
         screen::line(&format!("stopped · pnyx {name}"));
         Ok(ExitCode::SUCCESS)

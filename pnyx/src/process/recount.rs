@@ -14,9 +14,11 @@ use pnyx_backbone::{
     telemetry::Metrics,
 };
 use pnyx_chains::Chains;
-use pnyx_core::{id::ProposalId, lifecycle::Phase, power::format_units, signing::SigningKey, wire};
+use pnyx_core::{chain::Pin, id::ProposalId, lifecycle::Phase, power::format_units, signing::SigningKey, wire};
 use pnyx_ingest::PlatformKey;
-use pnyx_recount::{CloseError, Closing, Config, PhaseChange, Progress, RecountMetrics, count::all_cores, offline};
+use pnyx_recount::{
+    CloseError, Closing, Config, PhaseChange, Pinned, Progress, RecountMetrics, count::all_cores, offline,
+};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
@@ -36,6 +38,7 @@ const PHASE_CHANGES_QUEUED_MAX: usize = 256;
 pub(crate) async fn run(args: RecountArgs) -> anyhow::Result<ExitCode> {
     match &args.proposal {
         None => Box::pin(serve(&args)).await,
+        Some(proposal) if args.pin => Box::pin(pin_one(&args, proposal)).await,
         Some(proposal) if args.wait => Box::pin(close_one(&args, proposal)).await,
         Some(proposal) => Box::pin(count_again(&args, proposal)).await,
     }
@@ -112,6 +115,37 @@ async fn close_one(args: &RecountArgs, proposal: &str) -> anyhow::Result<ExitCod
     shutdown.trigger();
     log.close().await;
     code
+}
+
+/// Decides a proposal's blocks.
+async fn pin_one(args: &RecountArgs, proposal: &str) -> anyhow::Result<ExitCode> {
+    let file = settings::file(&args.config)?;
+    let kafka = settings::kafka(&args.kafka, &file, "pnyx-recount")?;
+    let metrics = Metrics::new();
+    let chains = chains::start(&chains::config(&args.chains, file.chains.as_deref())?, &metrics)?;
+    let shutdown = Shutdown::new();
+    shutdown.listen_for_signals(Duration::ZERO).context("listening for signals")?;
+    let (log, proposals) = open_log(kafka, &shutdown).await?;
+    let id = find(&proposals, proposal, "the log")?;
+    let pinned = Pinned { chains, proposals: proposals.clone(), metrics: RecountMetrics::register(&metrics) };
+    pnyx_recount::pin_one(Config::default(), pinned, id, shutdown.clone()).await?;
+    let book = proposals.book();
+    let pins = book.get(id).and_then(|decisions| decisions.pins.clone());
+    if args.json {
+        let pin =
+            |pin: &Pin| json!({"network": pin.chain.to_string(), "block": pin.number.0, "hash": pin.hash.to_string()});
+        let pins: Vec<Value> = pins.iter().flat_map(|pins| pins.by_chain().values()).map(pin).collect();
+        screen::line(&json!({"proposal": id.to_string(), "pins": pins}).to_string());
+    } else if let Some(pins) = pins {
+        for pin in pins.by_chain().values() {
+            screen::line(&format!("pinned     chain {} at block {} ({})", pin.chain, pin.number, pin.hash));
+        }
+    } else {
+        screen::line("pinned     nothing: the proposal reads no chain");
+    }
+    shutdown.trigger();
+    log.close().await;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Counts a proposal again from a data directory or, where that is what is named, from Kafka.

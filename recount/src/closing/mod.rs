@@ -166,6 +166,34 @@ pub async fn close_one(
     }
 }
 
+/// Decides the blocks at which one proposal reads its chains, as soon as they are final.
+///
+/// # Errors
+/// If there is no such proposal, or the shutdown was requested before.
+pub async fn pin_one(
+    config: Config,
+    pinned: Pinned,
+    proposal: ProposalId,
+    shutdown: Shutdown,
+) -> Result<(), CloseError> {
+    let Pinned { chains, proposals, metrics } = pinned;
+    tokio::select! {
+        () = shutdown.requested() => Err(CloseError::Interrupted),
+        pinned = pinning::pin_one(Pinning { proposals, chains, metrics, poll: config.pin_poll }, proposal) => pinned,
+    }
+}
+
+/// What pinning one proposal works with: no store, and no key.
+#[derive(Debug)]
+pub struct Pinned {
+    /// The chains.
+    pub chains: Chains,
+    /// What is decided.
+    pub proposals: Proposals,
+    /// What is counted.
+    pub metrics: RecountMetrics,
+}
+
 impl Closing {
     fn pinning(&self, config: Config) -> Pinning {
         Pinning {

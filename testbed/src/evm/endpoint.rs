@@ -62,7 +62,7 @@ struct Counts {
 }
 
 impl FaultyEndpoint {
-    /// Starts an endpoint without faults.
+    /// Starts an endpoint without faults, at the address of its node.
     ///
     /// # Errors
     /// No port is free.
@@ -80,7 +80,7 @@ impl FaultyEndpoint {
             counts: Mutex::new(Counts::default()),
             is_closed: AtomicBool::new(false),
         });
-        let front = Proxy::start(port.address())?;
+        let front = Proxy::start_at(evm.options.address, port.address())?;
         let accepting = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || accept(&shared, &listener))

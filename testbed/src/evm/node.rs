@@ -63,7 +63,7 @@ impl Evm {
                 advice: "npm has this version for Linux on x86-64 only; run these tests there",
             });
         }
-        let port = Port::reserve()?;
+        let port = Port::reserve_at(options.address)?;
         let evm = Self {
             rpc: JsonRpc::new(port.address()),
             reorg_count: AtomicU64::new(0),
@@ -161,7 +161,7 @@ impl Evm {
 
     fn spawn(&self, genesis_timestamp_s: Option<u64>) -> Result<(), TestbedError> {
         let mut command = Command::new(&self.binary);
-        let EvmOptions { chain_id, gas_limit, genesis_timestamp_s: _, block_time_s } = self.options;
+        let EvmOptions { address, chain_id, gas_limit, genesis_timestamp_s: _, block_time_s } = self.options;
         let mut flag = |name: &str, value: u64| {
             command.arg(name).arg(value.to_string());
         };
@@ -179,7 +179,7 @@ impl Evm {
         if let Some(seconds) = block_time_s {
             flag("--block-time", seconds);
         }
-        command.args(["--host", "127.0.0.1", "--quiet", "--auto-impersonate", "--disable-min-priority-fee"]);
+        command.args(["--quiet", "--auto-impersonate", "--disable-min-priority-fee", "--host", &address.to_string()]);
         command.args(["--no-request-size-limit", "--preserve-historical-states"]);
         command.arg("--state").arg(self.directory.path().join("state.json"));
         command.arg("--cache-path").arg(self.directory.path());

@@ -1,5 +1,7 @@
 //! What a test may ask of its EVM node.
 
+use std::net::Ipv4Addr;
+
 /// The chain id unless a test chooses another: the one that anvil's own documents use.
 const CHAIN_ID: u64 = 31_337;
 
@@ -9,6 +11,7 @@ const GAS_LIMIT: u64 = 50_000_000;
 /// Which chain.
 #[derive(Debug, Clone)]
 pub struct EvmOptions {
+    pub(super) address: Ipv4Addr,
     pub(super) chain_id: u64,
     pub(super) gas_limit: u64,
     pub(super) genesis_timestamp_s: Option<u64>,
@@ -25,7 +28,20 @@ impl EvmOptions {
     /// Chain 31337, which begins now and mines a block for each transaction.
     #[must_use]
     pub fn new() -> Self {
-        Self { chain_id: CHAIN_ID, gas_limit: GAS_LIMIT, genesis_timestamp_s: None, block_time_s: None }
+        let (genesis_timestamp_s, block_time_s) = (None, None);
+        Self {
+            address: Ipv4Addr::LOCALHOST,
+            chain_id: CHAIN_ID,
+            gas_limit: GAS_LIMIT,
+            genesis_timestamp_s,
+            block_time_s,
+        }
+    }
+
+    /// Listens on this address of the machine; with [`crate::kubernetes::Node::outside`], pods reach the node there.
+    #[must_use]
+    pub fn listen_on(self, address: Ipv4Addr) -> Self {
+        Self { address, ..self }
     }
 
     /// Sets the chain id.

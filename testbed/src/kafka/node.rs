@@ -50,7 +50,7 @@ pub(super) fn lay_out(
 ) -> Result<(Vec<Node>, Vec<Route>, Links), TestbedError> {
     let nodes: Vec<Node> =
         (1..=options.node_count).map(|id| Node::new(id, prepared, options, folder)).collect::<Result<_, _>>()?;
-    let route = |index| Route::start(nodes.iter().map(|node| node.address_of(Listener::Route(index))));
+    let route = |index| Route::start(options.address, nodes.iter().map(|node| node.address_of(Listener::Route(index))));
     let routes: Vec<Route> = (0..options.route_count).map(route).collect::<Result<_, _>>()?;
     let links = if options.has_links { Links::start(&nodes)? } else { Links::default() };
     nodes.iter().try_for_each(|node| node.write_files(options, &nodes, &routes, &links))?;
@@ -66,7 +66,7 @@ pub(super) fn lay_out(
 
 impl Node {
     fn new(id: i32, prepared: &Prepared, options: &KafkaOptions, folder: &Path) -> Result<Self, TestbedError> {
-        let ports = options.listeners().into_iter().map(|listener| Ok((listener, Port::reserve()?)));
+        let ports = options.listeners().into_iter().map(|listener| Ok((listener, Port::reserve_at(options.address)?)));
         let folder = folder.join(format!("node-{id}"));
         cache::make_folder(&folder)?;
         Ok(Self {

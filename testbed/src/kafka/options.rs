@@ -1,5 +1,7 @@
 //! What a test may ask of its Kafka.
 
+use std::net::Ipv4Addr;
+
 use crate::Issued;
 
 /// Most routes of one cluster. Each costs a listener with its threads on every broker.
@@ -26,6 +28,7 @@ pub enum Listener {
 #[derive(Debug, Clone)]
 pub struct KafkaOptions {
     pub(super) node_count: i32,
+    pub(super) address: Ipv4Addr,
     pub(super) is_for_load: bool,
     pub(super) properties: Vec<(String, String)>,
     pub(super) route_count: usize,
@@ -53,6 +56,7 @@ impl KafkaOptions {
     pub fn one() -> Self {
         Self {
             node_count: 1,
+            address: Ipv4Addr::LOCALHOST,
             is_for_load: false,
             properties: Vec::new(),
             route_count: 0,
@@ -66,6 +70,13 @@ impl KafkaOptions {
     #[must_use]
     pub fn three() -> Self {
         Self { node_count: 3, ..Self::one() }
+    }
+
+    /// All listeners and routes are at this address of the machine, which brokers tell to clients. With
+    /// [`crate::kubernetes::Node::outside`] pods and this machine reach brokers at the same addresses.
+    #[must_use]
+    pub fn listen_on(self, address: Ipv4Addr) -> Self {
+        Self { address, ..self }
     }
 
     /// Gives brokers more memory and Java's optimising compiler, which pays after the first minute. For measurements.
@@ -125,9 +136,10 @@ impl KafkaOptions {
 
     /// Whether any Kafka would do.
     pub(super) fn is_plain(&self) -> bool {
-        let Self { node_count, is_for_load: _, properties, route_count, has_links, tls, users } = self;
+        let Self { node_count, address, is_for_load: _, properties, route_count, has_links, tls, users } = self;
         let has_ways = *route_count > 0 || *has_links;
-        *node_count == 1 && properties.is_empty() && !has_ways && tls.is_none() && users.is_empty()
+        let is_here = *node_count == 1 && *address == Ipv4Addr::LOCALHOST;
+        is_here && properties.is_empty() && !has_ways && tls.is_none() && users.is_empty()
     }
 
     /// All listeners, the plain one first.

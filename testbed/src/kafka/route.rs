@@ -1,6 +1,9 @@
 //! A way to all brokers of a cluster that can be cut for one client while others go on.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use crate::{Proxy, TestbedError};
 
@@ -11,8 +14,8 @@ pub struct Route {
 }
 
 impl Route {
-    pub(super) fn start(targets: impl Iterator<Item = SocketAddr>) -> Result<Self, TestbedError> {
-        Ok(Self { proxies: targets.map(Proxy::start).collect::<Result<_, _>>()? })
+    pub(super) fn start(address: Ipv4Addr, targets: impl Iterator<Item = SocketAddr>) -> Result<Self, TestbedError> {
+        Ok(Self { proxies: targets.map(|target| Proxy::start_at(address, target)).collect::<Result<_, _>>()? })
     }
 
     /// Where clients of this route begin.

@@ -1,39 +1,34 @@
-//! Container images without a registry: OCI archives of one layer.
+//! Images for pods of a test.
 
 use std::{fs, path::Path};
 
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
-
-use super::tar::Tar;
 use crate::{
     TestbedError, apt,
-    cache::{self, file_error},
+    cache::file_error,
+    oci::{Archive, Layer},
 };
 
 /// What the one program of an image with a shell is called by.
 const SHELL_NAMES: [&str; 14] =
     ["cat", "date", "env", "false", "grep", "httpd", "ls", "nc", "nslookup", "ping", "sh", "sleep", "true", "wget"];
 
+/// The user of [`crate::oci::USER`] in an image with a shell.
+const USERS: &str = "root:x:0:0:root:/:/bin/sh\nnobody:x:65532:65532:nobody:/:/bin/sh\n";
+
 /// An image for pods of a test. It has the files that are put into it, and no others.
 #[derive(Debug)]
 pub struct Image {
     name: String,
-    layer: Tar,
+    layer: Layer,
     entrypoint: Vec<String>,
-    user: String,
 }
 
 impl Image {
     /// An empty image under a full name with a tag, such as `registry.test/web:1`.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let mut layer = Tar::default();
-        for (folder, mode) in [("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
-            layer.folder(folder, mode);
-        }
-        layer.file("etc/passwd", 0o644, b"root:x:0:0:root:/:/bin/sh\nnobody:x:65532:65532:nobody:/:/bin/sh\n");
-        Self { name: name.to_owned(), layer, entrypoint: Vec::new(), user: "65532:65532".to_owned() }
+        let layer = Layer::new().folder("/bin", 0o755).folder("/tmp", 0o1777).file("/etc/passwd", 0o644, USERS);
+        Self { name: name.to_owned(), layer, entrypoint: Vec::new() }
     }
 
     /// An image with a shell, `httpd`, `wget`, `nslookup` and the usual small programs: Debian's static BusyBox.
@@ -53,17 +48,15 @@ impl Image {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn program(mut self, name: &str, path: &Path) -> Result<Self, TestbedError> {
+    pub fn program(self, name: &str, path: &Path) -> Result<Self, TestbedError> {
         let content = fs::read(path).map_err(|source| file_error("read", path, source))?;
-        self.layer.file(&format!("bin/{name}"), 0o755, &content);
-        Ok(self)
+        Ok(Self { layer: self.layer.file(&format!("/bin/{name}"), 0o755, content), ..self })
     }
 
     /// Calls a program of `/bin` by another name, too.
     #[must_use]
-    pub fn alias(mut self, name: &str, program: &str) -> Self {
-        self.layer.link(&format!("bin/{name}"), program);
-        self
+    pub fn alias(self, name: &str, program: &str) -> Self {
+        Self { layer: self.layer.link(&format!("/bin/{name}"), program), ..self }
     }
 
     /// What containers run unless a pod says otherwise.
@@ -75,51 +68,10 @@ impl Image {
     /// Writes the archive.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// Its name names no image, or the file cannot be written.
     pub fn write(self, path: &Path) -> Result<(), TestbedError> {
-        let layer = self.layer.finish();
-        let configuration = json!({
-            "architecture": architecture(),
-            "os": "linux",
-            "config": {"Entrypoint": self.entrypoint, "User": self.user, "Env": ["PATH=/bin"], "WorkingDir": "/"},
-            "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
-        });
-        let configuration = configuration.to_string().into_bytes();
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": descriptor("application/vnd.oci.image.config.v1+json", &configuration),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
-        });
-        let manifest = manifest.to_string().into_bytes();
-        let mut entry = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
-        entry["annotations"] = json!({"io.containerd.image.name": self.name});
-        let mut archive = Tar::default();
-        archive.file("oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#);
-        archive.file("index.json", 0o644, json!({"schemaVersion": 2, "manifests": [entry]}).to_string().as_bytes());
-        for blob in [&layer, &configuration, &manifest] {
-            let digest = digest(blob);
-            let hash = digest.strip_prefix("sha256:").expect("digests begin like this");
-            archive.file(&format!("blobs/sha256/{hash}"), 0o644, blob);
-        }
-        fs::write(path, archive.finish()).map_err(|source| cache::file_error("write", path, source))
-    }
-}
-
-fn descriptor(media_type: &str, blob: &[u8]) -> serde_json::Value {
-    json!({"mediaType": media_type, "digest": digest(blob), "size": blob.len()})
-}
-
-fn digest(blob: &[u8]) -> String {
-    let hash: String = Sha256::digest(blob).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hash}")
-}
-
-/// This machine's, in the words of images.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
+        let words: Vec<&str> = self.entrypoint.iter().map(String::as_str).collect();
+        let archive = Archive::new(self.name.parse()?).layer(self.layer).entrypoint(&words).variable("PATH", "/bin");
+        archive.write(path).map(|_| ())
     }
 }

@@ -16,7 +16,6 @@ mod node;
 mod options;
 mod part;
 mod prepare;
-mod tar;
 mod tools;
 
 pub use audit::AuditEvent;

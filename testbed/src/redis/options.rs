@@ -1,10 +1,13 @@
 //! What a test may ask of its Redis.
 
+use std::net::Ipv4Addr;
+
 use crate::Issued;
 
 /// What is kept on disk, who may come in, and further settings.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RedisOptions {
+    pub(super) address: Ipv4Addr,
     pub(super) is_append_only: bool,
     pub(super) password: Option<String>,
     pub(super) users: Vec<String>,
@@ -12,11 +15,30 @@ pub struct RedisOptions {
     pub(super) settings: Vec<(String, String)>,
 }
 
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl RedisOptions {
     /// Nothing is kept on disk; everybody on this machine may come in.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            address: Ipv4Addr::LOCALHOST,
+            is_append_only: false,
+            password: None,
+            users: Vec::new(),
+            tls: None,
+            settings: Vec::new(),
+        }
+    }
+
+    /// Listens on this address of the machine; with [`crate::kubernetes::Node::outside`], pods reach the server there.
+    #[must_use]
+    pub fn listen_on(self, address: Ipv4Addr) -> Self {
+        Self { address, ..self }
     }
 
     /// Keeps an append-only file, written to disk each second, so that a restart keeps the data.
@@ -59,7 +81,8 @@ impl RedisOptions {
 
     /// Whether any Redis would do.
     pub(super) fn is_plain(&self) -> bool {
-        let Self { is_append_only, password, users, tls, settings } = self;
-        !is_append_only && password.is_none() && users.is_empty() && tls.is_none() && settings.is_empty()
+        let Self { address, is_append_only, password, users, tls, settings } = self;
+        let is_here = *address == Ipv4Addr::LOCALHOST;
+        is_here && !is_append_only && password.is_none() && users.is_empty() && tls.is_none() && settings.is_empty()
     }
 }

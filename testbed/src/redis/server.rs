@@ -84,8 +84,9 @@ impl RedisServer {
     pub(super) fn start_own(options: RedisOptions, arguments: &[&str]) -> Result<Self, TestbedError> {
         let directory = Directory::new()?;
         let server = prepare::link_server(directory.path())?;
-        let port = Port::reserve()?;
-        let tls_port = options.tls.is_some().then(Port::reserve).transpose()?;
+        let reserve = || Port::reserve_at(options.address);
+        let port = reserve()?;
+        let tls_port = options.tls.is_some().then(reserve).transpose()?;
         let configuration = directory.path().join("redis.conf");
         let text = configuration_text(&options, directory.path(), &port, tls_port.as_ref())?;
         cache::write(&configuration, &text)?;
@@ -313,8 +314,13 @@ fn configuration_text(
     port: &Port,
     tls_port: Option<&Port>,
 ) -> Result<String, TestbedError> {
-    let mut text = format!("bind 127.0.0.1\nport {}\ndir {}\nsave \"\"\n", port.number(), folder.display());
+    let address = options.address;
+    let mut text = format!("bind {address}\nport {}\ndir {}\nsave \"\"\n", port.number(), folder.display());
     let mut line = |name: &str, value: &str| writeln!(text, "{name} {value}").expect("text can grow");
+    if !address.is_loopback() {
+        // Otherwise it would refuse whoever comes from elsewhere without a password.
+        line("protected-mode", "no");
+    }
     line("appendonly", if options.is_append_only { "yes" } else { "no" });
     if let Some(password) = &options.password {
         line("requirepass", password);

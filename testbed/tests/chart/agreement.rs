@@ -121,6 +121,18 @@ fn the_operator_may_do_what_it_does_with_each_kind_of_child() {
     }
 }
 
+#[test]
+fn the_program_knows_each_variable_that_it_is_given() {
+    let sources = ["cli.rs", "cli/operator.rs", "cli/process.rs"].map(|name| text(&format!("pnyx/src/{name}")));
+    let objects = objects("namespaces: [dao-one]");
+    let container = of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0].clone();
+    let variables = container["env"].as_array().unwrap().iter().map(|variable| variable["name"].as_str().unwrap());
+    let unknown: Vec<_> =
+        variables.filter(|name| !sources.iter().any(|source| source.contains(&format!("env = \"{name}\"")))).collect();
+    assert_eq!(unknown, [""; 0], "`pnyx operator` does not read these");
+    assert_eq!(container["args"], json!(["operator"]));
+}
+
 /// As rules name a kind.
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();

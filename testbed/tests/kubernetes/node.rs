@@ -3,12 +3,16 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::Path,
     thread,
 };
 
-use pnyx_testbed::kubernetes::{ControlPlaneOptions, Image, Node, NodePart};
+use pnyx_testbed::{
+    RedisOptions, RedisServer,
+    evm::{Evm, EvmOptions},
+    kubernetes::{ControlPlaneOptions, Image, Node, NodePart},
+};
 
 use crate::wait_until;
 
@@ -65,6 +69,22 @@ fn serve_once(listener: &TcpListener) -> std::io::Result<()> {
     stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 7\r\n\r\noutside")
 }
 
+/// Redis and an EVM node of this machine answer pods, and this machine at the same addresses.
+fn servers_outside_have_names(node: &Node) {
+    let redis = RedisServer::start(RedisOptions::new().listen_on(node.outside())).expect("it starts");
+    let evm = Evm::start(EvmOptions::new().listen_on(node.outside())).expect("it starts");
+    let redis_port = redis.address().parse::<SocketAddr>().expect("it is ours").port();
+    let by_name = node.expose("redis", "default", redis_port).expect("a name leads there").replace(':', " ");
+    assert_eq!(ask(node, "redis", &format!("echo PING | nc -w 20 {by_name}")).trim_end(), "+PONG");
+    let by_name = node.expose("chain", "default", evm.address().port()).expect("a name leads there").replace(':', " ");
+    let call = r#"{"jsonrpc":"2.0","id":0,"method":"eth_chainId","params":[]}"#;
+    // By hand: BusyBox's wget does not survive a name with a port. The node answers nobody who has hung up.
+    let head = format!("POST / HTTP/1.0\\r\\nContent-Type: application/json\\r\\nContent-Length: {}", call.len());
+    let request = format!("{head}\\r\\n\\r\\n{}", call.replace('"', r#"\""#));
+    let answer = ask(node, "chain", &format!("(printf \"{request}\"; sleep 10) | nc -w 20 {by_name}"));
+    assert!(answer.contains(r#""result":"0x7a69""#), "{answer}");
+}
+
 #[test]
 fn pods_run_services_have_names_and_nothing_is_left() {
     let node = Node::start(ControlPlaneOptions::new()).unwrap();
@@ -81,11 +101,16 @@ fn pods_run_services_have_names_and_nothing_is_left() {
 
     let listener = TcpListener::bind((node.outside(), 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let server = thread::spawn(move || serve_once(&listener));
+    let server = thread::spawn(move || (0..2).try_for_each(|_| serve_once(&listener)));
     let (ip, port) = (address.ip(), address.port());
     let said = ask(&node, "outside", &format!("echo GET / | nc -w 20 {ip} {port}"));
     assert!(said.starts_with("HTTP/1.0 200") && said.trim_end().ends_with("outside"), "{said}");
+    let named = node.expose("archive", "default", port).unwrap();
+    assert_eq!(named, format!("archive.default.svc.cluster.local:{port}"));
+    let said = ask(&node, "outside-by-name", &format!("echo GET / | nc -w 20 {}", named.replace(':', " ")));
+    assert!(said.starts_with("HTTP/1.0 200") && said.trim_end().ends_with("outside"), "{said}");
     server.join().unwrap().unwrap();
+    servers_outside_have_names(&node);
 
     node.kill(NodePart::Kubelet).unwrap();
     node.restart(NodePart::Kubelet).unwrap();

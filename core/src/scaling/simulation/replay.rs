@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
 
     /// The operator starts again: all that it has is what it kept in status.
     fn restart(&mut self, clock: u64) {
-        self.history = History::of(self.history.remembered().clone());
+        self.history = History::of(self.history.remembered().clone(), self.timestamp(clock));
         self.watching_since = self.timestamp(clock);
         self.last_offsets = None;
         self.sample = None;
@@ -194,8 +194,8 @@ impl<'a> Run<'a> {
             partitions: self.state.partitions(),
             rebalancing_since: self.state.unsettled_since().map(|since| self.timestamp(since)),
             watching_since: self.watching_since,
-            has_cut,
-            is_drained: has_cut && self.state.backlogs().all(|backlog| backlog == 0),
+            has_cut: Some(has_cut),
+            is_drained: Some(has_cut && self.state.backlogs().all(|backlog| backlog == 0)),
         };
         let plan = plan(spec, window, &observed, &self.history, now);
         self.history.record(&plan);

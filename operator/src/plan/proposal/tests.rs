@@ -49,6 +49,7 @@ fn nothing_runs_before_the_definition_stands_in_the_log() {
             Open Unknown NotObserved: 
             Ready Unknown NotObserved: Accepted is not known
             Pending
+            define 0x15cad5becc9f83f199d25cc07a52b82a3e6834e0f06a5f479b28b257abacb988 with 8 partitions and 8 lanes
         "#]],
     );
     check(
@@ -57,7 +58,7 @@ fn nothing_runs_before_the_definition_stands_in_the_log() {
         expect![[r#"
             Accepted True AsExpected: 
             Open False WindowNotOpen: 
-            Ready Unknown NotObserved: TopicsReady is not known
+            Ready True AsExpected: 
             Scheduled
             create ServiceAccount n/wanted
             delete Service n/left
@@ -76,7 +77,7 @@ fn what_stood_in_the_log_holds_while_the_log_cannot_be_read() {
         expect![[r#"
             Accepted True AsExpected: 
             Open True WindowOpen: 
-            Ready Unknown NotObserved: TopicsReady is not known
+            Ready True AsExpected: 
             Open
             create ServiceAccount n/wanted
             delete Service n/left
@@ -93,6 +94,7 @@ fn what_stood_in_the_log_holds_while_the_log_cannot_be_read() {
             Open Unknown NotObserved: 
             Ready Unknown NotObserved: Accepted is not known
             Pending
+            define 0x15cad5becc9f83f199d25cc07a52b82a3e6834e0f06a5f479b28b257abacb988 with 8 partitions and 8 lanes
         "#]],
     );
 }
@@ -106,7 +108,7 @@ fn after_the_window_only_what_stands_in_the_log_is_a_vote() {
         expect![[r#"
             Accepted True AsExpected: 
             Open False WindowClosed: 
-            Ready Unknown NotObserved: TopicsReady is not known
+            Ready True AsExpected: 
             Closed
             create ServiceAccount n/wanted
             delete Service n/left
@@ -135,7 +137,7 @@ fn who_is_paused_or_deleted_is_left_alone_and_told_what_is_so() {
         expect![[r#"
             Accepted True AsExpected: 
             Open True WindowOpen: 
-            Ready Unknown NotObserved: TopicsReady is not known
+            Ready True AsExpected: 
             Open
         "#]],
     );
@@ -188,7 +190,8 @@ fn plan(observed: &ProposalObserved, now: &str) -> Plan<GovernanceProposalStatus
         Ok(_) => vec![Child::of(&observed.seen.owner, &account).expect("a child")],
         Err(_) => Vec::new(),
     };
-    proposal(observed, validated.as_ref(), wanted, now)
+    let topics = TopicsSeen { partitions: Some(4), ..TopicsSeen::default() };
+    proposal(observed, validated.as_ref(), wanted, &topics, now)
 }
 
 fn observed(book: Book) -> ProposalObserved {

@@ -153,10 +153,10 @@ fn what_is_required_says_how_to_give_it() {
 fn every_flag_has_its_variable() {
     let cli = Cli::command();
     let mut seen = BTreeMap::<String, String>::new();
-    for name in ["ingest", "verifier", "tally", "recount", "propose"] {
+    for name in ["ingest", "verifier", "tally", "recount", "operator", "propose"] {
         let command = cli.find_subcommand(name).unwrap();
         // What is asked of one run, or of proposals, is not a setting of the process.
-        let asked = ["wait", "json", "open_for", "partitions", "lanes", "help"];
+        let asked = ["wait", "pin", "json", "open_for", "partitions", "lanes", "help"];
         let settings = command.get_arguments().filter(|argument| !argument.is_positional());
         for argument in settings.filter(|argument| !asked.contains(&argument.get_id().as_str())) {
             let variable =

@@ -2,6 +2,7 @@
 
 mod leftovers;
 mod network;
+mod outside;
 
 use std::{
     env,

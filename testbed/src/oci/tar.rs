@@ -1,10 +1,12 @@
-//! Tar archives (ustar) of a few small files, as container images need them.
+//! Tar archives (ustar) of a few files, as container images need them.
+
+use crate::TestbedError;
 
 /// Archives are written in blocks of this many bytes.
 const BLOCK_LEN: usize = 512;
 
-/// Longest name that a header holds in one field.
-const NAME_LEN_MAX: usize = 100;
+/// Most bytes of a name that one field of a header holds, with the zero that ends it.
+const NAME_LEN_MAX: usize = 99;
 
 /// An archive that is being written.
 #[derive(Debug, Default)]
@@ -14,20 +16,21 @@ pub(super) struct Tar {
 
 impl Tar {
     /// Adds a folder.
-    pub(super) fn folder(&mut self, name: &str, mode: u32) {
-        self.header(&format!("{name}/"), mode, 0, b'5', "");
+    pub(super) fn folder(&mut self, name: &str, mode: u32) -> Result<(), TestbedError> {
+        self.header(&format!("{name}/"), mode, 0, b'5', "")
     }
 
     /// Adds a file.
-    pub(super) fn file(&mut self, name: &str, mode: u32, content: &[u8]) {
-        self.header(name, mode, content.len(), b'0', "");
+    pub(super) fn file(&mut self, name: &str, mode: u32, content: &[u8]) -> Result<(), TestbedError> {
+        self.header(name, mode, content.len(), b'0', "")?;
         self.bytes.extend_from_slice(content);
         self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK_LEN), 0);
+        Ok(())
     }
 
     /// Adds a symbolic link.
-    pub(super) fn link(&mut self, name: &str, target: &str) {
-        self.header(name, 0o777, 0, b'2', target);
+    pub(super) fn link(&mut self, name: &str, target: &str) -> Result<(), TestbedError> {
+        self.header(name, 0o777, 0, b'2', target)
     }
 
     /// The whole archive.
@@ -37,8 +40,10 @@ impl Tar {
     }
 
     /// All belongs to root and is as old as 1970, so that equal contents make equal archives.
-    fn header(&mut self, name: &str, mode: u32, len: usize, kind: u8, target: &str) {
-        assert!(name.len() < NAME_LEN_MAX && target.len() < NAME_LEN_MAX, "names of a test's images are short");
+    fn header(&mut self, name: &str, mode: u32, len: usize, kind: u8, target: &str) -> Result<(), TestbedError> {
+        if let Some(long) = [name, target].into_iter().find(|name| name.len() > NAME_LEN_MAX) {
+            return Err(TestbedError::LongName { name: long.to_owned(), len_max: NAME_LEN_MAX });
+        }
         let mut block = [0; BLOCK_LEN];
         let mut put = |offset: usize, text: &str| block[offset..offset + text.len()].copy_from_slice(text.as_bytes());
         put(0, name);
@@ -55,5 +60,6 @@ impl Tar {
         let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
         block[148..155].copy_from_slice(format!("{sum:06o}\u{0}").as_bytes());
         self.bytes.extend_from_slice(&block);
+        Ok(())
     }
 }

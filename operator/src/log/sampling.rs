@@ -1,0 +1,132 @@
+//! Looks at how far topics are written and verified, for all proposals of a platform together: as many as may be at once,
+//! and the more there are, the less often each.
+
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use pnyx_backbone::{
+    clock,
+    drain::{deferred_waiting, is_verified},
+    log::{Log, LogError, Topic, VERIFIER_GROUP},
+    telemetry,
+};
+use pnyx_core::{
+    decisions::{DecisionBook, ProposalDecisions},
+    id::ProposalId,
+    scaling::{Offsets, PartitionOffsets},
+    time::{TimestampMs, WindowPosition},
+};
+use tracing::debug;
+
+use super::state::{PlatformLog, TopicsKnown};
+
+/// Between two looks at a proposal whose ballots come or wait: a third of the age up to which a sample is fresh.
+const BUSY_INTERVAL_MS: u64 = 5_000;
+
+/// Between two looks at one that is not open yet, of which only the topics have to be there.
+const QUIET_INTERVAL_MS: u64 = 60_000;
+
+/// What one more busy proposal adds to the time between two looks: 500 of them are looked at every 10 s, which is 100
+/// questions a second.
+const SPREAD_MS: u64 = 20;
+
+/// Proposals that are looked at at once: brokers answer within milliseconds, and one that does not answer holds one place
+/// for the time-out of a question.
+const LOOKS_AT_ONCE: usize = 8;
+
+/// A proposal that is due, as a look needs it.
+struct Due {
+    decisions: ProposalDecisions,
+    is_busy: bool,
+    before: TopicsKnown,
+}
+
+/// Looks at all proposals that are due; returns those of which others wait for what was seen.
+pub(super) async fn look(log: &Log, known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<ProposalId> {
+    known.keep_only(|proposal| book.get(proposal).is_some());
+    let due = due(known, book, now);
+    let look = |due: Due| {
+        async move {
+            let id = due.decisions.definition.proposal().id();
+            match look_at(log, due, now).await {
+                Ok(seen) => known.note(id, seen).then_some(id),
+                Err(error) => {
+                    // The sample that is there grows old, which says it all.
+                    debug!(proposal = %id, error = telemetry::chain(&error), "its topics could not be looked at");
+                    None
+                }
+            }
+        }
+        .boxed()
+    };
+    let looks: Vec<_> = due.into_iter().map(look).collect();
+    stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).filter_map(std::future::ready).collect().await
+}
+
+fn due(known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<Due> {
+    let live: Vec<_> = book.proposals().values().filter(|decisions| decisions.result.is_none()).collect();
+    let is_busy = |decisions: &ProposalDecisions| match decisions.definition.proposal().window().position(now) {
+        WindowPosition::Before => false,
+        WindowPosition::Inside | WindowPosition::After => true,
+    };
+    let busy_ms = busy_interval_ms(live.iter().filter(|decisions| is_busy(decisions)).count());
+    let mut due = Vec::new();
+    for decisions in live {
+        let before = known.topics_known(decisions.definition.proposal().id());
+        let is_busy = is_busy(decisions);
+        let interval_ms = if is_busy { busy_ms } else { QUIET_INTERVAL_MS };
+        // A clock that was set back makes nobody wait.
+        let rested = |at: TimestampMs| at > now || now.saturating_since_ms(at) >= interval_ms;
+        if before.looked_at.is_none_or(rested) || (is_busy && before.offsets.is_none()) {
+            due.push(Due { decisions: decisions.clone(), is_busy, before });
+        }
+    }
+    due
+}
+
+async fn look_at(log: &Log, due: Due, now: TimestampMs) -> Result<TopicsKnown, LogError> {
+    let Due { decisions, is_busy, before } = due;
+    let proposal = decisions.definition.proposal();
+    let ballots = Topic::ballots(proposal.id());
+    if !is_busy {
+        let partitions = Some(log.partitions(&ballots).await?);
+        return Ok(TopicsKnown { partitions, looked_at: Some(now), ..before });
+    }
+    let committed = log.committed(&ballots, VERIFIER_GROUP).await?;
+    let taken_at = clock::now();
+    let ends = log.ends(&ballots).await?;
+    let partition = |(index, end): (usize, &u64)| PartitionOffsets {
+        committed: committed.get(index).copied().unwrap_or(0),
+        end: *end,
+    };
+    let offsets = Offsets { taken_at, partitions: ends.iter().enumerate().map(partition).collect() };
+    let sample = before.offsets.as_ref().and_then(|earlier| offsets.since(earlier));
+    let is_verified = match &decisions.cut {
+        None => Some(false),
+        Some(cut) => Some(is_verified(cut, &committed) && deferred_waiting(log, proposal).await? == 0),
+    };
+    Ok(TopicsKnown {
+        partitions: u32::try_from(ends.len()).ok(),
+        sample: sample.or(before.sample),
+        offsets: Some(offsets),
+        is_verified,
+        looked_at: Some(now),
+    })
+}
+
+/// Between two looks at a busy proposal, while there are so many of them.
+fn busy_interval_ms(busy: usize) -> u64 {
+    BUSY_INTERVAL_MS.max(u64::try_from(busy).unwrap_or(u64::MAX).saturating_mul(SPREAD_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use pnyx_core::scaling::FRESH_MS;
+
+    use super::*;
+
+    #[test]
+    fn many_proposals_are_looked_at_less_often_and_their_samples_stay_fresh() {
+        assert_eq!(busy_interval_ms(1), BUSY_INTERVAL_MS);
+        assert_eq!(busy_interval_ms(500), 10_000);
+        assert!(busy_interval_ms(500) < FRESH_MS);
+    }
+}

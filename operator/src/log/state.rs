@@ -1,0 +1,126 @@
+//! What is known of one platform's log.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use pnyx_backbone::{log::Log, proposals::Proposals};
+use pnyx_core::{
+    decisions::ProposalDecisions,
+    id::ProposalId,
+    scaling::{Offsets, Sample},
+    time::TimestampMs,
+};
+
+use crate::observe::TopicsSeen;
+
+/// How a platform's log is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LogState {
+    /// Nobody has answered yet.
+    #[default]
+    Opening,
+    /// It was read to its end, and is followed.
+    Followed,
+    /// It cannot be used.
+    Failing {
+        /// One of the words of conditions.
+        reason: &'static str,
+        /// Why, for people.
+        problem: String,
+    },
+}
+
+/// One platform's log, as its task and whoever asks share it.
+#[derive(Debug, Default)]
+pub(super) struct PlatformLog {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    state: LogState,
+    link: Option<Link>,
+    topics: BTreeMap<ProposalId, TopicsKnown>,
+    followed_since: Option<TimestampMs>,
+}
+
+/// An open log.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub(super) log: Log,
+    pub(super) proposals: Proposals,
+}
+
+/// What the last looks at a proposal's topics showed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct TopicsKnown {
+    pub(super) partitions: Option<u32>,
+    pub(super) offsets: Option<Offsets>,
+    pub(super) sample: Option<Sample>,
+    pub(super) is_verified: Option<bool>,
+    pub(super) looked_at: Option<TimestampMs>,
+}
+
+impl PlatformLog {
+    pub(super) fn state(&self) -> LogState {
+        self.known().state.clone()
+    }
+
+    /// Says how it is; whether that is new.
+    pub(super) fn set_state(&self, state: LogState) -> bool {
+        std::mem::replace(&mut self.known().state, state.clone()) != state
+    }
+
+    /// It can be used from `now` on.
+    pub(super) fn set_link(&self, link: Link, now: TimestampMs) {
+        let mut known = self.known();
+        known.link = Some(link);
+        known.followed_since = Some(now);
+    }
+
+    /// It can no longer be used. What was seen of it stays, with its age.
+    pub(super) fn unlink(&self) {
+        let mut known = self.known();
+        known.link = None;
+        known.followed_since = None;
+    }
+
+    pub(super) fn link(&self) -> Option<Link> {
+        self.known().link.clone()
+    }
+
+    pub(super) fn topics_known(&self, proposal: ProposalId) -> TopicsKnown {
+        self.known().topics.get(&proposal).cloned().unwrap_or_default()
+    }
+
+    /// Notes a look; whether it says something that others wait for.
+    pub(super) fn note(&self, proposal: ProposalId, seen: TopicsKnown) -> bool {
+        let before = self.known().topics.insert(proposal, seen.clone()).unwrap_or_default();
+        before.partitions != seen.partitions || before.is_verified != seen.is_verified
+    }
+
+    /// Forgets proposals of which nothing more can be learnt.
+    pub(super) fn keep_only(&self, is_kept: impl Fn(ProposalId) -> bool) {
+        self.known().topics.retain(|proposal, _| is_kept(*proposal));
+    }
+
+    /// What is known of a proposal's topics, given what is decided of it. A result stands only for what was drained.
+    pub(super) fn topics(&self, proposal: ProposalId, decisions: Option<&ProposalDecisions>) -> TopicsSeen {
+        let known = self.known();
+        let topics = known.topics.get(&proposal).cloned().unwrap_or_default();
+        let has_result = decisions.is_some_and(|decisions| decisions.result.is_some());
+        TopicsSeen {
+            partitions: topics.partitions,
+            sample: topics.sample,
+            has_cut: decisions.map(|decisions| decisions.cut.is_some()),
+            is_drained: if has_result { Some(true) } else { topics.is_verified },
+            watching_since: known.followed_since,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

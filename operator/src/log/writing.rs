@@ -1,0 +1,119 @@
+//! What an operator writes into a log: topics with their definition, and partitions. Nobody acts on a definition before it
+//! was read back, so two operators, a retry or one that was stopped in the middle do no harm.
+
+use std::{fmt, time::Duration};
+
+use pnyx_backbone::{
+    log::{LogError, Topic},
+    proposals::DecideError,
+};
+use pnyx_core::{
+    decisions::{Decision, Recorded},
+    id::ProposalId,
+    proposal::Definition,
+};
+use thiserror::Error;
+
+use super::Logs;
+use crate::kinds::ObjectKey;
+
+/// Longest that one write may take: three topics of a cluster that is busy, and a record that is read back. Below what one
+/// look at a resource may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Something to write into a platform's log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LogWrite {
+    /// Make a proposal's topics, then record what voters sign.
+    Define {
+        /// Whose log.
+        platform: ObjectKey,
+        /// What is recorded.
+        definition: Box<Definition>,
+    },
+    /// Give a ballots topic more partitions.
+    Grow {
+        /// Whose log.
+        platform: ObjectKey,
+        /// Which proposal.
+        proposal: ProposalId,
+        /// How many it has.
+        from: u32,
+        /// How many it gets.
+        to: u32,
+    },
+}
+
+/// Why it was not written, as far as is known.
+#[derive(Debug, Error)]
+pub enum LogWriteError {
+    /// The log is not open now.
+    #[error("the log is not open now")]
+    NotOpen,
+    /// A topic could not be made or grown.
+    #[error("the topic is not as it must be")]
+    Topic(#[source] LogError),
+    /// The definition was not recorded.
+    #[error("the definition was not recorded")]
+    Decide(#[from] DecideError),
+    /// Another definition of the same id stands in the log: other lanes or partitions, which bind nobody.
+    #[error("the log did not take the definition: {0:?}")]
+    Refused(Recorded),
+    /// It took too long; whether it was written is seen at the next look.
+    #[error("no answer in {} s", WRITE_TIMEOUT.as_secs())]
+    TimedOut,
+}
+
+impl Logs {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// If it may not have been written.
+    pub async fn write(&self, write: &LogWrite) -> Result<(), LogWriteError> {
+        let written = async {
+            match write {
+                LogWrite::Define { platform, definition } => self.define(platform, definition).await,
+                LogWrite::Grow { platform, proposal, from: _, to } => self.grow(platform, *proposal, *to).await,
+            }
+        };
+        tokio::time::timeout(WRITE_TIMEOUT, written).await.map_err(|_| LogWriteError::TimedOut)?
+    }
+
+    async fn define(&self, platform: &ObjectKey, definition: &Definition) -> Result<(), LogWriteError> {
+        let link = self.log(platform).and_then(|log| log.link()).ok_or(LogWriteError::NotOpen)?;
+        let id = definition.proposal().id();
+        let lanes = definition.lanes().into();
+        let mut topics = vec![(Topic::ballots(id), definition.ballots_partitions()), (Topic::verdicts(id), lanes)];
+        topics.extend(definition.proposal().signers().map(|_| (Topic::deferred(id), lanes)));
+        for (topic, partitions) in topics {
+            link.log.ensure_topic(&topic, partitions).await.map_err(LogWriteError::Topic)?;
+        }
+        match link.proposals.decide(Decision::Definition(Box::new(definition.clone()))).await? {
+            // Another operator was faster: what stands is what binds voters, whatever its layout.
+            Recorded::Stands | Recorded::Repeated | Recorded::Conflicts => Ok(()),
+            recorded @ Recorded::Unknown => Err(LogWriteError::Refused(recorded)),
+        }
+    }
+
+    async fn grow(&self, platform: &ObjectKey, proposal: ProposalId, to: u32) -> Result<(), LogWriteError> {
+        let link = self.log(platform).and_then(|log| log.link()).ok_or(LogWriteError::NotOpen)?;
+        link.log.grow_topic(&Topic::ballots(proposal), to).await.map_err(LogWriteError::Topic)
+    }
+}
+
+impl fmt::Display for LogWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Define { platform: _, definition } => write!(
+                f,
+                "define {} with {} partitions and {} lanes",
+                definition.proposal().id(),
+                definition.ballots_partitions(),
+                definition.lanes()
+            ),
+            Self::Grow { platform: _, proposal, from, to } => {
+                write!(f, "grow the ballots of {proposal} from {from} to {to} partitions")
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What conditions and phase say of a proposal, by what its log says and by its window.
+
+use pnyx_backbone::log::{Topic, kafka::TOPIC_PREFIX_DEFAULT};
+use pnyx_core::{decisions::ProposalDecisions, time::WindowPosition};
+use pnyx_crds::{
+    ProposalPhase, TopicsStatus,
+    conditions::{proposal as types, reasons},
+};
+
+use crate::{
+    observe::TopicsSeen,
+    status::{Conditions, Said, State},
+    validate::ValidatedProposal,
+};
+
+/// That it is valid is not enough: voters may rely on it once it stands in the log.
+pub(super) fn accepted(validated: &ValidatedProposal, is_read: bool) -> Said {
+    let unknown = |message: &str| Said::new(State::Unknown, reasons::NOT_OBSERVED, message);
+    match (validated.is_defined(), is_read) {
+        (true, _) => Said::new(true, reasons::AS_EXPECTED, ""),
+        (false, true) => unknown("it is valid, but its definition is not recorded in the log yet"),
+        (false, false) => {
+            unknown("it is valid, but whether its definition is recorded is not known: the log was not read")
+        }
+    }
+}
+
+/// All that follows from what is decided.
+pub(super) fn decided(
+    conditions: &mut Conditions,
+    validated: &ValidatedProposal,
+    decisions: Option<&ProposalDecisions>,
+    seen: &TopicsSeen,
+    position: WindowPosition,
+) {
+    conditions.set(types::OPEN, open(position));
+    // What was there is not known to be gone while nobody answers, and a result needs no topics.
+    if seen.partitions.is_some_and(|partitions| partitions > 0) || decisions.is_some_and(|it| it.result.is_some()) {
+        conditions.set(types::TOPICS_READY, Said::new(true, reasons::AS_EXPECTED, ""));
+    }
+    conditions.set(types::SNAPSHOT_PINNED, pinned(validated, decisions));
+    conditions.set(types::DRAINED, drained(decisions, seen, position));
+    conditions.set(types::RECOUNTED, recounted(decisions, seen, position));
+}
+
+fn open(position: WindowPosition) -> Said {
+    match position {
+        WindowPosition::Before => Said::new(false, reasons::WINDOW_NOT_OPEN, ""),
+        WindowPosition::Inside => Said::new(true, reasons::WINDOW_OPEN, ""),
+        WindowPosition::After => Said::new(false, reasons::WINDOW_CLOSED, ""),
+    }
+}
+
+fn pinned(validated: &ValidatedProposal, decisions: Option<&ProposalDecisions>) -> Said {
+    if validated.proposal().chains().len() == 0 {
+        return Said::new(true, reasons::NOT_NEEDED, "no chain is read");
+    }
+    match decisions {
+        None => Said::new(State::Unknown, reasons::NOT_OBSERVED, "the log was not read"),
+        Some(decisions) if decisions.pins.is_some() => Said::new(true, reasons::AS_EXPECTED, ""),
+        Some(_) => Said::new(
+            false,
+            reasons::WAITING_FOR_FINALITY,
+            "the blocks that the snapshot rules name are not final yet; ballots are taken and wait",
+        ),
+    }
+}
+
+fn drained(decisions: Option<&ProposalDecisions>, seen: &TopicsSeen, position: WindowPosition) -> Said {
+    let Some(decisions) = decisions else {
+        return Said::new(State::Unknown, reasons::NOT_OBSERVED, "the log was not read");
+    };
+    match (position, &decisions.cut, decisions.result.is_some(), seen.is_drained) {
+        (_, _, true, _) => Said::new(true, reasons::AS_EXPECTED, ""),
+        (WindowPosition::Before, _, _, _) => Said::new(false, reasons::WINDOW_NOT_OPEN, ""),
+        (WindowPosition::Inside, _, _, _) => Said::new(false, reasons::WINDOW_OPEN, ""),
+        (WindowPosition::After, None, _, _) => Said::new(false, reasons::DRAINING, "the cut is not made yet"),
+        (WindowPosition::After, Some(_), _, Some(true)) => {
+            Said::new(true, reasons::AS_EXPECTED, "every ballot below the cut is verified")
+        }
+        (WindowPosition::After, Some(_), _, Some(false) | None) => {
+            Said::new(false, reasons::DRAINING, "ballots below the cut are being verified")
+        }
+    }
+}
+
+fn recounted(decisions: Option<&ProposalDecisions>, seen: &TopicsSeen, position: WindowPosition) -> Said {
+    let Some(decisions) = decisions else {
+        return Said::new(State::Unknown, reasons::NOT_OBSERVED, "the log was not read");
+    };
+    if decisions.result.is_some() {
+        return Said::new(true, reasons::PUBLISHED, "the recount agrees with the live tally");
+    }
+    if let Some(dispute) = &decisions.dispute {
+        let message = format!("nothing is published until a person has looked: {}", dispute.differences().join("; "));
+        return Said::new(false, reasons::DISPUTED, message);
+    }
+    match (position, seen.is_drained) {
+        (WindowPosition::Before, _) => Said::new(false, reasons::WINDOW_NOT_OPEN, ""),
+        (WindowPosition::Inside, _) => Said::new(false, reasons::WINDOW_OPEN, ""),
+        (WindowPosition::After, Some(true)) => Said::new(false, reasons::RECOUNTING, "the recount runs"),
+        (WindowPosition::After, Some(false) | None) => Said::new(false, reasons::DRAINING, ""),
+    }
+}
+
+/// Where it is in its life.
+pub(super) fn phase(
+    decisions: Option<&ProposalDecisions>,
+    position: WindowPosition,
+    conditions: &Conditions,
+) -> ProposalPhase {
+    if let Some(decisions) = decisions {
+        if decisions.result.is_some() {
+            return ProposalPhase::Final;
+        }
+        if decisions.dispute.is_some() {
+            return ProposalPhase::Disputed;
+        }
+    }
+    let has_cut = decisions.is_some_and(|decisions| decisions.cut.is_some());
+    match position {
+        WindowPosition::Before => ProposalPhase::Scheduled,
+        WindowPosition::Inside => ProposalPhase::Open,
+        WindowPosition::After if !has_cut => ProposalPhase::Closed,
+        WindowPosition::After if conditions.is_true(types::DRAINED) => ProposalPhase::Recounting,
+        WindowPosition::After => ProposalPhase::Draining,
+    }
+}
+
+/// Where its records lie.
+pub(super) fn topics(
+    validated: &ValidatedProposal,
+    decisions: Option<&ProposalDecisions>,
+    seen: &TopicsSeen,
+) -> Option<TopicsStatus> {
+    let definition = &decisions?.definition;
+    let prefix = &validated.platform().parts().kafka.topic_prefix;
+    let name = |topic: Topic| {
+        let rest = topic.name().strip_prefix(TOPIC_PREFIX_DEFAULT).unwrap_or_default();
+        format!("{prefix}{rest}")
+    };
+    let id = definition.proposal().id();
+    Some(TopicsStatus {
+        ballots: name(Topic::ballots(id)),
+        verdicts: name(Topic::verdicts(id)),
+        deferred: definition.proposal().signers().map(|_| name(Topic::deferred(id))),
+        partitions: seen.partitions.unwrap_or_else(|| definition.ballots_partitions()).into(),
+        lanes: definition.lanes().into(),
+    })
+}

@@ -1,0 +1,194 @@
+//! The operator with a real Kafka: what it records, what it reads back, and what it does while the log is away.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use kube::Client;
+use pnyx_backbone::{
+    log::{KafkaConfig, KafkaLog, Log, Topic},
+    proposals::Proposals,
+    shutdown::Shutdown,
+};
+use pnyx_core::{
+    counting::{CountingRules, Totals},
+    decisions::{Decision, Recorded},
+    id::{ProposalId, Root},
+    outcome::outcome,
+    result::{Cut, CutPartition, Provenance, PublishedResult, ResultCore},
+    signing::SigningKey,
+    time::TimestampMs,
+};
+use pnyx_crds::conditions::{platform, proposal};
+use pnyx_operator::{Primary, observe::Books};
+use pnyx_testbed::{KafkaCluster, KafkaOptions, kubernetes::ControlPlane};
+use serde_json::{Value, json};
+
+use crate::{
+    running::{Operator, api, condition, create, create_secret, proposal_spec},
+    support::{client, control_plane, install, until, until_within},
+};
+
+/// A platform whose log is this one.
+fn platform_spec(kafka: &KafkaCluster) -> Value {
+    json!({
+        "domain": "test",
+        "kafka": {
+            "bootstrapServers": [kafka.bootstrap()], "replication": 1, "minInSync": 1, "allowUnsafeDurability": true,
+        },
+        "redis": {"single": {"address": "redis:6379"}},
+        "signingKeySecretRef": {"name": "signing", "key": "key"},
+    })
+}
+
+/// As another process sees the log.
+struct Reader {
+    log: Log,
+    proposals: Proposals,
+}
+
+impl Reader {
+    async fn open(kafka: &KafkaCluster) -> Self {
+        let config = KafkaConfig {
+            replication_factor: 1,
+            min_insync_replicas: 1,
+            allow_unsafe_durability: true,
+            ..KafkaConfig::new(kafka.bootstrap())
+        };
+        let log = Log::Kafka(KafkaLog::open(config).await.expect("the broker answers"));
+        let proposals = Proposals::start(log.clone(), &Shutdown::new()).await.expect("it can be read");
+        Self { log, proposals }
+    }
+
+    async fn decide(&self, decision: Decision) {
+        assert_eq!(self.proposals.decide(decision).await.expect("it is written"), Recorded::Stands);
+    }
+}
+
+struct Bed {
+    control_plane: ControlPlane,
+    kafka: KafkaCluster,
+    client: Client,
+}
+
+impl Bed {
+    /// A cluster with our resources and a platform with its log.
+    async fn start() -> Self {
+        let (control_plane, kafka) = (control_plane(), KafkaCluster::start(KafkaOptions::one()).expect("Kafka starts"));
+        let client = client(&control_plane.kubeconfig_path()).await;
+        install(&client).await;
+        create_secret(&client, "key").await;
+        create(&client, Primary::Platform, "default", platform_spec(&kafka)).await;
+        Self { control_plane, kafka, client }
+    }
+
+    async fn operator(&self) -> Operator {
+        Operator::start(&self.control_plane.kubeconfig_path(), "operator-1", Books::default()).await
+    }
+
+    async fn says(&self, name: &str, kind: &str, said: &str) -> String {
+        condition(&self.client, Primary::Proposal, name, kind, |now| now.starts_with(said)).await
+    }
+
+    async fn status(&self, name: &str) -> Value {
+        api(&self.client, Primary::Proposal).get(name).await.expect("it is there").data["status"].clone()
+    }
+
+    fn names(&self, kind: &str) -> Vec<String> {
+        let listed = self.control_plane.kubectl(&["get", kind, "--output=name"]).expect("kubectl lists");
+        listed.lines().map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proposal_is_recorded_closed_and_its_result_shown() {
+    let bed = Bed::start().await;
+    let operator = bed.operator().await;
+    let connected = |said: &str| said.starts_with("True");
+    condition(&bed.client, Primary::Platform, "default", platform::KAFKA_READY, connected).await;
+    let mut spec = proposal_spec(SignedDuration::from_secs(6), SignedDuration::from_secs(4));
+    spec["scaling"] = json!({"maxShards": 3, "lead": "1s"});
+    create(&bed.client, Primary::Proposal, "vote", spec).await;
+
+    // Recorded, read back, and only then run.
+    bed.says("vote", proposal::ACCEPTED, "True").await;
+    bed.says("vote", proposal::TOPICS_READY, "True").await;
+    assert_eq!(bed.says("vote", proposal::SNAPSHOT_PINNED, "True").await, "True NotNeeded: no chain is read");
+    let reader = Reader::open(&bed.kafka).await;
+    let status = bed.status("vote").await;
+    let id: ProposalId = status["proposalId"].as_str().expect("it has one").parse().expect("an id");
+    let definition = reader.proposals.book().get(id).expect("it is recorded").definition.clone();
+    assert_eq!(reader.log.partitions(&Topic::ballots(id)).await.expect("it is there"), 3);
+    assert_eq!(reader.log.partitions(&Topic::verdicts(id)).await.expect("it is there"), u32::from(definition.lanes()));
+    assert_eq!(status["topics"]["partitions"], 3);
+    assert!(status["topics"]["ballots"].as_str().is_some_and(|name| name.ends_with(".ballots")), "{status}");
+    until("its verifiers are there", || async {
+        bed.names("deployments").contains(&"deployment.apps/vote-verifier".to_owned()).then_some(())
+    })
+    .await;
+
+    // Its Job closes it; here the decisions that this Job makes are made by the test.
+    assert!(bed.names("jobs").is_empty());
+    bed.says("vote", proposal::OPEN, "False WindowClosed").await;
+    until("its Job is there", || async { (bed.names("jobs") == ["job.batch/vote-recount"]).then_some(()) }).await;
+    bed.says("vote", proposal::DRAINED, "False Draining: the cut is not made yet").await;
+    let partitions = vec![CutPartition { end_offset: 0, records_root: Root::new([0; 32]) }; 3];
+    let cut = Cut { proposal: id, decided_at: TimestampMs(1_764_000_000_000), partitions };
+    reader.decide(Decision::Cut(cut.clone())).await;
+    bed.says("vote", proposal::DRAINED, "True").await;
+    bed.says("vote", proposal::RECOUNTED, "False Recounting").await;
+    assert_eq!(bed.status("vote").await["phase"], "Recounting");
+
+    let rules = CountingRules::of(definition.proposal());
+    let outcome = outcome(&definition.proposal().parts().voting, rules, &Totals::empty(rules));
+    let core = ResultCore { proposal: id, ballots: 0, outcome, ballots_root: Root::new([7; 32]) };
+    let provenance = Provenance { cut, records: 0, rejected: std::collections::BTreeMap::new(), chains: None };
+    let key = SigningKey::from_bytes([1; 32]).expect("a key");
+    reader.decide(Decision::Result(Box::new(PublishedResult::sign(core, provenance, &key)))).await;
+    bed.says("vote", proposal::RECOUNTED, "True Published").await;
+    let status = bed.status("vote").await;
+    assert_eq!((&status["phase"], &status["result"]["outcome"]), (&"Final".into(), &"NoBallots".into()));
+    assert_eq!(status["result"]["merkleRoot"], Root::new([7; 32]).to_string());
+    assert_eq!(status["result"]["cutAt"], "2025-11-24T16:00:00Z");
+    until("nothing is left to close", || async { bed.names("jobs").is_empty().then_some(()) }).await;
+    let events = bed.control_plane.kubectl(&["get", "events", "--output=jsonpath={.items[*].reason}"]).expect("events");
+    assert!(events.contains("Published"), "{events}");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_delays_what_is_new_and_takes_nothing_back() {
+    let bed = Bed::start().await;
+    let hour = SignedDuration::from_hours(1);
+    let operator = bed.operator().await;
+    create(&bed.client, Primary::Proposal, "before", proposal_spec(hour, hour)).await;
+    bed.says("before", proposal::ACCEPTED, "True").await;
+    until("it has what runs it", || async { (bed.names("deployments").len() == 3).then_some(()) }).await;
+
+    bed.kafka.kill(1).expect("it runs");
+    create(&bed.client, Primary::Proposal, "meanwhile", proposal_spec(hour, hour)).await;
+    bed.says("meanwhile", proposal::ACCEPTED, "Unknown NotObserved").await;
+    let ready = bed.says("meanwhile", proposal::READY, "False KafkaUnreachable").await;
+    assert!(ready.contains("define 0x"), "{ready}");
+    // Another operator begins with nothing in its memory, and the log is still away.
+    operator.stop().await;
+    let operator = bed.operator().await;
+    let said = condition(&bed.client, Primary::Platform, "default", platform::KAFKA_READY, |said| {
+        said.starts_with("False KafkaUnreachable")
+    })
+    .await;
+    assert!(said.contains("no broker of"), "{said}");
+    bed.says("before", proposal::ACCEPTED, "True").await;
+    bed.says("meanwhile", proposal::ACCEPTED, "Unknown NotObserved: it is valid, but whether").await;
+    assert_eq!(bed.names("deployments").len(), 3);
+
+    bed.kafka.restart(1).expect("it starts again");
+    let accepted = || async {
+        let status = bed.status("meanwhile").await;
+        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|it| it["type"] == proposal::ACCEPTED && it["status"] == "True").then_some(())
+    };
+    until_within(Duration::from_secs(60), "what waited is recorded", accepted).await;
+    until("it has what runs it", || async { (bed.names("deployments").len() == 4).then_some(()) }).await;
+    bed.says("before", proposal::ACCEPTED, "True").await;
+    operator.stop().await;
+}

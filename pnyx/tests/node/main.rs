@@ -1,0 +1,139 @@
+//! The image of `pnyx` on a real node: it runs where pods are restricted and nothing can be written, checks public
+//! authorities, and reaches a broker outside of the cluster.
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use pnyx_testbed::{
+    Authority, KafkaCluster, KafkaOptions, Listener,
+    kubernetes::{ControlPlaneOptions, Node},
+    oci::{self, ImageName},
+};
+use serde_json::{Value, json};
+
+/// What the chart calls it, too: a name without a registry, as the operator has it by default.
+const IMAGE: &str = concat!("pnyx:", env!("CARGO_PKG_VERSION"));
+
+/// Pods that ask for more than the level `restricted` grants are refused here.
+const NAMESPACE: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: votes, labels: {pod-security.kubernetes.io/enforce: restricted}}
+";
+
+/// A pod that runs `pnyx` once, with a folder of proposals.
+fn pod(name: &str, arguments: &[&str]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "votes"},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "pnyx",
+                "image": IMAGE,
+                "imagePullPolicy": "Never",
+                "args": arguments,
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [{"name": "proposals", "mountPath": "/proposals"}],
+            }],
+            "volumes": [{"name": "proposals", "configMap": {"name": "proposals"}}],
+        },
+    })
+}
+
+/// What `pnyx` says in a pod of its own, which has to end well.
+fn run(node: &Node, name: &str, arguments: &[&str]) -> String {
+    let (cluster, of) = (node.control_plane(), ["--namespace", "votes"]);
+    cluster.apply(&pod(name, arguments).to_string()).unwrap();
+    let (pod, ended) = (format!("pod/{name}"), "--for=jsonpath={.status.phase}=Succeeded");
+    let waited = cluster.kubectl(&[&of[..], &["wait", ended, &pod, "--timeout=120s"]].concat());
+    let log = cluster.kubectl(&[&of[..], &["logs", &pod]].concat());
+    if let Err(error) = waited {
+        panic!("{error}\n{log:?}\n{:?}", cluster.kubectl(&[&of[..], &["describe", &pod]].concat()));
+    }
+    log.unwrap()
+}
+
+/// The image that `cargo xtask image` writes, of the binary under test.
+fn import_image(node: &Node) {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("image.tar");
+    let name: ImageName = IMAGE.parse().unwrap();
+    oci::of_pnyx(name, Path::new(env!("CARGO_BIN_EXE_pnyx"))).unwrap().write(&archive).unwrap();
+    node.import(&archive).unwrap();
+}
+
+/// Arguments of `pnyx propose` but for the file.
+fn propose(kafka: &str) -> Vec<&str> {
+    let one = ["--kafka-replication-factor", "1", "--kafka-min-insync-replicas", "1", "--allow-unsafe-durability"];
+    [&["propose", "--open-for", "10m", "--domain", "test", "--kafka", kafka][..], &one].concat()
+}
+
+/// What a command says on this machine.
+fn here(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The line with a proposal's id and window.
+fn window(text: &str) -> &str {
+    text.lines().find(|line| line.contains("grants-round")).unwrap_or_else(|| panic!("{text}"))
+}
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/grants-round.yaml")
+}
+
+#[test]
+fn the_image_runs_restricted_and_reaches_a_broker_outside() {
+    let node = Node::start(ControlPlaneOptions::new()).unwrap();
+    import_image(&node);
+    let cluster = node.control_plane();
+    cluster.apply(NAMESPACE).unwrap();
+    cluster
+        .kubectl(&["--namespace", "votes", "wait", "--for=create", "serviceaccount/default", "--timeout=60s"])
+        .unwrap();
+    let proposal = fs::read_to_string(example()).unwrap();
+    let proposals = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "proposals", "namespace": "votes"},
+        "data": {"grants-round.yaml": proposal},
+    });
+    cluster.apply(&proposals.to_string()).unwrap();
+    assert_eq!(run(&node, "version", &["--version"]), concat!("pnyx ", env!("CARGO_PKG_VERSION"), "\n"));
+
+    // At an address that pods and this machine reach alike, and under a name of the cluster.
+    let kafka = KafkaCluster::start(KafkaOptions::one().listen_on(node.outside())).unwrap();
+    let port = kafka.bootstrap().rsplit_once(':').unwrap().1.parse().unwrap();
+    let broker = node.expose("kafka", "votes", port).unwrap();
+    let said = run(&node, "propose", &[&propose(&broker)[..], &["/proposals/grants-round.yaml"]].concat());
+
+    // This machine finds in the same broker what the pod has written: the window that it was given there.
+    let again = here(Command::new(env!("CARGO_BIN_EXE_pnyx")).args(propose(&kafka.bootstrap())).arg(example()));
+    assert_eq!(window(&said), window(&again));
+}
+
+/// The image sets the variable for the sake of Kafka's client, which was built to look for authorities elsewhere.
+#[test]
+fn kafkas_client_finds_authorities_by_the_variable_of_the_image() {
+    let authority = Authority::new().unwrap();
+    let kafka = KafkaCluster::start(KafkaOptions::one().tls(&authority.issue("kafka").unwrap())).unwrap();
+    let broker = kafka.bootstrap_of(Listener::Tls);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pnyx"));
+    command.args(propose(&broker)).arg("--kafka-tls=true").arg(example());
+    let said = here(command.env("SSL_CERT_FILE", authority.certificate()));
+    assert!(window(&said).contains("open"), "{said}");
+}
