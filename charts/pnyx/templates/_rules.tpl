@@ -33,7 +33,8 @@
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
-# Whether the Secrets that a platform names are there with their keys. They are asked for one by one and never listed.
+# Whether the Secrets that a platform names are there with their keys, and what its Kafka is reached with. They are asked
+# for one by one and never listed.
 - apiGroups: [""]
   resources: [secrets]
   {{- with .Values.rbac.secretNames }}

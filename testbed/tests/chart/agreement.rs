@@ -1,6 +1,6 @@
 //! What the chart says about platforms is what the operator makes of them, and what the processes answer.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use serde_json::{Value, json};
 
@@ -93,6 +93,50 @@ fn the_pod_monitor_finds_all_pods_that_answer_and_none_else() {
     assert_eq!(count, 3, "edge, tally and verifier");
     let own = of_kind(&objects, "Deployment")[0];
     assert!(!finds(&own["spec"]["template"]), "the operator has a ServiceMonitor of its own");
+}
+
+#[test]
+fn the_operator_may_do_what_it_does_with_each_kind_of_child() {
+    let objects = objects("{}");
+    let roles = of_kind(&objects, "ClusterRole");
+    let role = roles.iter().find(|role| role["metadata"]["name"] == "pnyx-operator").unwrap();
+    let grants: Vec<_> = role["rules"].as_array().unwrap().iter().collect();
+    let mut kinds = BTreeSet::new();
+    for folder in ["minimal", "full"] {
+        for entry in fs::read_dir(path(&format!("operator/tests/children/{folder}/golden"))).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            let object = documents(&text).remove(0);
+            // What processes read lies beside.
+            let Some(kind) = object["kind"].as_str().filter(|_| object["apiVersion"].is_string()) else { continue };
+            let group = object["apiVersion"].as_str().unwrap().split_once('/').map_or("", |(group, _)| group);
+            kinds.insert((group.to_owned(), plural(kind)));
+        }
+    }
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
+    for (group, resource) in kinds {
+        let has = |field: &Value, word: &str| field.as_array().unwrap().iter().any(|it| it == word);
+        let about = |rule: &&&Value| has(&rule["apiGroups"], &group) && has(&rule["resources"], &resource);
+        let rule = grants.iter().find(about).unwrap_or_else(|| panic!("no rule for {resource}"));
+        assert_eq!(rule["verbs"], json!(["get", "list", "watch", "create", "patch", "delete"]), "{resource}");
+    }
+}
+
+#[test]
+fn the_program_knows_each_variable_that_it_is_given() {
+    let sources = ["cli.rs", "cli/operator.rs", "cli/process.rs"].map(|name| text(&format!("pnyx/src/{name}")));
+    let objects = objects("namespaces: [dao-one]");
+    let container = of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0].clone();
+    let variables = container["env"].as_array().unwrap().iter().map(|variable| variable["name"].as_str().unwrap());
+    let unknown: Vec<_> =
+        variables.filter(|name| !sources.iter().any(|source| source.contains(&format!("env = \"{name}\"")))).collect();
+    assert_eq!(unknown, [""; 0], "`pnyx operator` does not read these");
+    assert_eq!(container["args"], json!(["operator"]));
+}
+
+/// As rules name a kind.
+fn plural(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |start| format!("{start}ies"))
 }
 
 #[test]

@@ -15,8 +15,11 @@ const END: &str = "30m";
 /// Endings of the names that a counter or a histogram has when it is read.
 const ENDINGS: [&str; 4] = ["_total", "_bucket", "_sum", "_count"];
 
-/// An alert, series that make it fire, and the same series as they usually are: a start and what each look adds.
-const ALERTS: &[(&str, &[(&str, &str)], &[(&str, &str)])] = &[
+/// Series, each with its start and what each look adds.
+type Series = &'static [(&'static str, &'static str)];
+
+/// An alert, series that make it fire, and series that are like them and do not.
+const ALERTS: &[(&str, Series, Series)] = &[
     (
         "PnyxOperatorNotLeading",
         &[

@@ -23,7 +23,7 @@ const fn omits(values: &'static str, takes: &'static [&'static str]) -> Case {
 pub(crate) const CASES: &[Case] = &[
     adds(
         "{nameOverride: votes, global: {shared: {by: parents}}}",
-        &["app.kubernetes.io/name: votes", "name: pnyx-votes-operator", "--lease-name=pnyx-votes-operator"],
+        &["app.kubernetes.io/name: votes", "name: pnyx-votes-operator", "PNYX_LEASE_NAME, value: pnyx-votes-operator"],
     ),
     adds("{fullnameOverride: agora}", &["name: agora-operator", "resourceNames: [agora-operator]"]),
     adds(
@@ -50,8 +50,8 @@ pub(crate) const CASES: &[Case] = &[
     // Against what every other case has.
     adds("crds: {install: true, keep: false}", &["name: governanceproposals.pnyx.dev"]),
     Case {
-        values: "operator: {replicas: 1, logFormat: text, logFilter: 'warn,pnyx_operator=debug'}",
-        brings: &["replicas: 1", "PNYX_LOG_FORMAT, value: \"text\"", "PNYX_LOG, value: \"warn,pnyx_operator=debug\""],
+        values: "operator: {replicas: 1, workers: 3, logFormat: text, logFilter: 'warn,pnyx_operator=debug'}",
+        brings: &["replicas: 1", "PNYX_WORKERS, value: \"3\"", "PNYX_LOG_FORMAT, value: \"text\"", "PNYX_LOG, value: \"warn,pnyx_operator=debug\""],
         takes: &["kind: PodDisruptionBudget"],
     },
     adds(

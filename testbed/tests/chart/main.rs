@@ -1,5 +1,7 @@
 //! The chart that installs the operator: rendered with each of its values, checked, and installed for real.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod agreement;
 mod alerts;
 mod cases;
