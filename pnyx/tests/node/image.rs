@@ -70,6 +70,9 @@ fn kafkas_client_finds_authorities_by_the_variable_of_the_image() {
     let broker = kafka.bootstrap_of(Listener::Tls);
     let mut command = Command::new(env!("CARGO_BIN_EXE_pnyx"));
     command.args(propose(&broker)).arg("--kafka-tls=true").arg(example());
+    let refused = command.env_remove("SSL_CERT_FILE").output().unwrap();
+    let reason = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && reason.contains("certificate verify failed"), "{reason}");
     let said = here(command.env("SSL_CERT_FILE", authority.certificate()));
     assert!(window(&said).contains("open"), "{said}");
 }
