@@ -3,11 +3,13 @@
 mod books;
 mod brief;
 mod secrets;
+mod topics;
 
 pub use books::Books;
 pub use brief::ProposalBrief;
 pub(crate) use secrets::missing;
 pub use secrets::{MissingSecrets, secret_references};
+pub use topics::TopicsSeen;
 
 use std::{collections::BTreeMap, sync::Arc};
 

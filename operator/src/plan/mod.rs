@@ -8,6 +8,7 @@ pub(crate) mod field_manager;
 mod ownership;
 mod platform;
 mod proposal;
+mod scaling;
 mod size;
 mod workload;
 
@@ -16,6 +17,10 @@ pub use children::{ReplicasOwner, children_effects};
 pub use effect::{Effect, Note, NoteKind};
 pub use platform::platform;
 pub use proposal::proposal;
+pub use scaling::{
+    Histories, PlatformHistory, PlatformScaling, ProposalHistory, ProposalScaling, ScalingFacts, platform_scaling,
+    proposal_scaling, remembered_of, scaling_status_of,
+};
 pub use size::{platform_size, proposal_size};
 pub use workload::COMPONENT_LABEL;
 
