@@ -11,7 +11,7 @@ mod strategies;
 mod time;
 
 pub use scaling::resolve_scaling;
-pub use scaling_status::scaling_status;
+pub use scaling_status::{remembered, remembered_status, scaling_status};
 
 use pnyx_core::{
     proposal::{self, Fraction, Proposal, ProposalError, ProposalParts, Quorum, Voting},

@@ -20,7 +20,7 @@ mod conversion;
 mod reader;
 mod schema;
 
-pub use conversion::{resolve, resolve_scaling, scaling_status};
+pub use conversion::{remembered, remembered_status, resolve, resolve_scaling, scaling_status};
 pub use platform::{
     ArchiveSpec, ChainSpec, EdgeSpec, EndpointSpec, GovernancePlatform, GovernancePlatformSpec,
     GovernancePlatformStatus, GroupProtocol, ImagesSpec, KafkaSaslSpec, KafkaSpec, LimitsSpec, LogArchiveSpec,
@@ -42,6 +42,8 @@ pub use proposal_status::{
 };
 pub use reader::{FILE_BYTES_MAX, FILES_MAX, FileProblem, ReadError, Resource, read_platforms, read_resources};
 pub use scaling::{PartitionsSpec, ScalingSpec};
-pub use scaling_status::{ScalingCandidate, ScalingChoice, ScalingInputs, ScalingStatus};
+pub use scaling_status::{
+    ScalingCandidate, ScalingChoice, ScalingInputs, ScalingRemembered, ScalingStart, ScalingStatus,
+};
 pub use schema::{Kind, crd_yaml};
 pub use secret::{SecretKeyRef, SecretRef, TlsSpec};

@@ -48,7 +48,7 @@ pub struct ScalingSpec {
     pub warm_shards: Option<i64>,
     /// Shards that somebody else chooses: `kubectl scale`, a HorizontalPodAutoscaler or KEDA write it through the scale
     /// subresource. While it is set the operator follows it instead of its own plan, but never goes below warmShards from
-    /// the lead until the drain. Remove it to hand the choice back.
+    /// the lead until the drain, and there are none once everything is verified. Remove it to hand the choice back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = SHARDS_MAX))]
     pub shards: Option<i64>,
@@ -91,7 +91,8 @@ pub struct ScalingSpec {
     "message": "initial must be at most max", "fieldPath": ".initial"
 }]))]
 pub struct PartitionsSpec {
-    /// How many there are at first. By default maxShards.
+    /// How many there are at first. By default maxShards. A topic that is made when more shards than that are wanted already
+    /// begins with more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = SHARDS_MAX))]
     pub initial: Option<i64>,

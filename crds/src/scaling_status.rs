@@ -1,5 +1,6 @@
 //! A scaling decision as status shows it: inputs, candidates, the limit that bound, and the choice.
 
+use pnyx_core::scaling::{START_MS_MAX, STARTS_KEPT};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,38 @@ pub struct ScalingStatus {
     pub shards: ScalingChoice,
     /// Partitions of the ballots topic.
     pub partitions: ScalingChoice,
+    /// What was learnt, for the operator that starts next and for other proposals. It may be removed: then it is learnt again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<ScalingRemembered>,
+}
+
+/// What was learnt of a proposal's shards.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingRemembered {
+    /// How long shards took to start, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = STARTS_KEPT), extend("x-kubernetes-list-type" = "atomic"))]
+    pub starts: Vec<ScalingStart>,
+    /// What a shard verifies, in thousandths of a ballot per second, smoothed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub rate_per_shard_milli: Option<i64>,
+    /// How far the window came, such as "open".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<String>,
+}
+
+/// Shards that were asked for and came.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingStart {
+    /// When they worked, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
+    pub at: String,
+    /// How long that took from asking for them, in milliseconds.
+    #[schemars(range(min = 1, max = START_MS_MAX))]
+    pub took_ms: i64,
 }
 
 /// What a decision was made from.

@@ -5,11 +5,15 @@
 use std::path::Path;
 
 use pnyx_core::{
-    scaling::{History, Observed, PartitionLoad, Rate, ReplicasOwner, Sample, ScalingParts, Shards, plan},
+    scaling::{
+        History, Observed, PartitionLoad, Rate, Remembered, ReplicasOwner, Sample, ScalingParts, ScalingPhase, Shards,
+        Start, plan,
+    },
     time::{TimestampMs, Window},
 };
 use pnyx_crds::{
-    GovernanceProposal, PartitionsSpec, ScalingSpec, read_resources, resolve, resolve_scaling, scaling_status,
+    GovernanceProposal, PartitionsSpec, ScalingRemembered, ScalingSpec, ScalingStart, read_resources, remembered,
+    remembered_status, resolve, resolve_scaling, scaling_status,
 };
 
 fn example(scaling: Option<ScalingSpec>) -> GovernanceProposal {
@@ -105,4 +109,29 @@ fn status_shows_what_led_to_a_plan() {
     let status = scaling_status(&plan(&spec, &window, &observed, &History::default(), now));
     expect_test::expect_file!["scaling_status.json"]
         .assert_eq(&format!("{}\n", serde_json::to_string_pretty(&status).unwrap()));
+}
+
+#[test]
+fn what_is_learnt_comes_back_from_status() {
+    let learnt = Remembered {
+        starts: vec![Start { at: TimestampMs(1_796_126_400_250), took_ms: 41_000 }],
+        rate_per_shard: Some(Rate::from_milli(1_234_567)),
+        reached: Some(ScalingPhase::Draining),
+    };
+    let status = remembered_status(&learnt).unwrap();
+    expect_test::expect![[r#"{"starts":[{"at":"2026-12-01T12:00:00.25Z","tookMs":41000}],"ratePerShardMilli":1234567,"reached":"draining"}"#]]
+        .assert_eq(&serde_json::to_string(&status).unwrap());
+    assert_eq!(remembered(&status), learnt);
+    assert_eq!(remembered_status(&Remembered::default()), None);
+}
+
+#[test]
+fn what_somebody_wrote_into_status_is_left_out() {
+    let start = |at: &str, took_ms| ScalingStart { at: at.to_owned(), took_ms };
+    let status = ScalingRemembered {
+        starts: vec![start("soon", 1), start("1969-12-31T23:59:59Z", 1), start("2026-12-01T12:00:00Z", -1)],
+        rate_per_shard_milli: Some(-5),
+        reached: Some("nowhere".to_owned()),
+    };
+    assert_eq!(remembered(&status), Remembered::default());
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{Api, Client, core::DynamicObject};
 use pnyx_backbone::telemetry;
+use pnyx_core::scaling::Remembered;
 use pnyx_crds::{
     GovernancePlatform, GovernanceProposal,
     conditions::{platform as platform_types, proposal as proposal_types, reasons},
@@ -26,10 +27,10 @@ use crate::{
     kinds::{Key, Primary},
     log::{LogTarget, Logs, SecretValues},
     metrics::{Looked, OperatorMetrics},
-    observe::{self, Caches, MissingSecrets, PlatformObserved, Seen},
-    plan::{self, ChildError, JobsWanted, Note, NoteKind, Owner, Plan},
+    observe::{self, Caches, MissingSecrets, PlatformObserved, ProposalObserved, Seen, TopicsSeen},
+    plan::{self, ChildError, Histories, JobsWanted, Note, NoteKind, Owner, Plan, ProposalScaling, ScalingFacts},
     status::{self, Conditions, Said},
-    validate::{self, OwnImage},
+    validate::{self, OwnImage, ValidatedProposal},
     watch::Backoff,
 };
 
@@ -69,6 +70,7 @@ struct Inner {
 struct Memory {
     retries: BTreeMap<Key, Backoff>,
     unreadable: BTreeSet<Key>,
+    histories: Histories,
 }
 
 /// What is there of the Secrets that a platform names.
@@ -124,6 +126,7 @@ impl Reconciler {
         let Some(object) = object else {
             // Its children go with it: they are its own.
             debug!(%key, "gone");
+            self.memory(|memory| memory.histories.forget(key));
             if key.primary == Primary::Platform {
                 self.inner.logs.forget(&key.object);
             }
@@ -166,40 +169,99 @@ impl Reconciler {
             secrets: missing,
             log: self.inner.logs.state(&platform),
         };
-        let owner = &observed.seen.owner;
-        let size = plan::platform_size(&observed.children);
+        let (owner, now) = (&observed.seen.owner, Timestamp::now());
+        let scaling = validated.as_ref().ok().map(|validated| {
+            self.memory(|memory| {
+                let demands = memory.histories.demands(&observed.proposals, now);
+                let history = memory.histories.platform(&platform);
+                plan::platform_scaling(validated, &observed.children, &demands, history, since_epoch(now))
+            })
+        });
+        let size = scaling.as_ref().map(|scaling| scaling.size).unwrap_or_default();
         let children = match validated.as_ref().map(|platform| build::platform(owner, platform, size)) {
             Ok(Ok(children)) => children,
             Ok(Err(error)) => return unbuilt(owner, &error),
             // What is there of a platform that is refused now stays as it is.
             Err(_) => Vec::new(),
         };
-        let plan = plan::platform(&observed, validated.as_ref(), children, Timestamp::now());
+        let plan = plan::platform(&observed, validated.as_ref(), children, scaling.as_ref(), now);
         let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };
-        self.carry_out(object, &observed.seen.owner, plan, outcome, |status| &mut status.conditions).await
+        let look = self.carry_out(object, owner, plan, outcome, |status| &mut status.conditions).await;
+        if let Some(scaling) = scaling.filter(|_| look.outcome == Looked::Done && !observed.seen.resource.spec.paused) {
+            self.memory(|memory| memory.histories.platform(&platform).applied(&scaling));
+        }
+        look
     }
 
     async fn proposal(&self, object: &DynamicObject, seen: Seen<GovernanceProposal>) -> Look {
-        let observed = self.inner.caches.proposal(seen);
+        let before = status::read(object).unwrap_or_default();
+        let observed = self.inner.caches.proposal(seen, before);
         let seen = &observed.seen;
         let now = Timestamp::now();
         let validated = validate::proposal(&observed, &self.inner.image, now);
         let id = validated.as_ref().ok().map(|proposal| proposal.proposal().id());
         let topics = id.map(|id| self.inner.logs.topics(&observed.platform_key(), id)).unwrap_or_default();
         let decisions = id.and_then(|id| observed.book.as_ref()?.get(id));
+        let scaling = validated.as_ref().ok().filter(|validated| validated.is_defined());
+        let scaling = scaling.map(|validated| self.proposal_scaling(object, &observed, validated, &topics, now));
         let children = match validated.as_ref().map(|proposal| {
-            let size = plan::proposal_size(proposal, &observed.children, since_epoch(now));
-            let JobsWanted { pins, recounts } = plan::jobs_wanted(decisions, since_epoch(now));
-            build::proposal(&seen.owner, proposal, ProposalSize { pins, recounts, ..size })
+            let JobsWanted { pins, recounts } = plan::jobs_wanted(decisions, &observed.children, since_epoch(now));
+            let shards = scaling.as_ref().map_or(0, |scaling| scaling.shards);
+            build::proposal(&seen.owner, proposal, ProposalSize { shards, pins, recounts })
         }) {
             Ok(Ok(children)) => children,
             Ok(Err(error)) => return unbuilt(&seen.owner, &error),
             // What is there of a proposal that is refused now stays as it is.
             Err(_) => Vec::new(),
         };
-        let plan = plan::proposal(&observed, validated.as_ref(), children, &topics, now);
+        let plan = plan::proposal(&observed, validated.as_ref(), children, &topics, scaling.as_ref(), now);
+        let may_act = !plan.conditions.is_true(proposal_types::PAUSED) && !seen.is_deleted;
         let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };
-        self.carry_out(object, &seen.owner, plan, outcome, |status| &mut status.conditions).await
+        let look = self.carry_out(object, &seen.owner, plan, outcome, |status| &mut status.conditions).await;
+        if let Some(scaling) = scaling.filter(|_| look.outcome == Looked::Done && may_act) {
+            let applied = |memory: &mut Memory| {
+                let history = memory.histories.proposal(&seen.owner, Remembered::default, since_epoch(now));
+                history.applied(&scaling.plan);
+            };
+            self.memory(applied);
+        }
+        look
+    }
+
+    /// Plans how a proposal is scaled. A new one begins with what the others of its platform have learnt.
+    fn proposal_scaling(
+        &self,
+        object: &DynamicObject,
+        observed: &ProposalObserved,
+        validated: &ValidatedProposal,
+        topics: &TopicsSeen,
+        now: Timestamp,
+    ) -> ProposalScaling {
+        let (seen, at) = (&observed.seen, since_epoch(now));
+        let remembered = || {
+            plan::remembered_of(object).unwrap_or_else(|| {
+                let others = self.inner.caches.objects_of(&observed.others);
+                let others: Vec<_> = others.iter().filter_map(|other| plan::remembered_of(other)).collect();
+                Remembered::of_others(&others, at)
+            })
+        };
+        let decisions = observed.book.as_ref().and_then(|book| book.get(validated.proposal().id()));
+        let lanes = decisions.map_or(1, |decisions| decisions.definition.lanes());
+        let conditions = &seen.conditions;
+        let facts = ScalingFacts {
+            validated,
+            children: &observed.children,
+            topics,
+            before: observed.before.scaling.as_ref(),
+            conditions,
+        };
+        self.memory(|memory| {
+            let history = memory.histories.proposal(&seen.owner, remembered, at);
+            history.see(&observed.children, topics, at);
+            let scaling = plan::proposal_scaling(&facts, history, at);
+            history.demand(validated.scaling(), &scaling.plan, lanes);
+            scaling
+        })
     }
 
     /// Carries out a plan and then says how things are, whether or not it could be carried out.

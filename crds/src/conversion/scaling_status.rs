@@ -1,16 +1,18 @@
 //! A scaling plan as status shows it.
 
 use jiff::Timestamp;
-use pnyx_core::scaling::{Candidates, Data, Inputs, Plan, Rate, RatePerShard};
+use pnyx_core::{
+    scaling::{Candidates, Data, Inputs, Plan, Rate, RatePerShard, Remembered, ScalingPhase, Start},
+    time::TimestampMs,
+};
 
-use crate::{ScalingCandidate, ScalingChoice, ScalingInputs, ScalingStatus};
+use crate::{ScalingCandidate, ScalingChoice, ScalingInputs, ScalingRemembered, ScalingStart, ScalingStatus};
 
-/// Everything that led to `plan`, and what it chose. Numbers that are larger than a resource can hold are held at the largest.
+/// Everything that led to `plan`, and what it chose; nothing is remembered in it yet. Numbers that are larger than a resource can hold are held at the largest.
 pub fn scaling_status(plan: &Plan) -> ScalingStatus {
     let Plan { at, phase, inputs, candidates, shards, partitions, .. } = plan;
-    let decided_at = Timestamp::from_millisecond(held(at.0)).unwrap_or(Timestamp::MAX);
     ScalingStatus {
-        decided_at: decided_at.to_string(),
+        decided_at: timestamp(*at),
         phase: phase.name().to_owned(),
         message: plan.to_string(),
         inputs: inputs_of(inputs),
@@ -27,7 +29,38 @@ pub fn scaling_status(plan: &Plan) -> ScalingStatus {
             wanted: None,
             limit: partitions.limit.name().to_owned(),
         },
+        remembered: None,
     }
+}
+
+/// What was learnt, as status keeps it; nothing if nothing was.
+pub fn remembered_status(remembered: &Remembered) -> Option<ScalingRemembered> {
+    let Remembered { starts, rate_per_shard, reached } = remembered;
+    let start = |Start { at, took_ms }: &Start| ScalingStart { at: timestamp(*at), took_ms: held(*took_ms) };
+    let status = ScalingRemembered {
+        starts: starts.iter().map(start).collect(),
+        rate_per_shard_milli: rate_per_shard.map(|rate| held(rate.milli())),
+        reached: reached.map(|phase| phase.name().to_owned()),
+    };
+    (status != ScalingRemembered::default()).then_some(status)
+}
+
+/// What status kept. What cannot be read is left out: anybody can write a status.
+pub fn remembered(status: &ScalingRemembered) -> Remembered {
+    let ScalingRemembered { starts, rate_per_shard_milli, reached } = status;
+    let start = |ScalingStart { at, took_ms }: &ScalingStart| {
+        let at = u64::try_from(at.parse::<Timestamp>().ok()?.as_millisecond()).ok()?;
+        Some(Start { at: TimestampMs(at), took_ms: u64::try_from(*took_ms).ok()? })
+    };
+    Remembered {
+        starts: starts.iter().filter_map(start).collect(),
+        rate_per_shard: rate_per_shard_milli.and_then(|milli| u64::try_from(milli).ok()).map(Rate::from_milli),
+        reached: reached.as_deref().and_then(ScalingPhase::named),
+    }
+}
+
+fn timestamp(at: TimestampMs) -> String {
+    Timestamp::from_millisecond(held(at.0)).unwrap_or(Timestamp::MAX).to_string()
 }
 
 fn inputs_of(inputs: &Inputs) -> ScalingInputs {

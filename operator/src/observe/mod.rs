@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::DynamicObject;
 use pnyx_core::decisions::DecisionBook;
-use pnyx_crds::{GovernancePlatform, GovernanceProposal};
+use pnyx_crds::{GovernancePlatform, GovernanceProposal, GovernanceProposalStatus, conditions::proposal::ACCEPTED};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -69,8 +69,10 @@ pub struct ProposalObserved {
     pub children: LiveChildren,
     /// Its platform.
     pub platform: PlatformSeen,
-    /// The other proposals of the same platform.
+    /// The other proposals of the same platform, while this one is not accepted: what its space may take is asked once.
     pub others: Vec<ProposalBrief>,
+    /// What its status says; nothing where that cannot be read.
+    pub before: Box<GovernanceProposalStatus>,
     /// What is decided in the log of its platform; nothing if that was not read.
     pub book: Option<Arc<DecisionBook>>,
 }
@@ -139,11 +141,19 @@ impl Caches {
         briefs.filter(|brief| brief.platform == *platform).collect()
     }
 
+    /// Proposals, as they came.
+    pub fn objects_of(&self, briefs: &[ProposalBrief]) -> Vec<Arc<DynamicObject>> {
+        let cache = self.primaries.get(&Primary::Proposal);
+        briefs.iter().filter_map(|brief| cache?.get(&brief.key)).collect()
+    }
+
     /// What a plan of a proposal is made from.
-    pub fn proposal(&self, seen: Seen<GovernanceProposal>) -> ProposalObserved {
+    pub fn proposal(&self, seen: Seen<GovernanceProposal>, before: GovernanceProposalStatus) -> ProposalObserved {
         let namespace = seen.owner.key().object.namespace.clone();
         let object = ObjectKey::new(namespace, &seen.resource.spec.platform_ref.name);
-        let others = self.proposals_of(&object);
+        // There may be hundreds, and most looks are at proposals that were accepted long ago.
+        let is_accepted = seen.conditions.iter().any(|it| it.type_ == ACCEPTED && it.status == "True");
+        let others = if is_accepted { Vec::new() } else { self.proposals_of(&object) };
         let others = others.into_iter().filter(|other| other.key != seen.owner.key().object).collect();
         let book = self.books.get(&object);
         let key = Key { primary: Primary::Platform, object };
@@ -154,7 +164,8 @@ impl Caches {
                 Err(_) => PlatformSeen::Unreadable,
             },
         };
-        ProposalObserved { children: self.children_of(&seen.owner), seen, platform, others, book }
+        let children = self.children_of(&seen.owner);
+        ProposalObserved { children, seen, platform, others, before: Box::new(before), book }
     }
 }
 

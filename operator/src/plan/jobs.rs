@@ -10,8 +10,9 @@ use pnyx_core::{
 };
 use serde_json::Value;
 
-use super::Effect;
+use super::{COMPONENT_LABEL, Effect};
 use crate::{
+    build::Component,
     kinds::{ChildKind, ObjectKey},
     observe::LiveChildren,
 };
@@ -29,14 +30,28 @@ pub struct JobsWanted {
 }
 
 /// What is open of a proposal now. A disputed one keeps its Job, which says what differs, until a person has looked.
-pub fn jobs_wanted(decisions: Option<&ProposalDecisions>, now: TimestampMs) -> JobsWanted {
-    let Some(decisions) = decisions else { return JobsWanted::default() };
+/// While nobody reads the log, what is there stays.
+pub fn jobs_wanted(decisions: Option<&ProposalDecisions>, children: &LiveChildren, now: TimestampMs) -> JobsWanted {
+    let Some(decisions) = decisions else {
+        return JobsWanted {
+            pins: is_there(children, Component::Pin),
+            recounts: is_there(children, Component::Recount),
+        };
+    };
     let proposal = decisions.definition.proposal();
     let is_over = proposal.window().position(now) == WindowPosition::After;
     JobsWanted {
         pins: decisions.waits_for_pins() && now >= pins_from(decisions),
         recounts: is_over && decisions.result.is_none(),
     }
+}
+
+fn is_there(children: &LiveChildren, component: Component) -> bool {
+    let mut jobs = children.iter().filter(|(kind, _)| *kind == ChildKind::Job);
+    jobs.any(|(_, job)| {
+        let label = job.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL));
+        label.is_some_and(|label| label == component.word())
+    })
 }
 
 /// From when on all of its rules can name a block.
@@ -117,6 +132,12 @@ mod tests {
         let effects = begin_anew(&children, at("2026-11-22T10:02:00Z"));
         assert_eq!(effects.iter().map(ToString::to_string).collect::<Vec<_>>(), ["delete Job n/vote-recount"]);
         assert_eq!(failed(&children).as_deref(), Some("Job vote-recount failed: BackoffLimitExceeded: it failed"));
+        // Nobody reads the log: a Job that is there stays, and none is made.
+        assert_eq!(jobs_wanted(None, &children, TimestampMs(0)), JobsWanted::default(), "it has no label");
+        let mut labelled = (*children[0].1).clone();
+        labelled.metadata.labels = Some([(COMPONENT_LABEL.to_owned(), "recount".to_owned())].into());
+        let labelled = vec![(ChildKind::Job, Arc::new(labelled))];
+        assert_eq!(jobs_wanted(None, &labelled, TimestampMs(0)), JobsWanted { pins: false, recounts: true });
         let running = job(json!([{"type": "Failed", "status": "False", "lastTransitionTime": failed_at}]));
         assert!(begin_anew(&running, at("2026-11-23T10:00:00Z")).is_empty() && failed(&running).is_none());
     }

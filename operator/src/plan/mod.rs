@@ -11,7 +11,7 @@ mod ownership;
 mod platform;
 mod proposal;
 mod rollout;
-mod size;
+mod scaling;
 mod workload;
 
 pub use child::{APPLIED_ANNOTATION, Child, ChildError, MANAGED_BY, MANAGED_BY_LABEL, OWNER_LABEL, Owner};
@@ -21,7 +21,10 @@ pub use jobs::{JobsWanted, jobs_wanted};
 pub use platform::platform;
 pub use proposal::proposal;
 pub use rollout::ROLLOUT_ANNOTATION;
-pub use size::{platform_size, proposal_size};
+pub use scaling::{
+    Histories, PlatformHistory, PlatformScaling, ProposalHistory, ProposalScaling, ScalingFacts, platform_scaling,
+    proposal_scaling, remembered_of,
+};
 pub use workload::COMPONENT_LABEL;
 
 use std::time::Duration;

@@ -8,7 +8,7 @@ use pnyx_crds::{
     conditions::{platform as types, reasons},
 };
 
-use super::{Child, Effect, Note, NoteKind, Plan, children_effects, workload};
+use super::{Child, Effect, Note, NoteKind, Plan, PlatformScaling, children_effects, workload};
 use crate::{
     build::Component,
     log::LogState,
@@ -25,6 +25,7 @@ pub fn platform(
     observed: &PlatformObserved,
     validated: Result<&ValidatedPlatform, &Refusal>,
     children: Vec<Child>,
+    scaling: Option<&PlatformScaling>,
     now: Timestamp,
 ) -> Plan<GovernancePlatformStatus> {
     let spec = &observed.seen.resource.spec;
@@ -46,6 +47,7 @@ pub fn platform(
             conditions.set(types::ACCEPTED, Said::new(true, reasons::AS_EXPECTED, ""));
             if !spec.paused && !observed.seen.is_deleted {
                 effects.extend(children_effects(children, &observed.children).0);
+                effects.extend(scaling.into_iter().flat_map(|scaling| scaling.notes.iter().cloned().map(Effect::Note)));
             }
         }
     }
@@ -67,7 +69,8 @@ pub fn platform(
         open_proposals: Some(count(open)),
         ..GovernancePlatformStatus::default()
     };
-    Plan { effects, conditions, status, again: Some(LOOK_AGAIN) }
+    let again = scaling.and_then(|scaling| scaling.again).map_or(LOOK_AGAIN, |again| again.min(LOOK_AGAIN));
+    Plan { effects, conditions, status, again: Some(again) }
 }
 
 fn refused(refusal: &Refusal) -> Effect {

@@ -6,13 +6,19 @@ mod said;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pnyx_core::time::{TimestampMs, Window, WindowPosition};
+use pnyx_core::{
+    scaling::ScalingPhase,
+    time::{TimestampMs, Window, WindowPosition},
+};
 use pnyx_crds::{
     GovernanceProposalStatus, ProposalPhase, ShardsStatus,
     conditions::{proposal as types, reasons},
 };
 
-use super::{Child, Effect, Note, NoteKind, Plan, children_effects, definition::definition, jobs, rollout, workload};
+use super::{
+    Child, Effect, Note, NoteKind, Plan, ProposalScaling, children_effects, definition::definition, jobs, rollout,
+    workload,
+};
 use crate::{
     build::Component,
     clock::since_epoch,
@@ -35,14 +41,19 @@ pub fn proposal(
     validated: Result<&ValidatedProposal, &Refusal>,
     children: Vec<Child>,
     topics: &TopicsSeen,
+    scaling: Option<&ProposalScaling>,
     now: Timestamp,
 ) -> Plan<GovernanceProposalStatus> {
     let mut conditions = Conditions::unknown(types::ALL, reasons::NOT_OBSERVED);
     conditions.set(types::PAUSED, paused(observed));
+    // What was said of the log and of scaling stays until something else is known.
     let status = GovernanceProposalStatus {
         observed_generation: observed.seen.generation,
         phase: Some(ProposalPhase::Pending),
-        ..GovernanceProposalStatus::default()
+        conditions: Vec::new(),
+        shards: None,
+        selector: None,
+        ..(*observed.before).clone()
     };
     let mut plan = Plan { effects: Vec::new(), conditions, status, again: Some(LOOK_AGAIN) };
     match validated {
@@ -50,10 +61,13 @@ pub fn proposal(
             plan.conditions.set(types::ACCEPTED, Said::new(false, refusal.reason, &refusal.message));
             plan.effects.push(note(NoteKind::Warning, refusal.reason, "Validate", refusal.message.clone()));
         }
-        Ok(validated) => accepted(&mut plan, observed, validated, children, topics, now),
+        Ok(validated) => {
+            accepted(&mut plan, observed, validated, children, topics, now);
+            scaled(&mut plan, observed, validated, scaling);
+        }
     }
     if let Some(replicas) = workload::replicas(&observed.children, Component::Verifier.word()) {
-        plan.conditions.set(types::PREWARMED, prewarmed(replicas.desired, replicas.ready));
+        plan.status.selector = workload::selector(&observed.children, Component::Verifier.word());
         plan.status.shards = Some(ShardsStatus { desired: replicas.desired, ready: replicas.ready });
     }
     let ready = summary(&plan.conditions, observed.seen.is_deleted);
@@ -85,9 +99,13 @@ fn accepted(
     let position = proposal.window().position(at);
     let decisions = observed.book.as_ref().and_then(|book| book.get(proposal.id()));
     said::decided(&mut plan.conditions, validated, decisions, topics, position);
-    plan.status.phase = Some(said::phase(decisions, position, &plan.conditions));
-    plan.status.topics = said::topics(validated, decisions, topics);
+    plan.status.phase = Some(match (decisions, observed.before.phase) {
+        // Nobody reads the log, and a phase after the window is one that only the log tells.
+        (None, Some(phase)) if position == WindowPosition::After && phase > ProposalPhase::Open => phase,
+        (_, _) => said::phase(decisions, position, &plan.conditions),
+    });
     if let Some(decisions) = decisions {
+        plan.status.topics = Some(said::topics(validated, decisions, topics));
         plan.status.pins = result::pins(decisions);
         plan.status.result = result::result(decisions);
         plan.effects.extend(result::news(decisions, &observed.seen.conditions));
@@ -113,6 +131,33 @@ fn accepted(
             plan.effects.extend(jobs::begin_anew(&observed.children, now));
         }
     }
+}
+
+/// How it is scaled, if its scaling was planned.
+fn scaled(
+    plan: &mut Plan<GovernanceProposalStatus>,
+    observed: &ProposalObserved,
+    validated: &ValidatedProposal,
+    scaling: Option<&ProposalScaling>,
+) {
+    let Some(scaling) = scaling else { return };
+    for (kind, said) in &scaling.conditions {
+        plan.conditions.set(kind, said.clone());
+    }
+    if scaling.plan.phase == ScalingPhase::Warming && plan.status.phase == Some(ProposalPhase::Scheduled) {
+        plan.status.phase = Some(ProposalPhase::Warming);
+    }
+    plan.status.scaling = Some(scaling.status.clone());
+    plan.status.learnt_lead.clone_from(&scaling.learnt_lead);
+    plan.again = plan.again.map(|again| again.min(scaling.again));
+    if plan.conditions.is_true(types::PAUSED) || observed.seen.is_deleted {
+        return;
+    }
+    if let Some(to) = scaling.partitions {
+        let (platform, proposal) = (observed.platform_key(), validated.proposal().id());
+        plan.effects.push(Effect::Log(LogWrite::Grow { platform, proposal, from: scaling.plan.partitions.from, to }));
+    }
+    plan.effects.extend(scaling.note.clone().map(Effect::Note));
 }
 
 /// The topics and what voters sign.
@@ -155,14 +200,6 @@ fn until_next_edge(window: Window, lead_ms: u64, now: TimestampMs) -> Duration {
         WindowPosition::After => return Duration::MAX,
     };
     Duration::from_millis(edge.saturating_since_ms(now)).max(LOOK_AGAIN_MIN)
-}
-
-fn prewarmed(desired: i64, ready: i64) -> Said {
-    match (desired, ready) {
-        (0, _) => Said::new(false, reasons::WAITING_FOR_LEAD, "no shards are wanted now"),
-        (desired, ready) if ready >= desired => Said::new(true, reasons::AS_EXPECTED, ""),
-        (_, _) => Said::new(false, reasons::WARMING, "shards are starting"),
-    }
 }
 
 /// What of a proposal is not as it should be.

@@ -19,6 +19,13 @@ pub(super) fn deployment<'a>(children: &'a LiveChildren, component: &str) -> Opt
     deployments.find(|(_, object)| is_it(object)).map(|(_, object)| &**object)
 }
 
+/// By which a component's pods are found, as a label selector.
+pub(super) fn selector(children: &LiveChildren, component: &str) -> Option<String> {
+    let labels = deployment(children, component)?.data.pointer("/spec/selector/matchLabels")?.as_object()?;
+    let label = |(name, value): (&String, &Value)| Some(format!("{name}={}", value.as_str()?));
+    Some(labels.iter().filter_map(label).collect::<Vec<_>>().join(","))
+}
+
 /// How many replicas a component should have and has.
 pub(super) fn replicas(children: &LiveChildren, component: &str) -> Option<ReplicasStatus> {
     let object = deployment(children, component)?;

@@ -25,6 +25,11 @@ pub fn difference<S: Serialize + DeserializeOwned + PartialEq>(live: &DynamicObj
     (!is_equal).then_some(written)
 }
 
+/// What a resource's status says now; nothing where it says nothing that can be read.
+pub fn read<S: DeserializeOwned>(live: &DynamicObject) -> Option<S> {
+    S::deserialize(live.data.get("status")?).ok()
+}
+
 /// The conditions that a resource's status has now.
 pub fn conditions_of(live: &DynamicObject) -> Vec<Condition> {
     let conditions = live.data.pointer("/status/conditions").and_then(Value::as_array);

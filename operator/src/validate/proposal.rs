@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use pnyx_core::{
-    proposal::{Proposal, Strategy},
+    proposal::{Proposal, ProposalError, Strategy},
+    scaling::ScalingSpec,
     time::WindowPosition,
 };
 use pnyx_crds::{
     GovernancePlatform, GovernanceProposal, SpaceLimits,
     conditions::{platform as types, proposal::ACCEPTED, reasons},
-    resolve,
+    resolve, resolve_scaling,
 };
 
 use super::{OwnImage, Refusal, ValidatedPlatform, duration};
@@ -32,6 +33,7 @@ pub struct ValidatedProposal {
     proposal: Proposal,
     platform: ValidatedPlatform,
     limits: SpaceLimits,
+    scaling: ScalingSpec,
     lead_ms: u64,
     is_defined: bool,
 }
@@ -55,6 +57,11 @@ impl ValidatedProposal {
     /// What its space may take.
     pub fn limits(&self) -> &SpaceLimits {
         &self.limits
+    }
+
+    /// How it is scaled, within what its space may take.
+    pub const fn scaling(&self) -> &ScalingSpec {
+        &self.scaling
     }
 
     /// How long before the opening its warm shards are started.
@@ -88,12 +95,10 @@ pub fn proposal(observed: &ProposalObserved, own: &OwnImage, now: Timestamp) -> 
         PlatformSeen::Found(platform) => platform,
     };
     let domain = &platform.resource.spec.domain;
-    let proposal = resolve(resource, domain, None).map_err(|problems| {
-        let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        Refusal::new(reasons::INVALID, words.join("; "))
-    })?;
+    let proposal = resolve(resource, domain, None).map_err(|problems| invalid(&problems))?;
     let lead_ms = lead_ms(resource)?;
     let limits = limits_of(&platform.resource, &resource.spec.space);
+    let scaling = scaling(resource, limits).map_err(|problems| invalid(&problems))?;
     check_chains(&proposal, &platform.resource)?;
     let is_defined = is_defined(&proposal, observed);
     if !is_defined {
@@ -106,7 +111,25 @@ pub fn proposal(observed: &ProposalObserved, own: &OwnImage, now: Timestamp) -> 
         Refusal::new(reasons::PLATFORM_NOT_READY, message)
     })?;
     let (resource, limits) = (resource.clone(), limits.clone());
-    Ok(ValidatedProposal { resource, proposal, platform, limits, lead_ms, is_defined })
+    Ok(ValidatedProposal { resource, proposal, platform, limits, scaling, lead_ms, is_defined })
+}
+
+fn invalid(problems: &[ProposalError]) -> Refusal {
+    let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    Refusal::new(reasons::INVALID, words.join("; "))
+}
+
+/// As the resource says, but with no more shards than its space may take. Partitions are no shards and stay as they are said.
+fn scaling(resource: &GovernanceProposal, limits: &SpaceLimits) -> Result<ScalingSpec, Vec<ProposalError>> {
+    let mut limited = resource.clone();
+    if let Some(most) = limits.max_shards {
+        let scaling = limited.spec.scaling.get_or_insert_default();
+        scaling.max_shards = scaling.max_shards.min(most);
+        scaling.min_shards = scaling.min_shards.min(most);
+        scaling.warm_shards = scaling.warm_shards.map(|warm| warm.min(most));
+        scaling.shards = scaling.shards.map(|shards| shards.min(most));
+    }
+    resolve_scaling(&limited)
 }
 
 /// As the log says. While it cannot be read, what it said before holds: a definition that stood stands for ever, and what

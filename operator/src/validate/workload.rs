@@ -46,6 +46,16 @@ impl Replicas {
         self.min
     }
 
+    /// Least, as a count.
+    pub fn least(self) -> u32 {
+        u32::try_from(self.min).unwrap_or(0)
+    }
+
+    /// Most, as a count.
+    pub fn most(self) -> u32 {
+        u32::try_from(self.max).unwrap_or(0)
+    }
+
     /// What is wanted, or the nearest that is allowed.
     pub fn clamp(self, wanted: i32) -> i32 {
         wanted.clamp(self.min, self.max)

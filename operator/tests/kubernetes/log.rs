@@ -149,6 +149,11 @@ async fn a_proposal_is_recorded_closed_and_its_result_shown() {
     assert_eq!((&status["phase"], &status["result"]["outcome"]), (&"Final".into(), &"NoBallots".into()));
     assert_eq!(status["result"]["merkleRoot"], Root::new([7; 32]).to_string());
     assert_eq!(status["result"]["cutAt"], "2025-11-24T16:00:00Z");
+    let replicas =
+        || bed.control_plane.kubectl(&["get", "deployment/vote-verifier", "--output=jsonpath={.spec.replicas}"]);
+    until("nothing is verified any more", || async { (replicas().expect("it is there") == "0").then_some(()) }).await;
+    let scaling = bed.status("vote").await["scaling"].clone();
+    assert_eq!((&scaling["phase"], &scaling["shards"]["to"]), (&"drained".into(), &0.into()), "{scaling}");
     until("nothing is left to close", || async { bed.names("jobs").is_empty().then_some(()) }).await;
     let events = bed.control_plane.kubectl(&["get", "events", "--output=jsonpath={.items[*].reason}"]).expect("events");
     assert!(events.contains("Published"), "{events}");

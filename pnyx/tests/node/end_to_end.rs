@@ -55,7 +55,8 @@ impl Bed {
         let chart = chart.to_str().unwrap();
         let (_, tag) = IMAGE.split_once(':').unwrap();
         let tag = format!("image.tag={tag}");
-        let line = ["install", "pnyx", chart, "--namespace", "pnyx-system", "--create-namespace", "--wait", "--timeout=120s"];
+        let line =
+            ["install", "pnyx", chart, "--namespace", "pnyx-system", "--create-namespace", "--wait", "--timeout=120s"];
         let values = ["--set-string", &tag, "--set", "image.pullPolicy=Never,operator.replicas=1,test.enabled=false"];
         if let Err(error) = self.node.control_plane().helm(&[&line[..], &values].concat()) {
             panic!("{error:?}\n{}", self.described("pnyx-system"));
@@ -83,7 +84,9 @@ impl Bed {
     fn described(&self, namespace: &str) -> String {
         let cluster = self.node.control_plane();
         let of = |arguments: &[&str]| {
-            cluster.kubectl(&[&["--namespace", namespace], arguments].concat()).unwrap_or_else(|error| format!("{error:?}"))
+            cluster
+                .kubectl(&[&["--namespace", namespace], arguments].concat())
+                .unwrap_or_else(|error| format!("{error:?}"))
         };
         let pods = of(&["get", "pods", "--output=name"]);
         let logs = pods.lines().map(|name| format!("== {name}\n{}", of(&["logs", name, "--tail=20"])));
@@ -119,7 +122,8 @@ fn proposal() -> Value {
     let mut proposal: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let opens_at = Timestamp::from_second((Timestamp::now() + OPENS_IN).as_second()).unwrap();
     proposal["metadata"]["namespace"] = "votes".into();
-    proposal["spec"]["window"] = json!({"opensAt": opens_at.to_string(), "closesAt": (opens_at + OPEN_FOR).to_string()});
+    proposal["spec"]["window"] =
+        json!({"opensAt": opens_at.to_string(), "closesAt": (opens_at + OPEN_FOR).to_string()});
     proposal["spec"]["scaling"] = json!({"warmShards": 2, "maxShards": 4, "lead": "40s"});
     proposal
 }
@@ -140,7 +144,8 @@ fn a_vote_from_apply_to_its_result() {
 
     // Ballots come through the Service, and what is served is compared with what is expected, up to the result.
     let (edge, reads) = ("http://default-ingest", "http://default-tally");
-    let load = ["load", "--ballots", "1500", "--rate", "150", "--until-final", "--json", "--url", edge, "--read-url", reads];
+    let load =
+        ["load", "--ballots", "1500", "--rate", "150", "--until-final", "--json", "--url", edge, "--read-url", reads];
     let mut phases = Vec::new();
     let said = thread::scope(|scope| {
         let voting = scope.spawn(|| run(&bed.node, "load", &pod("load", &load)));

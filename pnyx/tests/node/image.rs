@@ -46,7 +46,10 @@ fn the_image_runs_restricted_and_reaches_a_broker_outside() {
         "data": {"grants-round.yaml": proposal},
     });
     cluster.apply(&proposals.to_string()).unwrap();
-    assert_eq!(run(&node, "version", &pod("version", &["--version"])), concat!("pnyx ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(
+        run(&node, "version", &pod("version", &["--version"])),
+        concat!("pnyx ", env!("CARGO_PKG_VERSION"), "\n")
+    );
 
     // At an address that pods and this machine reach alike, and under a name of the cluster.
     let kafka = KafkaCluster::start(KafkaOptions::one().listen_on(node.outside())).unwrap();

@@ -75,4 +75,3 @@ fn import_image(node: &Node) {
     oci::of_pnyx(name, Path::new(env!("CARGO_BIN_EXE_pnyx"))).unwrap().write(&archive).unwrap();
     node.import(&archive).unwrap();
 }
-

@@ -128,23 +128,19 @@ pub(super) fn phase(
 }
 
 /// Where its records lie.
-pub(super) fn topics(
-    validated: &ValidatedProposal,
-    decisions: Option<&ProposalDecisions>,
-    seen: &TopicsSeen,
-) -> Option<TopicsStatus> {
-    let definition = &decisions?.definition;
+pub(super) fn topics(validated: &ValidatedProposal, decisions: &ProposalDecisions, seen: &TopicsSeen) -> TopicsStatus {
+    let definition = &decisions.definition;
     let prefix = &validated.platform().parts().kafka.topic_prefix;
     let name = |topic: Topic| {
         let rest = topic.name().strip_prefix(TOPIC_PREFIX_DEFAULT).unwrap_or_default();
         format!("{prefix}{rest}")
     };
     let id = definition.proposal().id();
-    Some(TopicsStatus {
+    TopicsStatus {
         ballots: name(Topic::ballots(id)),
         verdicts: name(Topic::verdicts(id)),
         deferred: definition.proposal().signers().map(|_| name(Topic::deferred(id))),
         partitions: seen.partitions.unwrap_or_else(|| definition.ballots_partitions()).into(),
         lanes: definition.lanes().into(),
-    })
+    }
 }

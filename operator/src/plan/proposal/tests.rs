@@ -191,7 +191,7 @@ fn plan(observed: &ProposalObserved, now: &str) -> Plan<GovernanceProposalStatus
         Err(_) => Vec::new(),
     };
     let topics = TopicsSeen { partitions: Some(4), ..TopicsSeen::default() };
-    proposal(observed, validated.as_ref(), wanted, &topics, now)
+    proposal(observed, validated.as_ref(), wanted, &topics, None, now)
 }
 
 fn observed(book: Book) -> ProposalObserved {
@@ -231,6 +231,7 @@ fn observed(book: Book) -> ProposalObserved {
         children: vec![(ChildKind::Service, Arc::new(left()))],
         platform: PlatformSeen::Found(Box::new(platform)),
         others: Vec::new(),
+        before: Box::default(),
         book: book.map(Arc::new),
     }
 }
