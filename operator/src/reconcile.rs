@@ -25,7 +25,7 @@ use crate::{
     build::{self, ProposalSize},
     clock::since_epoch,
     kinds::{Key, Primary},
-    log::{LogTarget, Logs, SecretValues},
+    log::{LogState, LogTarget, Logs, SecretValues},
     metrics::{Looked, OperatorMetrics},
     observe::{self, Caches, MissingSecrets, PlatformObserved, ProposalObserved, Seen, TopicsSeen},
     plan::{self, ChildError, Histories, JobsWanted, Note, NoteKind, Owner, Plan, ProposalScaling, ScalingFacts},
@@ -42,6 +42,9 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// Between two looks at a resource that cannot be read; a change of it is seen at once.
 const UNREADABLE_AGAIN: Duration = Duration::from_secs(600);
+
+/// Between two looks at a proposal whose log is being opened.
+const LOG_AGAIN: Duration = Duration::from_secs(1);
 
 /// Longest that one look may take: a worker that hangs is not lost for the others.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -114,10 +117,14 @@ impl Reconciler {
                 self.memory(|memory| memory.retries.remove(&key));
                 looked.again
             }
-            Looked::Failed => Some(self.memory(|memory| {
-                let new = || Backoff::new(RETRY_FIRST, RETRY_MAX, &key);
-                memory.retries.entry(key.clone()).or_insert_with(new).next_pause()
-            })),
+            Looked::Failed => {
+                let pause = self.memory(|memory| {
+                    let new = || Backoff::new(RETRY_FIRST, RETRY_MAX, &key);
+                    memory.retries.entry(key.clone()).or_insert_with(new).next_pause()
+                });
+                // One thing that fails does not make the rest wait for longer than it would.
+                Some(pause.min(looked.again.unwrap_or(RETRY_MAX)))
+            }
         }
     }
 
@@ -197,6 +204,10 @@ impl Reconciler {
         let before = status::read(object).unwrap_or_default();
         let observed = self.inner.caches.proposal(seen, before);
         let seen = &observed.seen;
+        if self.is_log_opening(&observed) {
+            debug!(key = %seen.owner.key(), "its log is being opened");
+            return Look { outcome: Looked::Done, again: Some(LOG_AGAIN) };
+        }
         let now = Timestamp::now();
         let validated = validate::proposal(&observed, &self.inner.image, now);
         let id = validated.as_ref().ok().map(|proposal| proposal.proposal().id());
@@ -226,6 +237,18 @@ impl Reconciler {
             self.memory(applied);
         }
         look
+    }
+
+    /// Whether what its log says will be known in a moment: until then nothing is said that would be taken back.
+    fn is_log_opening(&self, observed: &ProposalObserved) -> bool {
+        if observed.book.is_some() {
+            return false;
+        }
+        match self.inner.logs.state(&observed.platform_key()) {
+            Some(state) => state == LogState::Opening,
+            // Its platform was not looked at yet.
+            None => observed.is_platform_true(platform_types::KAFKA_READY),
+        }
     }
 
     /// Plans how a proposal is scaled. A new one begins with what the others of its platform have learnt.
@@ -334,13 +357,22 @@ impl Reconciler {
         let owner = Owner::new(key.clone(), object.metadata.uid.clone().unwrap_or_default());
         let note = Note { kind: NoteKind::Warning, reason: reasons::INVALID, action: "Read", message: message.clone() };
         self.inner.applier.note(&owner, &note).await;
+        let before = status::conditions_of(object);
         let mut conditions = Conditions::unknown(types, reasons::NOT_OBSERVED);
+        // What another version knew stays: voters may have signed what was accepted.
+        conditions.keep(&before, types);
         // Both resources have these two.
-        conditions.set(proposal_types::ACCEPTED, Said::new(false, reasons::INVALID, &message));
-        conditions.set(proposal_types::READY, Said::new(false, reasons::CONDITION_NOT_MET, "Accepted is not true"));
+        if !conditions.is_true(proposal_types::ACCEPTED) {
+            conditions.set(proposal_types::ACCEPTED, Said::new(false, reasons::INVALID, &message));
+        }
+        conditions.set(proposal_types::READY, Said::new(false, reasons::INVALID, &message));
         let generation = object.metadata.generation;
-        let listed = conditions.into_list(&status::conditions_of(object), generation, Timestamp::now());
-        let said = self.say(key, object, &json!({"observedGeneration": generation, "conditions": listed})).await;
+        let listed = conditions.into_list(&before, generation, Timestamp::now());
+        let mut status =
+            object.data.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({}));
+        status["observedGeneration"] = json!(generation);
+        status["conditions"] = json!(listed);
+        let said = self.say(key, object, &status).await;
         let outcome = if said.is_ok() { Looked::Refused } else { Looked::Failed };
         Look { outcome, again: Some(UNREADABLE_AGAIN) }
     }

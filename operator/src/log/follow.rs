@@ -1,10 +1,10 @@
 //! Follows one platform's log: opens it, reads what is decided, looks at topics, and begins again where that fails.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use pnyx_backbone::{
     clock,
-    log::{KafkaConfig, KafkaLog, Log, LogError, OpenError, kafka::KafkaOpenError},
+    log::{KafkaConfig, KafkaLog, Log, LogError, OpenError, Topic, kafka::KafkaOpenError},
     proposals::{FollowError, Proposals},
     shutdown::Shutdown,
     telemetry,
@@ -36,8 +36,11 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How often it is asked which topics are due for a look.
 const SAMPLING_TICK: Duration = Duration::from_secs(1);
 
+/// After how many of these it is asked whether anybody answers.
+const ANSWER_TICKS: u32 = 5;
+
 /// Longest that ending one log may take: its clients close in seconds.
-const CLOSE_LIMIT: Duration = Duration::from_secs(15);
+const CLOSE_LIMIT: Duration = Duration::from_secs(6);
 
 /// One platform's log, and where what is seen of it goes.
 pub(super) struct Following {
@@ -77,6 +80,9 @@ impl Following {
     /// Until it is told to stop or the log fails.
     async fn follow(&self, link: Link, life: &Shutdown) {
         let mut books = link.proposals.watch();
+        if self.stop.is_requested() {
+            return;
+        }
         self.log.set_link(link.clone(), clock::now());
         self.books.set(self.platform.clone(), books.borrow_and_update().clone());
         self.say(LogState::Followed);
@@ -84,7 +90,9 @@ impl Following {
             () = self.stop.requested() => {}
             () = life.requested() => warn!(platform = %self.platform, "the log is no longer followed, it is opened again"),
             () = self.read_on(books) => {}
-            never = self.look_at_topics(&link) => match never {},
+            () = self.look_at_topics(&link) => {
+                warn!(platform = %self.platform, "the log takes no more writes, it is opened again");
+            }
         }
         self.log.unlink();
         life.trigger();
@@ -101,12 +109,21 @@ impl Following {
     }
 
     /// Looks at the topics that are due, again and again, and has resources looked at of which others wait for what was seen.
-    async fn look_at_topics(&self, link: &Link) -> Infallible {
+    /// Ends when nothing can be written any more.
+    async fn look_at_topics(&self, link: &Link) {
         let mut ticks = interval(SAMPLING_TICK);
+        let (mut ticked, mut unanswered) = (0_u32, 0);
         // What was missed while a look took long is not made up for.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            if !link.log.is_writable() {
+                return;
+            }
+            ticked = ticked.wrapping_add(1);
+            if ticked.is_multiple_of(ANSWER_TICKS) {
+                self.ask(link, &mut unanswered).await;
+            }
             let book = link.proposals.book();
             for proposal in sampling::look(&link.log, &self.log, &book, clock::now()).await {
                 let Some(decisions) = book.get(proposal) else { continue };
@@ -117,11 +134,28 @@ impl Following {
         }
     }
 
-    fn say(&self, state: LogState) {
-        if let LogState::Failing { reason, problem } = &state {
-            warn!(platform = %self.platform, reason, problem, "the log cannot be used, trying again");
+    /// Asks whether anybody answers. One question may be lost.
+    async fn ask(&self, link: &Link, unanswered: &mut u32) {
+        match link.log.ends(&Topic::proposals()).await {
+            Ok(_) => {
+                *unanswered = 0;
+                self.say(LogState::Followed);
+            }
+            Err(error) => {
+                *unanswered = unanswered.saturating_add(1);
+                if *unanswered > 1 {
+                    let (reason, problem) = (reasons::KAFKA_UNREACHABLE, telemetry::chain(&error));
+                    self.say(LogState::Failing { reason, problem });
+                }
+            }
         }
-        if self.log.set_state(state) {
+    }
+
+    fn say(&self, state: LogState) {
+        if self.log.set_state(state.clone()) {
+            if let LogState::Failing { reason, problem } = &state {
+                warn!(platform = %self.platform, reason, problem, "the log cannot be used, trying again");
+            }
             self.queue.add(Key { primary: Primary::Platform, object: self.platform.clone() });
         }
     }

@@ -81,8 +81,8 @@ impl Logs {
                 return;
             }
             // What another log said is nothing about this one.
-            self.inner.books.remove(platform);
             followed.stop.trigger();
+            self.inner.books.remove(platform);
         }
         let (log, stop) = (Arc::new(PlatformLog::default()), Shutdown::new());
         let config = target.config(&folder);

@@ -51,6 +51,8 @@ pub(super) async fn look(log: &Log, known: &PlatformLog, book: &DecisionBook, no
                 Err(error) => {
                     // The sample that is there grows old, which says it all.
                     debug!(proposal = %id, error = telemetry::chain(&error), "its topics could not be looked at");
+                    // It rests as long as one that answered.
+                    known.note(id, TopicsKnown { looked_at: Some(now), ..known.topics_known(id) });
                     None
                 }
             }
@@ -62,12 +64,14 @@ pub(super) async fn look(log: &Log, known: &PlatformLog, book: &DecisionBook, no
 }
 
 fn due(known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<Due> {
-    let live: Vec<_> = book.proposals().values().filter(|decisions| decisions.result.is_none()).collect();
+    let live = book.proposals().values().filter(|decisions| decisions.result.is_none());
+    let live: Vec<_> = live.filter(|it| known.is_asked_for(it.definition.proposal().id(), now)).collect();
     let is_busy = |decisions: &ProposalDecisions| match decisions.definition.proposal().window().position(now) {
         WindowPosition::Before => false,
         WindowPosition::Inside | WindowPosition::After => true,
     };
     let busy_ms = busy_interval_ms(live.iter().filter(|decisions| is_busy(decisions)).count());
+    let busy_rested = |at: TimestampMs| at > now || now.saturating_since_ms(at) >= busy_ms;
     let mut due = Vec::new();
     for decisions in live {
         let before = known.topics_known(decisions.definition.proposal().id());
@@ -75,7 +79,8 @@ fn due(known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<Due> {
         let interval_ms = if is_busy { busy_ms } else { QUIET_INTERVAL_MS };
         // A clock that was set back makes nobody wait.
         let rested = |at: TimestampMs| at > now || now.saturating_since_ms(at) >= interval_ms;
-        if before.looked_at.is_none_or(rested) || (is_busy && before.offsets.is_none()) {
+        let opened = is_busy && before.offsets.is_none() && before.looked_at.is_none_or(busy_rested);
+        if before.looked_at.is_none_or(rested) || opened {
             due.push(Due { decisions: decisions.clone(), is_busy, before });
         }
     }

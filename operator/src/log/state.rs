@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use pnyx_backbone::{log::Log, proposals::Proposals};
+use pnyx_backbone::{clock, log::Log, proposals::Proposals};
 use pnyx_core::{
     decisions::ProposalDecisions,
     id::ProposalId,
@@ -14,6 +14,9 @@ use pnyx_core::{
 };
 
 use crate::observe::TopicsSeen;
+
+/// For how long somebody who asked for a proposal is taken to want to know more of it: some looks, with pauses after failures.
+const ASKED_MS: u64 = 600_000;
 
 /// How a platform's log is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,6 +47,8 @@ struct Known {
     link: Option<Link>,
     topics: BTreeMap<ProposalId, TopicsKnown>,
     followed_since: Option<TimestampMs>,
+    /// When each proposal was last asked for.
+    asked_at: BTreeMap<ProposalId, TimestampMs>,
 }
 
 /// An open log.
@@ -103,12 +108,20 @@ impl PlatformLog {
 
     /// Forgets proposals of which nothing more can be learnt.
     pub(super) fn keep_only(&self, is_kept: impl Fn(ProposalId) -> bool) {
-        self.known().topics.retain(|proposal, _| is_kept(*proposal));
+        let mut known = self.known();
+        known.topics.retain(|proposal, _| is_kept(*proposal));
+        known.asked_at.retain(|proposal, _| is_kept(*proposal));
+    }
+
+    /// Whether anybody wants to know of a proposal: one without a resource is looked at by nobody.
+    pub(super) fn is_asked_for(&self, proposal: ProposalId, now: TimestampMs) -> bool {
+        self.known().asked_at.get(&proposal).is_some_and(|at| now.saturating_since_ms(*at) <= ASKED_MS)
     }
 
     /// What is known of a proposal's topics, given what is decided of it. A result stands only for what was drained.
     pub(super) fn topics(&self, proposal: ProposalId, decisions: Option<&ProposalDecisions>) -> TopicsSeen {
-        let known = self.known();
+        let mut known = self.known();
+        known.asked_at.insert(proposal, clock::now());
         let topics = known.topics.get(&proposal).cloned().unwrap_or_default();
         let has_result = decisions.is_some_and(|decisions| decisions.result.is_some());
         TopicsSeen {

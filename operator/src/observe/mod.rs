@@ -78,6 +78,12 @@ pub struct ProposalObserved {
 }
 
 impl ProposalObserved {
+    /// Whether a condition of its platform is so.
+    pub fn is_platform_true(&self, kind: &str) -> bool {
+        let PlatformSeen::Found(platform) = &self.platform else { return false };
+        platform.conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
+    }
+
     /// Which platform it names.
     pub fn platform_key(&self) -> ObjectKey {
         ObjectKey::new(&self.seen.owner.key().object.namespace, &self.seen.resource.spec.platform_ref.name)

@@ -6,19 +6,25 @@ use kube::core::DynamicObject;
 use pnyx_core::{
     chain::SnapshotRule,
     decisions::ProposalDecisions,
+    id::ProposalId,
     time::{TimestampMs, WindowPosition},
 };
 use serde_json::Value;
 
-use super::{COMPONENT_LABEL, Effect};
+use super::{COMPONENT_LABEL, Effect, workload};
 use crate::{
     build::Component,
     kinds::{ChildKind, ObjectKey},
     observe::LiveChildren,
 };
 
-/// A Job that failed, after six pods of its own, is begun anew after this: what it needed may be back.
-const FAILED_AGAIN: SignedDuration = SignedDuration::from_mins(2);
+/// A Job that failed, after six pods of its own, or ended without what it was for, is begun anew after this: what it needed
+/// may be back.
+const ENDED_AGAIN: SignedDuration = SignedDuration::from_mins(2);
+
+/// Conditions of Jobs.
+const FAILED: &str = "Failed";
+const COMPLETE: &str = "Complete";
 
 /// Which Jobs there shall be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +45,8 @@ pub fn jobs_wanted(decisions: Option<&ProposalDecisions>, children: &LiveChildre
         };
     };
     let proposal = decisions.definition.proposal();
-    let is_over = proposal.window().position(now) == WindowPosition::After;
+    // Clocks may be set back, a cut is not.
+    let is_over = decisions.cut.is_some() || proposal.window().position(now) == WindowPosition::After;
     JobsWanted {
         pins: decisions.waits_for_pins() && now >= pins_from(decisions),
         recounts: is_over && decisions.result.is_none(),
@@ -47,11 +54,16 @@ pub fn jobs_wanted(decisions: Option<&ProposalDecisions>, children: &LiveChildre
 }
 
 fn is_there(children: &LiveChildren, component: Component) -> bool {
-    let mut jobs = children.iter().filter(|(kind, _)| *kind == ChildKind::Job);
-    jobs.any(|(_, job)| {
-        let label = job.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL));
-        label.is_some_and(|label| label == component.word())
-    })
+    jobs(children).any(|job| is_of(job, component))
+}
+
+fn jobs(children: &LiveChildren) -> impl Iterator<Item = &DynamicObject> {
+    children.iter().filter(|(kind, _)| *kind == ChildKind::Job).map(|(_, job)| &**job)
+}
+
+fn is_of(job: &DynamicObject, component: Component) -> bool {
+    let label = job.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL));
+    label.is_some_and(|label| label == component.word())
 }
 
 /// From when on all of its rules can name a block.
@@ -64,12 +76,11 @@ pub(super) fn pins_from(decisions: &ProposalDecisions) -> TimestampMs {
     rules.map(time).max().unwrap_or(TimestampMs(0))
 }
 
-/// Why a Job failed and when, if it did.
-fn failure(job: &DynamicObject) -> Option<Condition> {
+/// How a Job ended, if it did: its condition of this type.
+fn ended(job: &DynamicObject, kind: &str) -> Option<Condition> {
     let conditions = job.data.pointer("/status/conditions").and_then(Value::as_array)?;
-    let mut read =
-        conditions.iter().filter_map(|condition| serde_json::from_value::<Condition>(with_reason(condition)).ok());
-    read.find(|condition| condition.type_ == "Failed" && condition.status == "True")
+    let read = |condition: &Value| serde_json::from_value::<Condition>(with_reason(condition)).ok();
+    conditions.iter().filter_map(read).find(|condition| condition.type_ == kind && condition.status == "True")
 }
 
 /// Conditions of Jobs may leave out what ours never do.
@@ -83,28 +94,28 @@ fn with_reason(condition: &Value) -> Value {
     condition
 }
 
-/// The message of a Job that failed and waits to be begun anew.
-pub(super) fn failed(children: &LiveChildren) -> Option<String> {
-    let mut jobs = children.iter().filter(|(kind, _)| *kind == ChildKind::Job);
-    jobs.find_map(|(_, job)| {
-        let failure = failure(job)?;
-        let name = job.metadata.name.as_deref().unwrap_or_default();
-        Some(format!("Job {name} failed: {}: {}", failure.reason, failure.message))
-    })
+/// What is said of a component's Job that failed and waits to be begun anew.
+pub(super) fn failed(children: &LiveChildren, component: Component) -> Option<String> {
+    let failure = jobs(children).filter(|job| is_of(job, component)).find_map(|job| ended(job, FAILED))?;
+    let name = component.word();
+    Some(format!("the Job of {name} failed and is begun anew: {}: {}", failure.reason, failure.message))
 }
 
-/// Removes Jobs that failed long enough ago, so that they are made anew at the next look.
-pub(super) fn begin_anew(children: &LiveChildren, now: Timestamp) -> Vec<Effect> {
+/// Removes Jobs so that they are made anew at the next look, if they are still wanted: those that ended long enough ago, and
+/// those of another vote of the same name, at once. What a disputed one's says is left for a person to look at.
+pub(super) fn begin_anew(children: &LiveChildren, id: ProposalId, is_disputed: bool, now: Timestamp) -> Vec<Effect> {
+    let has_rested = |end: Condition| now.duration_since(end.last_transition_time.0) >= ENDED_AGAIN;
     let is_due = |job: &DynamicObject| {
-        failure(job).is_some_and(|failure| now.duration_since(failure.last_transition_time.0) >= FAILED_AGAIN)
+        let end = [FAILED, COMPLETE].into_iter().find_map(|kind| ended(job, kind));
+        !workload::runs_for(job, id) || (!is_disputed && end.is_some_and(has_rested))
     };
-    let jobs = children.iter().filter(|(kind, job)| *kind == ChildKind::Job && is_due(job));
-    let delete = |(kind, job): &(ChildKind, std::sync::Arc<DynamicObject>)| {
+    let delete = |job: &DynamicObject| {
         let metadata = &job.metadata;
         let key = ObjectKey::new(metadata.namespace.clone()?, metadata.name.clone()?);
-        Some(Effect::Delete { kind: *kind, key, uid: metadata.uid.clone()? })
+        let is_kept = metadata.deletion_timestamp.is_some();
+        Some(Effect::Delete { kind: ChildKind::Job, key, uid: metadata.uid.clone()? }).filter(|_| !is_kept)
     };
-    jobs.filter_map(delete).collect()
+    jobs(children).filter(|job| is_due(job)).filter_map(delete).collect()
 }
 
 #[cfg(test)]
@@ -115,30 +126,57 @@ mod tests {
 
     use super::*;
 
+    const ENDED_AT: &str = "2026-11-22T10:00:00Z";
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().expect("RFC 3339")
+    }
+
+    fn id() -> ProposalId {
+        ProposalId::new([1; 32])
+    }
+
+    fn job(id: ProposalId, conditions: &Value) -> LiveChildren {
+        let mut job = DynamicObject::new("vote-recount", &ChildKind::Job.resource()).within("n");
+        job.metadata.uid = Some("1".to_owned());
+        job.metadata.labels = Some([(COMPONENT_LABEL.to_owned(), "recount".to_owned())].into());
+        let pods = json!({"spec": {"containers": [{"args": ["recount", id.to_string()]}]}});
+        let data = json!({"spec": {"template": pods}, "status": {"conditions": conditions}});
+        vec![(ChildKind::Job, Arc::new(job.data(data)))]
+    }
+
+    fn words(effects: &[Effect]) -> Vec<String> {
+        effects.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
-    fn a_job_that_failed_is_begun_anew_after_a_while() {
-        let job = |status: Value| {
-            let mut job = DynamicObject::new("vote-recount", &ChildKind::Job.resource()).within("n");
-            job.metadata.uid = Some("1".to_owned());
-            vec![(ChildKind::Job, Arc::new(job.data(json!({"status": {"conditions": status}}))))]
-        };
-        let at = |time: &str| time.parse::<Timestamp>().expect("RFC 3339");
-        let failed_at = "2026-11-22T10:00:00Z";
-        let children = job(json!([
-            {"type": "FailureTarget", "status": "True", "lastTransitionTime": failed_at},
-            {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "it failed", "lastTransitionTime": failed_at},
-        ]));
-        assert!(begin_anew(&children, at("2026-11-22T10:01:59Z")).is_empty());
-        let effects = begin_anew(&children, at("2026-11-22T10:02:00Z"));
-        assert_eq!(effects.iter().map(ToString::to_string).collect::<Vec<_>>(), ["delete Job n/vote-recount"]);
-        assert_eq!(failed(&children).as_deref(), Some("Job vote-recount failed: BackoffLimitExceeded: it failed"));
-        // Nobody reads the log: a Job that is there stays, and none is made.
-        assert_eq!(jobs_wanted(None, &children, TimestampMs(0)), JobsWanted::default(), "it has no label");
-        let mut labelled = (*children[0].1).clone();
-        labelled.metadata.labels = Some([(COMPONENT_LABEL.to_owned(), "recount".to_owned())].into());
-        let labelled = vec![(ChildKind::Job, Arc::new(labelled))];
-        assert_eq!(jobs_wanted(None, &labelled, TimestampMs(0)), JobsWanted { pins: false, recounts: true });
-        let running = job(json!([{"type": "Failed", "status": "False", "lastTransitionTime": failed_at}]));
-        assert!(begin_anew(&running, at("2026-11-23T10:00:00Z")).is_empty() && failed(&running).is_none());
+    fn a_job_that_ended_is_begun_anew_after_a_while() {
+        let failed_job = job(
+            id(),
+            &json!([
+                {"type": "FailureTarget", "status": "True", "lastTransitionTime": ENDED_AT},
+                {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "it failed", "lastTransitionTime": ENDED_AT},
+            ]),
+        );
+        let (soon, late) = (at("2026-11-22T10:01:59Z"), at("2026-11-22T10:02:00Z"));
+        assert!(begin_anew(&failed_job, id(), false, soon).is_empty());
+        assert_eq!(words(&begin_anew(&failed_job, id(), false, late)), ["delete Job n/vote-recount"]);
+        assert!(begin_anew(&failed_job, id(), true, late).is_empty(), "a person has to look at it");
+        let said = failed(&failed_job, Component::Recount).expect("it failed");
+        assert!(said.ends_with("BackoffLimitExceeded: it failed"), "{said}");
+        assert_eq!(failed(&failed_job, Component::Pin), None);
+        let complete = job(id(), &json!([{"type": "Complete", "status": "True", "lastTransitionTime": ENDED_AT}]));
+        assert_eq!(begin_anew(&complete, id(), false, late).len(), 1, "it is wanted, so it did not do what it should");
+        let running = job(id(), &json!([{"type": "Failed", "status": "False", "lastTransitionTime": ENDED_AT}]));
+        assert!(begin_anew(&running, id(), false, late).is_empty() && failed(&running, Component::Recount).is_none());
+        let of_another = begin_anew(&running, ProposalId::new([2; 32]), false, soon);
+        assert_eq!(words(&of_another), ["delete Job n/vote-recount"]);
+    }
+
+    #[test]
+    fn a_job_stays_while_nobody_reads_the_log_and_none_is_made() {
+        let there = job(id(), &json!([]));
+        assert_eq!(jobs_wanted(None, &there, TimestampMs(0)), JobsWanted { pins: false, recounts: true });
+        assert_eq!(jobs_wanted(None, &Vec::new(), TimestampMs(0)), JobsWanted::default());
     }
 }

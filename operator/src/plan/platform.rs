@@ -46,7 +46,10 @@ pub fn platform(
         Ok(_) => {
             conditions.set(types::ACCEPTED, Said::new(true, reasons::AS_EXPECTED, ""));
             if !spec.paused && !observed.seen.is_deleted {
-                effects.extend(children_effects(children, &observed.children).0);
+                let (wanted, foreign) = children_effects(children, &observed.children);
+                effects.extend(wanted);
+                // Where somebody else chooses, nothing of this is done.
+                let scaling = scaling.filter(|_| foreign.is_empty());
                 effects.extend(scaling.into_iter().flat_map(|scaling| scaling.notes.iter().cloned().map(Effect::Note)));
             }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pnyx_core::{
+    id::ProposalId,
     scaling::ScalingPhase,
     time::{TimestampMs, Window, WindowPosition},
 };
@@ -32,6 +33,9 @@ use crate::{
 /// Between two looks at a proposal of which nothing is heard.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// What only the log and samples of it tell.
+const FROM_THE_LOG: &[&str] = &[types::SNAPSHOT_PINNED, types::TOPICS_READY, types::DRAINED, types::RECOUNTED];
+
 /// No look is planned sooner than this: a window that opens now is looked at right after.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(100);
 
@@ -45,8 +49,9 @@ pub fn proposal(
     now: Timestamp,
 ) -> Plan<GovernanceProposalStatus> {
     let mut conditions = Conditions::unknown(types::ALL, reasons::NOT_OBSERVED);
-    conditions.set(types::PAUSED, paused(observed));
     // What was said of the log and of scaling stays until something else is known.
+    conditions.keep(&observed.seen.conditions, FROM_THE_LOG);
+    conditions.set(types::PAUSED, paused(observed));
     let status = GovernanceProposalStatus {
         observed_generation: observed.seen.generation,
         phase: Some(ProposalPhase::Pending),
@@ -57,10 +62,7 @@ pub fn proposal(
     };
     let mut plan = Plan { effects: Vec::new(), conditions, status, again: Some(LOOK_AGAIN) };
     match validated {
-        Err(refusal) => {
-            plan.conditions.set(types::ACCEPTED, Said::new(false, refusal.reason, &refusal.message));
-            plan.effects.push(note(NoteKind::Warning, refusal.reason, "Validate", refusal.message.clone()));
-        }
+        Err(refusal) => refused(&mut plan, observed, refusal),
         Ok(validated) => {
             accepted(&mut plan, observed, validated, children, topics, now);
             scaled(&mut plan, observed, validated, scaling);
@@ -70,9 +72,35 @@ pub fn proposal(
         plan.status.selector = workload::selector(&observed.children, Component::Verifier.word());
         plan.status.shards = Some(ShardsStatus { desired: replicas.desired, ready: replicas.ready });
     }
-    let ready = summary(&plan.conditions, observed.seen.is_deleted);
+    let ready = match validated {
+        Err(refusal) if !observed.seen.is_deleted && stands(observed) => {
+            Said::new(false, refusal.reason, &refusal.message)
+        }
+        Ok(_) | Err(_) => summary(&plan.conditions, observed.seen.is_deleted),
+    };
     plan.conditions.set(types::READY, ready);
     plan
+}
+
+/// Of one that cannot be run. Where its definition stands in the log it stays accepted, whatever else is wrong now: voters
+/// signed it, and the API server lets nobody change what is accepted.
+fn refused(plan: &mut Plan<GovernanceProposalStatus>, observed: &ProposalObserved, refusal: &Refusal) {
+    plan.effects.push(note(NoteKind::Warning, refusal.reason, "Validate", refusal.message.clone()));
+    if stands(observed) {
+        plan.conditions.keep(&observed.seen.conditions, types::ALL);
+        plan.conditions.set(types::PAUSED, paused(observed));
+        plan.status.phase = observed.before.phase;
+    } else {
+        plan.conditions.set(types::ACCEPTED, Said::new(false, refusal.reason, &refusal.message));
+    }
+}
+
+/// Whether it was accepted and nothing says that its definition does not stand.
+fn stands(observed: &ProposalObserved) -> bool {
+    let mut conditions = observed.seen.conditions.iter();
+    let was_accepted = conditions.any(|it| it.type_ == types::ACCEPTED && it.status == "True");
+    let id = observed.before.proposal_id.as_ref().and_then(|id| id.parse::<ProposalId>().ok());
+    was_accepted && id.is_some_and(|id| observed.book.as_ref().is_none_or(|book| book.get(id).is_some()))
 }
 
 /// Of one that can be voted on. No ballot counts, and nobody has anything to do, before the log says what is voted on. What
@@ -105,31 +133,32 @@ fn accepted(
         (_, _) => said::phase(decisions, position, &plan.conditions),
     });
     if let Some(decisions) = decisions {
-        plan.status.topics = Some(said::topics(validated, decisions, topics));
+        plan.status.topics = Some(said::topics(validated, decisions, topics, observed.before.topics.as_ref()));
         plan.status.pins = result::pins(decisions);
         plan.status.result = result::result(decisions);
-        plan.effects.extend(result::news(decisions, &observed.seen.conditions));
+        plan.effects.extend(result::news(decisions).filter(|_| observed.before.result.is_none()));
         let until_pins = Duration::from_millis(jobs::pins_from(decisions).saturating_since_ms(at)).max(LOOK_AGAIN_MIN);
         let waits = decisions.waits_for_pins() && at < jobs::pins_from(decisions);
         plan.again = plan.again.map(|again| if waits { again.min(until_pins) } else { again });
     }
-    let failed = jobs::failed(&observed.children).filter(|_| plan.status.result.is_none());
-    if let Some(problem) = &failed {
-        plan.effects.push(note(NoteKind::Warning, reasons::RECOUNT_FAILED, "Recount", problem.clone()));
-        if !plan.conditions.is_true(types::RECOUNTED) && plan.status.phase != Some(ProposalPhase::Disputed) {
-            plan.conditions.set(types::RECOUNTED, Said::new(false, reasons::RECOUNT_FAILED, problem));
-        }
+    if plan.status.result.is_none() {
+        said::failed(plan, &observed.children);
     }
     if may_act {
         let mut effects = children_effects(children, &observed.children).0;
-        let is_busy = position == WindowPosition::Inside
-            || (position == WindowPosition::After && topics.is_drained != Some(true) && plan.status.result.is_none());
-        let held = rollout::hold(&mut effects, is_busy, &observed.seen.resource.metadata);
+        let is_final = topics.is_drained == Some(true) || plan.status.result.is_some();
+        let is_busy = match position {
+            WindowPosition::Before => false,
+            WindowPosition::Inside => true,
+            WindowPosition::After => !is_final,
+        };
+        // What does not work, or works for another vote of this name, is no reason to wait.
+        let is_held = is_busy && workload::works_for(&observed.children, Component::Verifier.word(), proposal.id());
+        let held = rollout::hold(&mut effects, is_held, &observed.seen.resource.metadata);
         plan.conditions.set(types::UPGRADE_PENDING, held);
         plan.effects.extend(effects);
-        if plan.status.phase != Some(ProposalPhase::Disputed) {
-            plan.effects.extend(jobs::begin_anew(&observed.children, now));
-        }
+        let is_disputed = plan.status.phase == Some(ProposalPhase::Disputed);
+        plan.effects.extend(jobs::begin_anew(&observed.children, proposal.id(), is_disputed, now));
     }
 }
 

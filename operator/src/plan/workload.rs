@@ -1,6 +1,7 @@
 //! What a Deployment's status says of its replicas.
 
 use kube::core::DynamicObject;
+use pnyx_core::id::ProposalId;
 use pnyx_crds::ReplicasStatus;
 use serde_json::Value;
 
@@ -17,6 +18,19 @@ pub(super) fn deployment<'a>(children: &'a LiveChildren, component: &str) -> Opt
     };
     let mut deployments = children.iter().filter(|(kind, _)| *kind == ChildKind::Deployment);
     deployments.find(|(_, object)| is_it(object)).map(|(_, object)| &**object)
+}
+
+/// Whether pods of a component are ready and run for this proposal.
+pub(super) fn works_for(children: &LiveChildren, component: &str, id: ProposalId) -> bool {
+    let is_ready = replicas(children, component).is_some_and(|replicas| replicas.ready > 0);
+    is_ready && deployment(children, component).is_some_and(|object| runs_for(object, id))
+}
+
+/// Whether the pods of an object are told this proposal.
+pub(super) fn runs_for(object: &DynamicObject, id: ProposalId) -> bool {
+    let arguments = object.data.pointer("/spec/template/spec/containers/0/args").and_then(Value::as_array);
+    let id = id.to_string();
+    arguments.into_iter().flatten().any(|argument| argument.as_str() == Some(&id))
 }
 
 /// By which a component's pods are found, as a label selector.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use pnyx_crds::conditions::reasons;
 
 /// Longest message that the API takes.
 const MESSAGE_BYTES_MAX: usize = 32_768;
@@ -48,6 +49,14 @@ pub struct Said {
 }
 
 impl Said {
+    /// What a condition said; nothing where its words are none of ours.
+    fn of(condition: &Condition) -> Option<Self> {
+        let reason = reasons::ALL.iter().find(|reason| **reason == condition.reason)?;
+        let states = [State::True, State::False, State::Unknown];
+        let state = states.into_iter().find(|state| state.word() == condition.status)?;
+        Some(Self::new(state, reason, &condition.message))
+    }
+
     /// All three.
     pub fn new(state: impl Into<State>, reason: &'static str, message: impl Into<String>) -> Self {
         Self { state: state.into(), reason, message: message.into() }
@@ -66,6 +75,16 @@ impl Conditions {
     pub fn unknown(types: &'static [&'static str], reason: &'static str) -> Self {
         let said = types.iter().map(|kind| (*kind, Said::new(State::Unknown, reason, "")));
         Self { types, said: said.collect() }
+    }
+
+    /// What was said before of these types stays until something else is known of them.
+    pub fn keep(&mut self, before: &[Condition], kinds: &[&'static str]) {
+        for kind in kinds {
+            let said = before.iter().find(|condition| condition.type_ == *kind).and_then(Said::of);
+            if let Some(said) = said {
+                self.set(kind, said);
+            }
+        }
     }
 
     /// What one of them says.
@@ -138,6 +157,9 @@ mod tests {
         next.set("Accepted", Said::new(true, "AsExpected", "said otherwise"));
         let third = next.into_list(&second, Some(2), at(9));
         assert_eq!(times(&third), times(&second));
+        let mut kept = Conditions::unknown(TYPES, "NotObserved");
+        kept.keep(&third, &["Accepted", "Ready"]);
+        assert_eq!(kept.get("Accepted"), Some(&Said::new(true, "AsExpected", "said otherwise")));
         assert_eq!((third[0].observed_generation, &*third[0].message), (Some(2), "said otherwise"));
     }
 }

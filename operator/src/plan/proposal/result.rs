@@ -1,15 +1,11 @@
 //! A result and the pins of a proposal, as its status shows them: copies of what stands in the log.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use pnyx_core::{
     chain::Pin, choice::ChoiceNumber, decisions::ProposalDecisions, outcome::OutcomeDecision, power::format_units,
     result::PublishedResult, time::TimestampMs,
 };
-use pnyx_crds::{
-    OutcomeWord, PinStatus, ResultStatus, ScoreStatus,
-    conditions::{proposal as types, reasons},
-};
+use pnyx_crds::{OutcomeWord, PinStatus, ResultStatus, ScoreStatus, conditions::reasons};
 
 use crate::plan::{Effect, Note, NoteKind};
 
@@ -48,10 +44,9 @@ pub(super) fn result(decisions: &ProposalDecisions) -> Option<ResultStatus> {
     })
 }
 
-/// What people are told the first time that it is so.
-pub(super) fn news(decisions: &ProposalDecisions, before: &[Condition]) -> Option<Effect> {
-    let was_published = before.iter().any(|it| it.type_ == types::RECOUNTED && it.status == "True");
-    let result = decisions.result.as_ref().filter(|_| !was_published)?;
+/// What people are told once it is so.
+pub(super) fn news(decisions: &ProposalDecisions) -> Option<Effect> {
+    let result = decisions.result.as_ref()?;
     let (word, winners) = outcome(&result.core.outcome.decision);
     let choices = &decisions.definition.proposal().parts().choices;
     let named = winners.iter().filter_map(|number| choices.get(usize::from(*number).checked_sub(1)?));

@@ -3,12 +3,14 @@
 use pnyx_backbone::log::{Topic, kafka::TOPIC_PREFIX_DEFAULT};
 use pnyx_core::{decisions::ProposalDecisions, time::WindowPosition};
 use pnyx_crds::{
-    ProposalPhase, TopicsStatus,
+    GovernanceProposalStatus, ProposalPhase, TopicsStatus,
     conditions::{proposal as types, reasons},
 };
 
 use crate::{
-    observe::TopicsSeen,
+    build::Component,
+    observe::{LiveChildren, TopicsSeen},
+    plan::{Effect, Note, NoteKind, Plan, jobs},
     status::{Conditions, Said, State},
     validate::ValidatedProposal,
 };
@@ -38,7 +40,16 @@ pub(super) fn decided(
     if seen.partitions.is_some_and(|partitions| partitions > 0) || decisions.is_some_and(|it| it.result.is_some()) {
         conditions.set(types::TOPICS_READY, Said::new(true, reasons::AS_EXPECTED, ""));
     }
-    conditions.set(types::SNAPSHOT_PINNED, pinned(validated, decisions));
+    if validated.proposal().chains().len() == 0 {
+        conditions.set(types::SNAPSHOT_PINNED, Said::new(true, reasons::NOT_NEEDED, "no chain is read"));
+    }
+    // Where nobody reads the log, what it said stays.
+    let Some(decisions) = decisions else { return };
+    if validated.proposal().chains().len() > 0 {
+        conditions.set(types::SNAPSHOT_PINNED, pinned(decisions));
+    }
+    // Clocks may be set back, a cut is not.
+    let position = if decisions.cut.is_some() { WindowPosition::After } else { position };
     conditions.set(types::DRAINED, drained(decisions, seen, position));
     conditions.set(types::RECOUNTED, recounted(decisions, seen, position));
 }
@@ -51,25 +62,15 @@ fn open(position: WindowPosition) -> Said {
     }
 }
 
-fn pinned(validated: &ValidatedProposal, decisions: Option<&ProposalDecisions>) -> Said {
-    if validated.proposal().chains().len() == 0 {
-        return Said::new(true, reasons::NOT_NEEDED, "no chain is read");
+fn pinned(decisions: &ProposalDecisions) -> Said {
+    if decisions.pins.is_some() {
+        return Said::new(true, reasons::AS_EXPECTED, "");
     }
-    match decisions {
-        None => Said::new(State::Unknown, reasons::NOT_OBSERVED, "the log was not read"),
-        Some(decisions) if decisions.pins.is_some() => Said::new(true, reasons::AS_EXPECTED, ""),
-        Some(_) => Said::new(
-            false,
-            reasons::WAITING_FOR_FINALITY,
-            "the blocks that the snapshot rules name are not final yet; ballots are taken and wait",
-        ),
-    }
+    let message = "the blocks that the snapshot rules name are not final yet; ballots are taken and wait";
+    Said::new(false, reasons::WAITING_FOR_FINALITY, message)
 }
 
-fn drained(decisions: Option<&ProposalDecisions>, seen: &TopicsSeen, position: WindowPosition) -> Said {
-    let Some(decisions) = decisions else {
-        return Said::new(State::Unknown, reasons::NOT_OBSERVED, "the log was not read");
-    };
+fn drained(decisions: &ProposalDecisions, seen: &TopicsSeen, position: WindowPosition) -> Said {
     match (position, &decisions.cut, decisions.result.is_some(), seen.is_drained) {
         (_, _, true, _) => Said::new(true, reasons::AS_EXPECTED, ""),
         (WindowPosition::Before, _, _, _) => Said::new(false, reasons::WINDOW_NOT_OPEN, ""),
@@ -84,10 +85,7 @@ fn drained(decisions: Option<&ProposalDecisions>, seen: &TopicsSeen, position: W
     }
 }
 
-fn recounted(decisions: Option<&ProposalDecisions>, seen: &TopicsSeen, position: WindowPosition) -> Said {
-    let Some(decisions) = decisions else {
-        return Said::new(State::Unknown, reasons::NOT_OBSERVED, "the log was not read");
-    };
+fn recounted(decisions: &ProposalDecisions, seen: &TopicsSeen, position: WindowPosition) -> Said {
     if decisions.result.is_some() {
         return Said::new(true, reasons::PUBLISHED, "the recount agrees with the live tally");
     }
@@ -100,6 +98,20 @@ fn recounted(decisions: Option<&ProposalDecisions>, seen: &TopicsSeen, position:
         (WindowPosition::Inside, _) => Said::new(false, reasons::WINDOW_OPEN, ""),
         (WindowPosition::After, Some(true)) => Said::new(false, reasons::RECOUNTING, "the recount runs"),
         (WindowPosition::After, Some(false) | None) => Said::new(false, reasons::DRAINING, ""),
+    }
+}
+
+/// Which of its Jobs failed, and wait to be begun anew.
+pub(super) fn failed(plan: &mut Plan<GovernanceProposalStatus>, children: &LiveChildren) {
+    let kinds = [
+        (Component::Pin, types::SNAPSHOT_PINNED, reasons::CHAIN_UNAVAILABLE, "Pin"),
+        (Component::Recount, types::RECOUNTED, reasons::RECOUNT_FAILED, "Recount"),
+    ];
+    for (component, kind, reason, action) in kinds {
+        let is_said = plan.conditions.is_true(kind) || plan.status.phase == Some(ProposalPhase::Disputed);
+        let Some(message) = jobs::failed(children, component).filter(|_| !is_said) else { continue };
+        plan.conditions.set(kind, Said::new(false, reason, &message));
+        plan.effects.push(Effect::Note(Note { kind: NoteKind::Warning, reason, action, message }));
     }
 }
 
@@ -118,7 +130,7 @@ pub(super) fn phase(
         }
     }
     let has_cut = decisions.is_some_and(|decisions| decisions.cut.is_some());
-    match position {
+    match if has_cut { WindowPosition::After } else { position } {
         WindowPosition::Before => ProposalPhase::Scheduled,
         WindowPosition::Inside => ProposalPhase::Open,
         WindowPosition::After if !has_cut => ProposalPhase::Closed,
@@ -128,7 +140,12 @@ pub(super) fn phase(
 }
 
 /// Where its records lie.
-pub(super) fn topics(validated: &ValidatedProposal, decisions: &ProposalDecisions, seen: &TopicsSeen) -> TopicsStatus {
+pub(super) fn topics(
+    validated: &ValidatedProposal,
+    decisions: &ProposalDecisions,
+    seen: &TopicsSeen,
+    before: Option<&TopicsStatus>,
+) -> TopicsStatus {
     let definition = &decisions.definition;
     let prefix = &validated.platform().parts().kafka.topic_prefix;
     let name = |topic: Topic| {
@@ -140,7 +157,9 @@ pub(super) fn topics(validated: &ValidatedProposal, decisions: &ProposalDecision
         ballots: name(Topic::ballots(id)),
         verdicts: name(Topic::verdicts(id)),
         deferred: definition.proposal().signers().map(|_| name(Topic::deferred(id))),
-        partitions: seen.partitions.unwrap_or_else(|| definition.ballots_partitions()).into(),
+        // None is ever taken away.
+        partitions: i64::from(seen.partitions.unwrap_or_else(|| definition.ballots_partitions()))
+            .max(before.map_or(0, |before| before.partitions)),
         lanes: definition.lanes().into(),
     }
 }
