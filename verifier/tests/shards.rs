@@ -107,6 +107,17 @@ impl Bed {
         places
     }
 
+    /// Casts a ballot once records carry the log's time: the topic's leader hears of a setting a moment after whoever asked for
+    /// it has his answer.
+    async fn until_timed(&self, id: ProposalId, voter: u8) {
+        let cast = async {
+            while self.log.append(&Topic::ballots(id), AppendTo::Any, record(id, voter)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, cast).await.expect("records carry the log's time");
+    }
+
     async fn verdicts(&self, id: ProposalId) -> BTreeMap<Place, Vec<Verdict>> {
         let mut verdicts = BTreeMap::<_, Vec<_>>::new();
         for lane in 0..LANES {
@@ -358,7 +369,8 @@ async fn a_bad_topic_disables_its_own_proposal_until_somebody_mends_it() {
 
     // Somebody mends one; topics of others go away while they are used.
     stranger.set_timestamps(&Topic::ballots(settings), "LogAppendTime").await;
-    bed.cast(settings, 11..=20).await;
+    bed.until_timed(settings, 11).await;
+    bed.cast(settings, 12..=20).await;
     bed.until_committed(settings).await;
     running.until_disabled("settings", 0).await;
     stranger.delete(&Topic::verdicts(later)).await;
