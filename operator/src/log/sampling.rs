@@ -71,7 +71,6 @@ fn due(known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<Due> {
         WindowPosition::Inside | WindowPosition::After => true,
     };
     let busy_ms = busy_interval_ms(live.iter().filter(|decisions| is_busy(decisions)).count());
-    let busy_rested = |at: TimestampMs| at > now || now.saturating_since_ms(at) >= busy_ms;
     let mut due = Vec::new();
     for decisions in live {
         let before = known.topics_known(decisions.definition.proposal().id());
@@ -79,8 +78,7 @@ fn due(known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<Due> {
         let interval_ms = if is_busy { busy_ms } else { QUIET_INTERVAL_MS };
         // A clock that was set back makes nobody wait.
         let rested = |at: TimestampMs| at > now || now.saturating_since_ms(at) >= interval_ms;
-        let opened = is_busy && before.offsets.is_none() && before.looked_at.is_none_or(busy_rested);
-        if before.looked_at.is_none_or(rested) || opened {
+        if before.looked_at.is_none_or(rested) {
             due.push(Due { decisions: decisions.clone(), is_busy, before });
         }
     }
