@@ -20,6 +20,9 @@ pub enum OperatorError {
     /// No API server is configured.
     #[error("no Kubernetes API server is known: set KUBECONFIG to a file that names one")]
     NoCluster(#[source] kube::config::InferConfigError),
+    /// No client for asking tallies can be made.
+    #[error("the HTTP client cannot be made")]
+    Http(#[source] reqwest::Error),
     /// The Kubernetes API cannot be used.
     #[error("the Kubernetes API cannot be used")]
     Client(#[source] kube::Error),

@@ -33,6 +33,7 @@ mod events;
 mod kinds;
 mod metrics;
 mod run;
+mod tallies;
 
 pub use client::{Connected, client, connect};
 pub use config::{LEASE_NAME_DEFAULT, OperatorConfig, Scope};

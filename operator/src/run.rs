@@ -19,6 +19,7 @@ use crate::{
     observe::{Books, Caches},
     plan::{MANAGED_BY, MANAGED_BY_LABEL},
     reconcile::Reconciler,
+    tallies::Tallies,
     watch::{Cache, Change, PROGRESS_LIMIT, Watch, WorkQueue, triggers},
 };
 
@@ -55,8 +56,10 @@ pub async fn run(
         metrics.clone(),
     );
     let reconciler = Reconciler::new(client.clone(), caches.clone(), logs.clone(), applier, image, metrics.clone());
+    let tallies = Tallies::new(caches.clone()).map_err(OperatorError::Http)?;
     let mut elector = Elector::new(client, &lease_namespace, lease_name, leadership.clone());
-    let working = work(queue.clone(), reconciler, workers.get(), synced, health, leadership.clone(), shutdown.clone());
+    let looking = look_at_all(queue.clone(), reconciler, tallies, workers.get(), shutdown.clone());
+    let working = lead(looking, synced, health, leadership.clone(), shutdown.clone());
     let mut working = std::pin::pin!(working);
     let mut gauges = tokio::time::interval(GAUGES_INTERVAL);
     let mut has_worked = false;
@@ -88,11 +91,9 @@ pub async fn run(
     Ok(())
 }
 
-/// Works on what is due, once everything is known and this process leads.
-async fn work(
-    queue: WorkQueue<Key>,
-    reconciler: Reconciler,
-    workers: usize,
+/// Does the work, once everything is known and this process leads.
+async fn lead(
+    work: impl Future<Output = ()>,
     synced: Vec<watch::Receiver<bool>>,
     health: &Health,
     leadership: Leadership,
@@ -116,11 +117,25 @@ async fn work(
         () = shutdown.requested() => return,
         () = leadership.gained() => {}
     }
+    work.await;
+}
+
+/// Looks at what is due, until the shutdown.
+async fn look_at_all(
+    queue: WorkQueue<Key>,
+    reconciler: Reconciler,
+    tallies: Tallies,
+    workers: usize,
+    shutdown: Shutdown,
+) {
     let look = |key: Key| {
         let reconciler = reconciler.clone();
         async move { reconciler.look(key).await }
     };
-    queue.run(workers, &shutdown, look).await;
+    tokio::select! {
+        () = queue.run(workers, &shutdown, look) => {}
+        () = tallies.ask_on() => {}
+    }
 }
 
 fn note_watch_end(ended: Result<(), tokio::task::JoinError>, shutdown: &Shutdown) -> Result<(), OperatorError> {

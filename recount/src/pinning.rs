@@ -108,7 +108,7 @@ impl Pinning {
         let proposal = definition.proposal();
         self.metrics.unpinned.inc();
         let mut said_at: Option<Instant> = None;
-        sleep_until(earliest(proposal.parts().snapshots.values())).await;
+        sleep_until(proposal.snapshots_from()).await;
         while let Err(error) = self.try_pin(&definition).await {
             if said_at.is_none_or(|said_at| said_at.elapsed() >= WAITING_SAID_EVERY) {
                 said_at = Some(Instant::now());
@@ -211,15 +211,6 @@ impl PinningError {
     const fn is_early(&self) -> bool {
         matches!(self, Self::Chain { source: PinError::NotYet { .. }, .. })
     }
-}
-
-/// Before this time not all rules can name a block.
-fn earliest<'a>(rules: impl Iterator<Item = &'a SnapshotRule>) -> TimestampMs {
-    let time = |rule: &SnapshotRule| match rule {
-        SnapshotRule::Block(_) => TimestampMs(0),
-        SnapshotRule::AtOrBefore(time) => *time,
-    };
-    rules.map(time).max().unwrap_or(TimestampMs(0))
 }
 
 /// Sleeps until the wall clock shows `time`.

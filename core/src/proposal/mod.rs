@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::{
     chain::{ChainId, SnapshotRule},
     id::ProposalId,
-    time::Window,
+    time::{TimestampMs, Window},
 };
 
 /// Most choices of a proposal.
@@ -149,6 +149,15 @@ impl Proposal {
     /// Whether a strategy reads a chain: otherwise power follows from the proposal alone, whatever signatures need.
     pub fn reads_power(&self) -> bool {
         self.parts.strategies.iter().any(|strategy| !strategy.chain_strategies().is_empty())
+    }
+
+    /// From when on all snapshot rules can name a block: the latest time that one gives.
+    pub fn snapshots_from(&self) -> TimestampMs {
+        let time = |rule: &SnapshotRule| match rule {
+            SnapshotRule::Block(_) => TimestampMs(0),
+            SnapshotRule::AtOrBefore(time) => *time,
+        };
+        self.parts.snapshots.values().map(time).max().unwrap_or(TimestampMs(0))
     }
 
     /// The chain whose contracts may sign for voters, which is one of [`Self::chains`].

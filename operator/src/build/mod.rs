@@ -37,9 +37,16 @@ pub use size::{PlatformSize, ProposalSize};
 
 use self::part::Part;
 use crate::{
+    kinds::ObjectKey,
     plan::{Child, ChildError, Owner},
     validate::{ValidatedPlatform, ValidatedProposal},
 };
+
+/// Where the tally of a platform is asked, from within its cluster.
+pub fn tally_address(platform: &ObjectKey) -> String {
+    let service = names::child_name(&platform.name, Component::Tally.word());
+    format!("http://{service}.{}.svc", platform.namespace)
+}
 
 /// All children of a platform.
 ///

@@ -3,12 +3,14 @@
 mod books;
 mod brief;
 mod secrets;
+mod standings;
 mod topics;
 
 pub use books::Books;
 pub use brief::ProposalBrief;
 pub(crate) use secrets::missing;
 pub use secrets::{MissingSecrets, log_secret_references, secret_references};
+pub use standings::{Standing, Standings};
 pub use topics::TopicsSeen;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -75,6 +77,8 @@ pub struct ProposalObserved {
     pub before: Box<GovernanceProposalStatus>,
     /// What is decided in the log of its platform; nothing if that was not read.
     pub book: Option<Arc<DecisionBook>>,
+    /// How the vote stands; nothing where the tally of its platform did not say it.
+    pub standing: Option<Standing>,
 }
 
 impl ProposalObserved {
@@ -101,7 +105,7 @@ pub enum PlatformSeen {
     Found(Box<Seen<GovernancePlatform>>),
 }
 
-/// The caches of everything that is watched, and the books of what is decided. Clones share them.
+/// The caches of everything that is watched, the books of what is decided, and how votes stand. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Caches {
     /// Our own resources.
@@ -110,6 +114,8 @@ pub struct Caches {
     pub children: BTreeMap<ChildKind, Cache>,
     /// What is decided.
     pub books: Books,
+    /// How votes stand.
+    pub standings: Standings,
 }
 
 impl Caches {
@@ -119,12 +125,18 @@ impl Caches {
             primaries: Primary::ALL.into_iter().map(|primary| (primary, Cache::new(OWNER_LABEL))).collect(),
             children: ChildKind::ALL.into_iter().map(|kind| (kind, Cache::new(OWNER_LABEL))).collect(),
             books: Books::default(),
+            standings: Standings::default(),
         }
     }
 
     /// One of our own resources, as it came.
     pub fn primary(&self, key: &Key) -> Option<Arc<DynamicObject>> {
         self.primaries.get(&key.primary)?.get(&key.object)
+    }
+
+    /// All of one kind of our own resources, as they came.
+    pub fn all(&self, primary: Primary) -> Vec<Arc<DynamicObject>> {
+        self.primaries.get(&primary).map(Cache::all).unwrap_or_default()
     }
 
     /// What a resource has.
@@ -142,7 +154,7 @@ impl Caches {
 
     /// The proposals of a platform, in order.
     pub fn proposals_of(&self, platform: &ObjectKey) -> Vec<ProposalBrief> {
-        let proposals = self.primaries.get(&Primary::Proposal).map(Cache::all).unwrap_or_default();
+        let proposals = self.all(Primary::Proposal);
         let briefs = proposals.iter().filter_map(|object| ProposalBrief::of(object));
         briefs.filter(|brief| brief.platform == *platform).collect()
     }
@@ -162,6 +174,8 @@ impl Caches {
         let others = if is_accepted { Vec::new() } else { self.proposals_of(&object) };
         let others = others.into_iter().filter(|other| other.key != seen.owner.key().object).collect();
         let book = self.books.get(&object);
+        let id = before.proposal_id.as_ref().and_then(|id| id.parse().ok());
+        let standing = id.and_then(|id| self.standings.get(&object, id));
         let key = Key { primary: Primary::Platform, object };
         let platform = match self.primary(&key) {
             None => PlatformSeen::Missing,
@@ -171,7 +185,7 @@ impl Caches {
             },
         };
         let children = self.children_of(&seen.owner);
-        ProposalObserved { children, seen, platform, others, before: Box::new(before), book }
+        ProposalObserved { children, seen, platform, others, before: Box::new(before), book, standing }
     }
 }
 

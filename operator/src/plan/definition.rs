@@ -14,9 +14,5 @@ const LANES: u16 = 8;
 /// # Errors
 /// If the numbers are out of the core's bounds, which the schema keeps them from.
 pub(super) fn definition(validated: &ValidatedProposal) -> Result<Definition, DefinitionError> {
-    let scaling = validated.resource().spec.scaling.clone().unwrap_or_default();
-    let limited = validated.limits().max_shards.map_or(scaling.max_shards, |most| most.min(scaling.max_shards));
-    let initial = scaling.partitions.and_then(|partitions| partitions.initial).unwrap_or(limited).max(1);
-    let partitions = u32::try_from(initial).unwrap_or(u32::MAX).min(Definition::PARTITIONS_MAX);
-    Definition::new(validated.proposal().clone(), LANES, partitions)
+    Definition::new(validated.proposal().clone(), LANES, validated.scaling().partitions_initial())
 }

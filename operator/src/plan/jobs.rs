@@ -4,7 +4,6 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::DynamicObject;
 use pnyx_core::{
-    chain::SnapshotRule,
     decisions::ProposalDecisions,
     id::ProposalId,
     time::{TimestampMs, WindowPosition},
@@ -48,7 +47,7 @@ pub fn jobs_wanted(decisions: Option<&ProposalDecisions>, children: &LiveChildre
     // Clocks may be set back, a cut is not.
     let is_over = decisions.cut.is_some() || proposal.window().position(now) == WindowPosition::After;
     JobsWanted {
-        pins: decisions.waits_for_pins() && now >= pins_from(decisions),
+        pins: decisions.waits_for_pins() && now >= proposal.snapshots_from(),
         recounts: is_over && decisions.result.is_none(),
     }
 }
@@ -64,16 +63,6 @@ fn jobs(children: &LiveChildren) -> impl Iterator<Item = &DynamicObject> {
 fn is_of(job: &DynamicObject, component: Component) -> bool {
     let label = job.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL));
     label.is_some_and(|label| label == component.word())
-}
-
-/// From when on all of its rules can name a block.
-pub(super) fn pins_from(decisions: &ProposalDecisions) -> TimestampMs {
-    let rules = decisions.definition.proposal().parts().snapshots.values();
-    let time = |rule: &SnapshotRule| match rule {
-        SnapshotRule::Block(_) => TimestampMs(0),
-        SnapshotRule::AtOrBefore(time) => *time,
-    };
-    rules.map(time).max().unwrap_or(TimestampMs(0))
 }
 
 /// How a Job ended, if it did: its condition of this type.

@@ -6,11 +6,7 @@ mod said;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pnyx_core::{
-    id::ProposalId,
-    scaling::ScalingPhase,
-    time::{TimestampMs, Window, WindowPosition},
-};
+use pnyx_core::{id::ProposalId, scaling::ScalingPhase, time::WindowPosition};
 use pnyx_crds::{
     GovernanceProposalStatus, ProposalPhase, ShardsStatus,
     conditions::{proposal as types, reasons},
@@ -117,7 +113,6 @@ fn accepted(
     let may_act = !plan.conditions.is_true(types::PAUSED) && !observed.seen.is_deleted;
     plan.conditions.set(types::ACCEPTED, said::accepted(validated, observed.book.is_some()));
     plan.status.proposal_id = Some(proposal.id().to_string());
-    plan.again = plan.again.map(|again| again.min(until_next_edge(proposal.window(), validated.lead_ms(), at)));
     if !validated.is_defined() {
         if observed.book.is_some() && may_act {
             plan.effects.extend(define(observed, validated));
@@ -136,9 +131,10 @@ fn accepted(
         plan.status.topics = Some(said::topics(validated, decisions, topics, observed.before.topics.as_ref()));
         plan.status.pins = result::pins(decisions);
         plan.status.result = result::result(decisions);
+        result::stand(&mut plan.status, decisions, observed.standing.as_ref());
         plan.effects.extend(result::news(decisions).filter(|_| observed.before.result.is_none()));
-        let until_pins = Duration::from_millis(jobs::pins_from(decisions).saturating_since_ms(at)).max(LOOK_AGAIN_MIN);
-        let waits = decisions.waits_for_pins() && at < jobs::pins_from(decisions);
+        let until_pins = Duration::from_millis(proposal.snapshots_from().saturating_since_ms(at)).max(LOOK_AGAIN_MIN);
+        let waits = decisions.waits_for_pins() && at < proposal.snapshots_from();
         plan.again = plan.again.map(|again| if waits { again.min(until_pins) } else { again });
     }
     if plan.status.result.is_none() {
@@ -217,18 +213,6 @@ fn paused(observed: &ProposalObserved) -> Said {
         (false, true) => Said::new(true, reasons::PAUSED_BY_PLATFORM, "spec.paused of the platform is set"),
         (false, false) => Said::new(false, reasons::AS_EXPECTED, ""),
     }
-}
-
-/// The next moment at which the clock alone changes something.
-fn until_next_edge(window: Window, lead_ms: u64, now: TimestampMs) -> Duration {
-    let warm_from = TimestampMs(window.opens_at().0.saturating_sub(lead_ms));
-    let edge = match window.position(now) {
-        WindowPosition::Before if now < warm_from => warm_from,
-        WindowPosition::Before => window.opens_at(),
-        WindowPosition::Inside => window.closes_at(),
-        WindowPosition::After => return Duration::MAX,
-    };
-    Duration::from_millis(edge.saturating_since_ms(now)).max(LOOK_AGAIN_MIN)
 }
 
 /// What of a proposal is not as it should be.

@@ -14,36 +14,22 @@ use pnyx_crds::{
     resolve, resolve_scaling,
 };
 
-use super::{OwnImage, Refusal, ValidatedPlatform, duration};
+use super::{OwnImage, Refusal, ValidatedPlatform};
 use crate::{
     clock::since_epoch,
     observe::{PlatformSeen, ProposalBrief, ProposalObserved, Seen},
 };
 
-/// Longest lead: a day, as the schema says.
-const LEAD_S_MAX: u64 = 86_400;
-
-/// Of a second.
-const MILLISECONDS: u64 = 1_000;
-
 /// A proposal that can be voted on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidatedProposal {
-    resource: GovernanceProposal,
     proposal: Proposal,
     platform: ValidatedPlatform,
-    limits: SpaceLimits,
     scaling: ScalingSpec,
-    lead_ms: u64,
     is_defined: bool,
 }
 
 impl ValidatedProposal {
-    /// As it stands in the API.
-    pub fn resource(&self) -> &GovernanceProposal {
-        &self.resource
-    }
-
     /// What voters are asked.
     pub fn proposal(&self) -> &Proposal {
         &self.proposal
@@ -54,19 +40,9 @@ impl ValidatedProposal {
         &self.platform
     }
 
-    /// What its space may take.
-    pub fn limits(&self) -> &SpaceLimits {
-        &self.limits
-    }
-
     /// How it is scaled, within what its space may take.
     pub const fn scaling(&self) -> &ScalingSpec {
         &self.scaling
-    }
-
-    /// How long before the opening its warm shards are started.
-    pub const fn lead_ms(&self) -> u64 {
-        self.lead_ms
     }
 
     /// Whether what voters sign stands in the log. Before that nothing runs for it.
@@ -96,7 +72,6 @@ pub fn proposal(observed: &ProposalObserved, own: &OwnImage, now: Timestamp) -> 
     };
     let domain = &platform.resource.spec.domain;
     let proposal = resolve(resource, domain, None).map_err(|problems| invalid(&problems))?;
-    let lead_ms = lead_ms(resource)?;
     let limits = limits_of(&platform.resource, &resource.spec.space);
     let scaling = scaling(resource, limits).map_err(|problems| invalid(&problems))?;
     check_chains(&proposal, &platform.resource)?;
@@ -110,8 +85,7 @@ pub fn proposal(observed: &ProposalObserved, own: &OwnImage, now: Timestamp) -> 
         let message = format!("GovernancePlatform {name} cannot be run: {}", refusal.message);
         Refusal::new(reasons::PLATFORM_NOT_READY, message)
     })?;
-    let (resource, limits) = (resource.clone(), limits.clone());
-    Ok(ValidatedProposal { resource, proposal, platform, limits, scaling, lead_ms, is_defined })
+    Ok(ValidatedProposal { proposal, platform, scaling, is_defined })
 }
 
 fn invalid(problems: &[ProposalError]) -> Refusal {
@@ -142,13 +116,6 @@ fn is_defined(proposal: &Proposal, observed: &ProposalObserved) -> bool {
             conditions.any(|condition| condition.type_ == ACCEPTED && condition.status == "True")
         }
     }
-}
-
-fn lead_ms(resource: &GovernanceProposal) -> Result<u64, Refusal> {
-    let lead = resource.spec.scaling.clone().unwrap_or_default().lead;
-    let seconds = duration::seconds_within(&lead, 0, LEAD_S_MAX);
-    let seconds = seconds.map_err(|problem| Refusal::new(reasons::INVALID, format!("spec.scaling.lead: {problem}")))?;
-    Ok(seconds * MILLISECONDS)
 }
 
 /// A space with limits of its own has none of the default ones.

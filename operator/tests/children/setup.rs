@@ -61,8 +61,15 @@ fn case(
     let owner = owner_of_proposal(&resource);
     let (others, book) = (Vec::new(), Some(Arc::new(book(&resource, &domain))));
     let seen = Seen { owner: owner.clone(), resource, generation: None, conditions: Vec::new(), is_deleted: false };
-    let observed =
-        ProposalObserved { seen, children: Vec::new(), platform: running, others, before: Box::default(), book };
+    let observed = ProposalObserved {
+        seen,
+        children: Vec::new(),
+        platform: running,
+        others,
+        before: Box::default(),
+        book,
+        standing: None,
+    };
     let validated = validate::proposal(&observed, &own, Timestamp::UNIX_EPOCH).expect("it can be voted on");
     children.extend(build::proposal(&owner, &validated, proposal_size).expect("objects"));
     Case { name, platform, proposal, children }

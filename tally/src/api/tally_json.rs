@@ -22,9 +22,9 @@ pub(super) struct TallyDto {
     /// Standing ballots.
     pub(super) ballots: u64,
     /// Their power.
-    total_power: String,
+    pub(super) total_power: String,
     /// One score a choice, the first choice first.
-    scores: Vec<String>,
+    pub(super) scores: Vec<String>,
     /// Whether the quorum is reached; null where there is none. A rejection quorum that is reached stops the proposal.
     quorum_reached: Option<bool>,
     /// Whether the approval threshold is reached; null where there is none.

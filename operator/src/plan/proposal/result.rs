@@ -1,13 +1,19 @@
-//! A result and the pins of a proposal, as its status shows them: copies of what stands in the log.
+//! A result and the pins of a proposal, as its status shows them, copies of what stands in the log; and who leads before that.
 
 use jiff::Timestamp;
 use pnyx_core::{
     chain::Pin, choice::ChoiceNumber, decisions::ProposalDecisions, outcome::OutcomeDecision, power::format_units,
     result::PublishedResult, time::TimestampMs,
 };
-use pnyx_crds::{OutcomeWord, PinStatus, ResultStatus, ScoreStatus, conditions::reasons};
+use pnyx_crds::{
+    GovernanceProposalStatus, LeadingStatus, OutcomeWord, PinStatus, ResultStatus, ScoreStatus, TurnoutStatus,
+    conditions::reasons,
+};
 
-use crate::plan::{Effect, Note, NoteKind};
+use crate::{
+    observe::Standing,
+    plan::{Effect, Note, NoteKind},
+};
 
 /// The blocks at which chains are read.
 pub(super) fn pins(decisions: &ProposalDecisions) -> Vec<PinStatus> {
@@ -42,6 +48,31 @@ pub(super) fn result(decisions: &ProposalDecisions) -> Option<ResultStatus> {
         signed_by: Some(key.to_string()),
         archive: None,
     })
+}
+
+/// Who leads and how many voted: as the tally says, and in the end as the result does. Where neither says anything, what was
+/// said stays.
+pub(super) fn stand(status: &mut GovernanceProposalStatus, decisions: &ProposalDecisions, standing: Option<&Standing>) {
+    if let Some(result) = &status.result {
+        status.leading = None;
+        status.turnout = Some(TurnoutStatus { ballots: result.ballots, power: result.total_power.clone() });
+        return;
+    }
+    let Some(standing) = standing else { return };
+    let choices = &decisions.definition.proposal().parts().choices;
+    let text = match standing.leaders() {
+        [] => None,
+        [leader] => choices.get(*leader).cloned(),
+        several => Some(format!("{} choices share the highest score", several.len())),
+    };
+    let number = |leader: &usize| i64::try_from(*leader).unwrap_or(i64::MAX).saturating_add(1);
+    status.leading = text.map(|text| LeadingStatus {
+        text,
+        choices: standing.leaders().iter().map(number).collect(),
+        score: standing.score().to_owned(),
+    });
+    let ballots = i64::try_from(standing.ballots()).unwrap_or(i64::MAX);
+    status.turnout = Some(TurnoutStatus { ballots, power: standing.total_power().to_owned() });
 }
 
 /// What people are told once it is so.

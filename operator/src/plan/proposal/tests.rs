@@ -9,13 +9,13 @@ use pnyx_core::{
     decisions::{Decision, DecisionBook},
     proposal::Definition,
 };
-use pnyx_crds::{GovernancePlatform, GovernanceProposal, resolve};
+use pnyx_crds::{GovernancePlatform, GovernanceProposal, LeadingStatus, resolve};
 use serde_json::json;
 
 use super::*;
 use crate::{
     kinds::{ChildKind, Key, ObjectKey, Primary},
-    observe::Seen,
+    observe::{Seen, Standing},
     plan::{OWNER_LABEL, Owner},
     validate::{self, OwnImage},
 };
@@ -156,19 +156,31 @@ fn who_is_paused_or_deleted_is_left_alone_and_told_what_is_so() {
 }
 
 #[test]
-fn the_next_look_is_at_the_next_edge() {
-    let observed = observed(Book::Defined);
-    for (now, again_ms) in [
-        // The lead of 5 minutes begins, the window opens and closes, and then the clock changes nothing more.
-        ("2026-11-22T09:54:50Z", 10_000),
-        ("2026-11-22T09:59:50.000Z", 10_000),
-        ("2026-11-22T09:59:59.950Z", 100),
-        ("2026-11-22T10:00:00Z", 60_000),
-        ("2026-11-22T10:59:59Z", 1_000),
-        ("2026-11-22T11:00:00Z", 60_000),
-    ] {
-        assert_eq!(plan(&observed, now).again, Some(Duration::from_millis(again_ms)), "{now}");
-    }
+fn who_leads_is_what_the_tally_said_last() {
+    let inside = "2026-11-22T10:00:00Z";
+    let mut observed = observed(Book::Defined);
+    let mut stands = |power: &str, scores: [&str; 2]| {
+        let standing = Standing::new(3, power.to_owned(), &scores.map(str::to_owned)).expect("decimal numbers");
+        observed.standing = Some(standing);
+        let GovernanceProposalStatus { leading, turnout, .. } = plan(&observed, inside).status;
+        let leading = leading.map(|leading| format!("{} {:?} {}", leading.text, leading.choices, leading.score));
+        (
+            leading.unwrap_or_default(),
+            turnout.map(|turnout| (turnout.ballots, turnout.power)).expect("somebody said it"),
+        )
+    };
+    assert_eq!(
+        stands("9", ["4.5", "4.5"]),
+        ("2 choices share the highest score [1, 2] 4.5".to_owned(), (3, "9".to_owned()))
+    );
+    assert_eq!(stands("9", ["4", "5"]), ("no [2] 5".to_owned(), (3, "9".to_owned())));
+    assert_eq!(stands("0", ["0", "0"]), (String::new(), (3, "0".to_owned())));
+    *observed.before = GovernanceProposalStatus {
+        leading: Some(LeadingStatus { text: "yes".to_owned(), choices: vec![1], score: "7".to_owned() }),
+        ..GovernanceProposalStatus::default()
+    };
+    observed.standing = None;
+    assert_eq!(plan(&observed, inside).status.leading, observed.before.leading, "nobody said anything else");
 }
 
 /// What the plan says at `now` of a proposal that has a Service which nothing wants and lacks an account.
@@ -233,6 +245,7 @@ fn observed(book: Book) -> ProposalObserved {
         others: Vec::new(),
         before: Box::default(),
         book: book.map(Arc::new),
+        standing: None,
     }
 }
 

@@ -62,6 +62,10 @@ struct ListedDto {
     closes_at: String,
     /// Standing ballots.
     ballots: u64,
+    /// Their power.
+    total_power: String,
+    /// One score a choice, the first choice first.
+    scores: Vec<String>,
     /// The choice with the highest score, if there is one.
     leading: Option<LeadingDto>,
     /// Whether the store lost lanes, or has not been given any of them yet.
@@ -124,6 +128,8 @@ async fn listed(state: &ApiState, id: ProposalId, decisions: &ProposalDecisions)
         opens_at: time_text(proposal.window().opens_at()),
         closes_at: time_text(proposal.window().closes_at()),
         ballots: snapshot.tally.ballots,
+        total_power: snapshot.tally.total_power,
+        scores: snapshot.tally.scores,
         leading: snapshot.tally.leading,
         rebuilding: snapshot.tally.rebuilding,
     })

@@ -168,6 +168,7 @@ impl Rig {
             others: Vec::new(),
             before: Box::default(),
             book: None,
+            standing: None,
         };
         validate::proposal(&observed, &OwnImage::default(), Timestamp::UNIX_EPOCH).expect("it is valid")
     }
