@@ -61,8 +61,6 @@ pub mod platform {
             INGEST_READY = "IngestReady",
             /// The tally has ready replicas.
             TALLY_READY = "TallyReady",
-            /// A rollout waits for the end of open windows.
-            UPGRADE_PENDING = "UpgradePending",
             /// The operator leaves the platform and its proposals alone because spec.paused says so.
             PAUSED = "Paused",
             /// The summary: proposals can be voted on.
@@ -92,14 +90,10 @@ pub mod reasons {
             LIMIT_EXCEEDED = "LimitExceeded",
             /// The window was over before the proposal was accepted.
             WINDOW_OVER = "WindowOver",
-            /// Another proposal with the same id stands in the log, or its definition differs from this spec.
-            DEFINITION_DIFFERS = "DefinitionDiffers",
             /// A Secret or a key of it is missing; the message names it.
             SECRET_NOT_FOUND = "SecretNotFound",
             /// A chain that the proposal reads is not one of the platform's.
             CHAIN_NOT_CONFIGURED = "ChainNotConfigured",
-            /// A strategy was tried and can never answer.
-            STRATEGY_FAILS = "StrategyFails",
             /// Blocks are not final yet.
             WAITING_FOR_FINALITY = "WaitingForFinality",
             /// A chain does not answer, or its endpoints do not agree.
@@ -110,10 +104,6 @@ pub mod reasons {
             KAFKA_UNSUITABLE = "KafkaUnsuitable",
             /// A topic is missing or has other settings than it must have.
             TOPICS_NOT_READY = "TopicsNotReady",
-            /// Redis does not answer.
-            REDIS_UNREACHABLE = "RedisUnreachable",
-            /// Redis answers, but its settings would break a promise.
-            REDIS_UNSUITABLE = "RedisUnsuitable",
             /// The window has not opened.
             WINDOW_NOT_OPEN = "WindowNotOpen",
             /// The lead before the opening has not begun.

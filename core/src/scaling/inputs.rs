@@ -36,6 +36,24 @@ pub struct Inputs {
     pub ready: u32,
 }
 
+impl Inputs {
+    /// Whether the shards that work do not work off what waits within the catch-up time, not even if they did as much as
+    /// `percent` of what was measured; `None` while unknown. One shard reads a partition, however many there are.
+    pub fn is_behind(&self, percent: u64) -> Option<bool> {
+        let (arrival, backlog, fullest) = (self.arrival?, self.backlog?, self.fullest_backlog?);
+        let (arrival, rate) = (u128::from(arrival.milli()), u128::from(self.rate_per_shard.rate().milli()));
+        // Thousandths a second in milliseconds: millionths of a ballot.
+        let on_its_way = arrival.saturating_mul(self.in_flight_ms.into()).div_ceil(1_000_000);
+        let catch_up = |waiting: u64| {
+            let waiting = if self.is_settling { 0 } else { u128::from(waiting).saturating_sub(on_its_way) };
+            waiting.saturating_mul(1_000_000).div_ceil(u128::from(self.catch_up_ms.max(1)))
+        };
+        let is_beyond = |load: u128, capacity: u128| load.saturating_mul(100) > capacity.saturating_mul(percent.into());
+        let of_all = arrival.saturating_add(catch_up(backlog));
+        Some(is_beyond(of_all, rate.saturating_mul(self.ready.into())) || is_beyond(catch_up(fullest), rate))
+    }
+}
+
 /// Whether the log's state is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Data {

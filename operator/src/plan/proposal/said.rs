@@ -37,8 +37,14 @@ pub(super) fn decided(
 ) {
     conditions.set(types::OPEN, open(position));
     // What was there is not known to be gone while nobody answers, and a result needs no topics.
-    if seen.partitions.is_some_and(|partitions| partitions > 0) || decisions.is_some_and(|it| it.result.is_some()) {
-        conditions.set(types::TOPICS_READY, Said::new(true, reasons::AS_EXPECTED, ""));
+    match (seen.partitions, decisions.is_some_and(|it| it.result.is_some())) {
+        (_, true) | (Some(1..), _) => conditions.set(types::TOPICS_READY, Said::new(true, reasons::AS_EXPECTED, "")),
+        (Some(0), false) => {
+            let message =
+                "its definition stands in the log, but the topic of its ballots is not there: somebody removed it";
+            conditions.set(types::TOPICS_READY, Said::new(false, reasons::TOPICS_NOT_READY, message));
+        }
+        (None, false) => {}
     }
     if validated.proposal().chains().len() == 0 {
         conditions.set(types::SNAPSHOT_PINNED, Said::new(true, reasons::NOT_NEEDED, "no chain is read"));

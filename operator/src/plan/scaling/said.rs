@@ -1,7 +1,7 @@
 //! What conditions say of a proposal's scaling. No number stands in them that changes by itself: each change is a write.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use pnyx_core::scaling::{Data, Plan, ScalingPhase};
+use pnyx_core::scaling::{Data, Plan, ScalingPhase, URGENT_PERCENT};
 use pnyx_crds::conditions::{proposal as types, reasons};
 
 use crate::status::{Said, State};
@@ -40,13 +40,13 @@ fn caught_up(plan: &Plan, was_behind: bool) -> Said {
         ScalingPhase::Drained => return Said::new(true, reasons::AS_EXPECTED, "everything is verified"),
         ScalingPhase::Open | ScalingPhase::Closing | ScalingPhase::Draining => {}
     }
-    let (Some(needed), Some(sure), Some(backlog)) =
-        (plan.candidates.backlog, plan.candidates.urgent, plan.inputs.backlog)
+    // Between what is measured and what is sure it stays as it was.
+    let percent = if was_behind { 100 } else { URGENT_PERCENT };
+    let (Some(is_behind), Some(backlog)) =
+        (plan.inputs.is_behind(percent).filter(|_| plan.inputs.data.is_fresh()), plan.inputs.backlog)
     else {
         return Said::new(State::Unknown, reasons::STALE, "how many ballots wait is not known");
     };
-    // Between what is sure and what is measured it stays as it was.
-    let is_behind = if was_behind { needed > plan.inputs.ready } else { sure > plan.inputs.ready };
     if !is_behind {
         return Said::new(true, reasons::AS_EXPECTED, "");
     }

@@ -305,7 +305,7 @@ fn check(rig: &mut Rig, at: u64, expected: Expect) {
 }
 
 #[test]
-fn who_is_behind_is_behind_until_it_has_caught_up_for_sure() {
+fn within_the_error_of_measurements_it_stays_as_it_was() {
     // 2.1 shards are needed and 2 are there: within what measurements err by.
     let caught_up = |was_behind| {
         let mut rig = Rig::new();
