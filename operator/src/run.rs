@@ -38,7 +38,8 @@ pub async fn run(
     metrics: &Metrics,
     books: Books,
 ) -> Result<(), OperatorError> {
-    let OperatorConfig { identity, lease_namespace, lease_name, scope, workers, image, folder } = config;
+    let OperatorConfig { identity, lease_namespace, lease_name, scope, workers, image, deletion_limit, folder } =
+        config;
     let metrics = metrics.register(OperatorMetrics::register);
     let leadership = Leadership::new(identity);
     let mut decided = books.changes();
@@ -54,7 +55,8 @@ pub async fn run(
         logs.clone(),
         metrics.clone(),
     );
-    let reconciler = Reconciler::new(client.clone(), caches.clone(), logs.clone(), applier, image, metrics.clone());
+    let reconciler =
+        Reconciler::new(client.clone(), caches.clone(), logs.clone(), applier, image, metrics.clone(), deletion_limit);
     let mut elector = Elector::new(client, &lease_namespace, lease_name, leadership.clone());
     let working = work(queue.clone(), reconciler, workers.get(), synced, health, leadership.clone(), shutdown.clone());
     let mut working = std::pin::pin!(working);

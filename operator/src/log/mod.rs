@@ -1,5 +1,5 @@
 //! The logs of platforms: who leads opens them, follows what is decided in them, looks at how far topics are written and
-//! verified, and writes the two things that an operator writes there: definitions and partitions.
+//! verified, and writes what an operator writes there: definitions, partitions, and that counted topics go.
 //!
 //! ```text
 //! platform, Secrets ──▶ target ──▶ follow ──▶ Books, and what the last look at each topic showed

@@ -31,10 +31,21 @@ pub(crate) struct Operator {
 impl Operator {
     /// One that knows what is decided from `books`.
     pub(crate) async fn start(kubeconfig: &Path, identity: &str, books: Books) -> Self {
+        Self::start_with(kubeconfig, identity, books, |_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(
+        kubeconfig: &Path,
+        identity: &str,
+        books: Books,
+        change: impl FnOnce(&mut OperatorConfig),
+    ) -> Self {
         let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
         let health = Health::new(shutdown.clone(), metrics.clone());
         let folder = tempfile::tempdir().expect("a folder");
-        let config = OperatorConfig::new(identity, "default", folder.path());
+        let mut config = OperatorConfig::new(identity, "default", folder.path());
+        change(&mut config);
         let client = client(kubeconfig).await;
         let (for_run, stop, counted, read) = (health.clone(), shutdown.clone(), metrics.clone(), books.clone());
         let task = tokio::spawn(async move { run(config, client, &for_run, stop, &counted, read).await });
