@@ -81,9 +81,9 @@ pub async fn run(
     if !has_worked {
         elector.hold_while(working).await?;
     }
-    elector.release().await;
+    // Nobody writes any more, so neither waits for the other.
+    tokio::join!(elector.release(), logs.close());
     metrics.leads.set(0);
-    logs.close().await;
     while let Some(ended) = watches.join_next().await {
         note_watch_end(ended, &shutdown)?;
     }
