@@ -89,7 +89,7 @@ impl Logs {
         let following = follow::Following {
             platform: platform.clone(),
             log: Arc::clone(&log),
-            books: self.inner.books.clone(),
+            books: self.inner.books.writer(platform.clone()),
             queue: self.inner.queue.clone(),
             stop: stop.clone(),
         };

@@ -5,6 +5,7 @@ mod brief;
 mod secrets;
 mod topics;
 
+pub(crate) use books::BookWriter;
 pub use books::Books;
 pub use brief::ProposalBrief;
 pub(crate) use secrets::missing;
