@@ -45,6 +45,8 @@ pub async fn run(
     let mut decided = books.changes();
     let (caches, queue) = (Caches { books: books.clone(), ..Caches::new() }, WorkQueue::new());
     let logs = Logs::new(books, folder, queue.clone());
+    // However this ends: who lost the lease, or fails, keeps no credentials of others.
+    let _abandoned = Abandoned(logs.clone());
     let watching = Watching { client: &client, scope: &scope, health, shutdown: &shutdown, metrics: &metrics };
     let (mut watches, synced) = watching.start(&caches, &queue);
     let applier = Applier::new(
@@ -88,6 +90,15 @@ pub async fn run(
         note_watch_end(ended, &shutdown)?;
     }
     Ok(())
+}
+
+/// Logs that are let go when this is.
+struct Abandoned(Logs);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 /// Works on what is due, once everything is known and this process leads.

@@ -25,7 +25,7 @@ pub(crate) struct Operator {
     pub(crate) books: Books,
     task: JoinHandle<Result<(), OperatorError>>,
     /// Where it keeps credentials.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Operator {
@@ -49,14 +49,26 @@ impl Operator {
         let client = client(kubeconfig).await;
         let (for_run, stop, counted, read) = (health.clone(), shutdown.clone(), metrics.clone(), books.clone());
         let task = tokio::spawn(async move { run(config, client, &for_run, stop, &counted, read).await });
-        let operator = Self { health, shutdown, metrics, books, task, _folder: folder };
+        let operator = Self { health, shutdown, metrics, books, task, folder };
         until("it is ready", || async { operator.health.not_ready().is_empty().then_some(()) }).await;
         operator
     }
 
     pub(crate) async fn stop(self) {
         self.shutdown.trigger();
-        self.task.await.expect("it does not panic").expect("it ends well");
+        self.ended().await.expect("it ends well");
+    }
+
+    /// How it ends by itself. Whoever ended has no credentials any more.
+    pub(crate) async fn ended(self) -> Result<(), OperatorError> {
+        let ended = self.task.await.expect("it does not panic");
+        assert_eq!(folders(&self.folder), 0, "credentials are left");
+        ended
+    }
+
+    /// Of how many platforms it has credentials.
+    pub(crate) fn credentials(&self) -> usize {
+        folders(&self.folder)
     }
 
     /// What a metric's line says, such as `pnyx_operator_leads`.
@@ -64,6 +76,10 @@ impl Operator {
         let text = self.metrics.encode();
         text.lines().find_map(|known| known.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())
     }
+}
+
+fn folders(folder: &TempDir) -> usize {
+    std::fs::read_dir(folder.path()).expect("it is there").count()
 }
 
 pub(crate) fn api(client: &Client, primary: Primary) -> Api<DynamicObject> {
