@@ -2,10 +2,11 @@
 
 use kube::core::{Reason, Rule};
 
-/// Whether the stored resource is accepted. Rules at the root see the status, because it is part of what is stored; while
-/// a spec is written the API server keeps the status as it was.
+/// Whether the stored resource is accepted, or its definition may be recorded at any moment: what stands in the log and what
+/// stands here must be the same. Rules at the root see the status, because it is part of what is stored; while a spec is
+/// written the API server keeps the status as it was.
 const IS_ACCEPTED: &str = "has(oldSelf.status) && has(oldSelf.status.conditions) && \
-oldSelf.status.conditions.exists(c, c.type == 'Accepted' && c.status == 'True')";
+oldSelf.status.conditions.exists(c, c.type == 'Accepted' && (c.status == 'True' || c.reason == 'Recording'))";
 
 /// `spec.field`, which every resource has, stays as it is.
 pub(crate) fn binds(field: &str) -> Rule {

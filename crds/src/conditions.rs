@@ -17,8 +17,8 @@ pub mod proposal {
     words! {
         /// Every type, in the order in which they become true.
         ALL {
-            /// The resource is valid, its platform is there, and what voters sign stands in the log. From here on that
-            /// part of the spec cannot change.
+            /// The resource is valid, its platform is there, and what voters sign stands in the log. From here on, and
+            /// while it is being recorded, that part of the spec cannot change.
             ACCEPTED = "Accepted",
             /// The blocks at which chains are read are final and decided; `True` as well where no chain is read.
             SNAPSHOT_PINNED = "SnapshotPinned",
@@ -90,6 +90,8 @@ pub mod reasons {
             LIMIT_EXCEEDED = "LimitExceeded",
             /// The window was over before the proposal was accepted.
             WINDOW_OVER = "WindowOver",
+            /// What voters sign is being recorded in the log: from here on that part of the spec cannot change.
+            RECORDING = "Recording",
             /// A Secret or a key of it is missing; the message names it.
             SECRET_NOT_FOUND = "SecretNotFound",
             /// A chain that the proposal reads is not one of the platform's.

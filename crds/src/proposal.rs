@@ -174,7 +174,7 @@ pub enum DeletionPolicy {
     /// They stay. Whoever applies the same resource again finds the same vote.
     #[default]
     Retain,
-    /// They are deleted, ballots and all, after what runs was drained.
+    /// They are deleted, ballots and all, but only where the result is published: what nobody has counted stays.
     Delete,
 }
 

@@ -70,6 +70,18 @@ fn nothing_binds_before_a_proposal_is_accepted() {
 }
 
 #[test]
+fn what_is_being_recorded_binds_already() {
+    for case in cases::all().into_iter().filter(|case| case.kind == Kind::Proposal && case.when == When::Accepted) {
+        let mut stored = accepted(case.kind);
+        let condition = &mut stored["status"]["conditions"][0];
+        (condition["status"], condition["reason"]) = ("Unknown".into(), "Recording".into());
+        let mut changed = case.changed();
+        changed["status"] = stored["status"].clone();
+        assert_ne!(validate(case.kind, &changed, Some(&stored)), [], "{}", case.title());
+    }
+}
+
+#[test]
 fn every_message_is_for_people() {
     for kind in Kind::ALL {
         walk(&kind.schema(), String::new(), &mut |path, rule| {

@@ -1,8 +1,8 @@
 //! Settings of the operator.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, path::PathBuf};
+use std::{collections::BTreeSet, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use crate::validate::OwnImage;
+use crate::{plan::DELETION_LIMIT, validate::OwnImage};
 
 /// The lease's name unless told otherwise.
 pub const LEASE_NAME_DEFAULT: &str = "pnyx-operator";
@@ -27,6 +27,8 @@ pub struct OperatorConfig {
     pub workers: NonZeroUsize,
     /// What platforms run that name no image.
     pub image: OwnImage,
+    /// Longest that the deletion of a proposal waits for its ballots, its result or its log.
+    pub deletion_limit: Duration,
     /// Where credentials for logs lie as files while they are used. Nobody else may write there.
     pub folder: PathBuf,
 }
@@ -41,6 +43,7 @@ impl OperatorConfig {
             scope: Scope::All,
             workers: WORKERS_DEFAULT,
             image: OwnImage::default(),
+            deletion_limit: DELETION_LIMIT,
             folder: folder.into(),
         }
     }

@@ -24,6 +24,8 @@ pub(crate) enum Verb {
     Deleted,
     /// A status was written.
     Status,
+    /// What a deletion waits for was said.
+    Finalizers,
     /// An Event was made.
     Created,
 }
@@ -35,6 +37,7 @@ impl Verb {
             Self::Scaled => "scale",
             Self::Deleted => "delete",
             Self::Status => "status",
+            Self::Finalizers => "finalizers",
             Self::Created => "create",
         }
     }

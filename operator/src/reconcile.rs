@@ -28,7 +28,9 @@ use crate::{
     log::{LogState, LogTarget, Logs, SecretValues},
     metrics::{Looked, OperatorMetrics},
     observe::{self, Caches, MissingSecrets, PlatformObserved, ProposalObserved, Seen, TopicsSeen},
-    plan::{self, ChildError, Histories, JobsWanted, Note, NoteKind, Owner, Plan, ProposalScaling, ScalingFacts},
+    plan::{
+        self, ChildError, Effect, Histories, JobsWanted, Note, NoteKind, Owner, Plan, ProposalScaling, ScalingFacts,
+    },
     status::{self, Conditions, Said},
     validate::{self, OwnImage, ValidatedProposal},
     watch::Backoff,
@@ -65,6 +67,8 @@ struct Inner {
     applier: Applier,
     image: OwnImage,
     metrics: OperatorMetrics,
+    /// Longest that a deletion waits.
+    deletion_limit: Duration,
     memory: Mutex<Memory>,
 }
 
@@ -97,8 +101,10 @@ impl Reconciler {
         applier: Applier,
         image: OwnImage,
         metrics: OperatorMetrics,
+        deletion_limit: Duration,
     ) -> Self {
-        Self { inner: Arc::new(Inner { client, caches, logs, applier, image, metrics, memory: Mutex::default() }) }
+        let memory = Mutex::default();
+        Self { inner: Arc::new(Inner { client, caches, logs, applier, image, metrics, deletion_limit, memory }) }
     }
 
     /// Looks at one resource. Says after what time to look again.
@@ -134,7 +140,9 @@ impl Reconciler {
             // Its children go with it: they are its own.
             debug!(%key, "gone");
             self.memory(|memory| memory.histories.forget(key));
-            if key.primary == Primary::Platform {
+            // Of proposals that are being deleted something may have to be removed there.
+            let is_needed = || self.inner.caches.proposals_of(&key.object).iter().any(|proposal| proposal.is_leaving);
+            if key.primary == Primary::Platform && !is_needed() {
                 self.inner.logs.forget(&key.object);
             }
             self.note_readable(key);
@@ -211,6 +219,8 @@ impl Reconciler {
         let now = Timestamp::now();
         let validated = validate::proposal(&observed, &self.inner.image, now);
         let id = validated.as_ref().ok().map(|proposal| proposal.proposal().id());
+        // One that is being deleted has to be known even where it can no longer be run.
+        let id = id.or_else(|| observed.status_id().filter(|_| seen.is_deleted));
         let topics = id.map(|id| self.inner.logs.topics(&observed.platform_key(), id)).unwrap_or_default();
         let decisions = id.and_then(|id| observed.book.as_ref()?.get(id));
         let scaling = validated.as_ref().ok().filter(|validated| validated.is_defined());
@@ -225,8 +235,9 @@ impl Reconciler {
             // What is there of a proposal that is refused now stays as it is.
             Err(_) => Vec::new(),
         };
-        let plan = plan::proposal(&observed, validated.as_ref(), children, &topics, scaling.as_ref(), now);
-        let may_act = !plan.conditions.is_true(proposal_types::PAUSED) && !seen.is_deleted;
+        let deletion = plan::deletion(&observed, id, &topics, self.inner.deletion_limit, now);
+        let may_act = !observed.is_paused() && deletion.keeps_running();
+        let plan = plan::proposal(&observed, validated.as_ref(), children, &topics, scaling.as_ref(), &deletion, now);
         let outcome = if validated.is_ok() { Looked::Done } else { Looked::Refused };
         let look = self.carry_out(object, &seen.owner, plan, outcome, |status| &mut status.conditions).await;
         if let Some(scaling) = scaling.filter(|_| look.outcome == Looked::Done && may_act) {
@@ -317,7 +328,7 @@ impl Reconciler {
         }
         let before = status::conditions_of(object);
         *listed(&mut status) = conditions.into_list(&before, object.metadata.generation, Timestamp::now());
-        let said = self.say(owner.key(), object, &status).await;
+        let said = self.say(owner, object, &status).await;
         let outcome = if carried.is_ok() && said.is_ok() { outcome } else { Looked::Failed };
         Look { outcome, again }
     }
@@ -325,17 +336,17 @@ impl Reconciler {
     /// Writes a status that says something new.
     async fn say<S: Serialize + DeserializeOwned + PartialEq>(
         &self,
-        key: &Key,
+        owner: &Owner,
         object: &DynamicObject,
         status: &S,
     ) -> Result<(), ()> {
         let Some(written) = status::difference(object, status) else { return Ok(()) };
-        match self.inner.applier.write_status(key, &written).await {
+        match self.inner.applier.write_status(owner, &written).await {
             Ok(()) => Ok(()),
             // It was deleted meanwhile, so there is nobody to say it to.
-            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
             Err(error) => {
-                warn!(%key, error = telemetry::chain(&error), "status not written");
+                warn!(key = %owner.key(), error = telemetry::chain(&error), "status not written");
                 Err(())
             }
         }
@@ -356,7 +367,13 @@ impl Reconciler {
         let message = format!("this version of the operator cannot read it: {problem}");
         let owner = Owner::new(key.clone(), object.metadata.uid.clone().unwrap_or_default());
         let note = Note { kind: NoteKind::Warning, reason: reasons::INVALID, action: "Read", message: message.clone() };
-        self.inner.applier.note(&owner, &note).await;
+        // Nobody could ever say that it is drained.
+        let released = plan::release(&object.metadata).filter(|_| object.metadata.deletion_timestamp.is_some());
+        let effects = [Effect::Note(note)].into_iter().chain(released).collect();
+        let carried = self.inner.applier.carry_out(&owner, effects).await;
+        if let Err(error) = &carried {
+            warn!(%key, error = telemetry::chain(error), "its deletion still waits");
+        }
         let before = status::conditions_of(object);
         let mut conditions = Conditions::unknown(types, reasons::NOT_OBSERVED);
         // What another version knew stays: voters may have signed what was accepted.
@@ -372,8 +389,8 @@ impl Reconciler {
             object.data.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({}));
         status["observedGeneration"] = json!(generation);
         status["conditions"] = json!(listed);
-        let said = self.say(key, object, &status).await;
-        let outcome = if said.is_ok() { Looked::Refused } else { Looked::Failed };
+        let said = self.say(&owner, object, &status).await;
+        let outcome = if carried.is_ok() && said.is_ok() { Looked::Refused } else { Looked::Failed };
         Look { outcome, again: Some(UNREADABLE_AGAIN) }
     }
 

@@ -39,12 +39,15 @@ pub async fn run(
     metrics: &Metrics,
     books: Books,
 ) -> Result<(), OperatorError> {
-    let OperatorConfig { identity, lease_namespace, lease_name, scope, workers, image, folder } = config;
+    let OperatorConfig { identity, lease_namespace, lease_name, scope, workers, image, deletion_limit, folder } =
+        config;
     let metrics = metrics.register(OperatorMetrics::register);
     let leadership = Leadership::new(identity);
     let mut decided = books.changes();
     let (caches, queue) = (Caches { books: books.clone(), ..Caches::new() }, WorkQueue::new());
     let logs = Logs::new(books, folder, queue.clone());
+    // However this ends: who lost the lease, or fails, keeps no credentials of others.
+    let _abandoned = Abandoned(logs.clone());
     let watching = Watching { client: &client, scope: &scope, health, shutdown: &shutdown, metrics: &metrics };
     let (mut watches, synced) = watching.start(&caches, &queue);
     let applier = Applier::new(
@@ -55,7 +58,8 @@ pub async fn run(
         logs.clone(),
         metrics.clone(),
     );
-    let reconciler = Reconciler::new(client.clone(), caches.clone(), logs.clone(), applier, image, metrics.clone());
+    let reconciler =
+        Reconciler::new(client.clone(), caches.clone(), logs.clone(), applier, image, metrics.clone(), deletion_limit);
     let tallies = Tallies::new(caches.clone()).map_err(OperatorError::Http)?;
     let mut elector = Elector::new(client, &lease_namespace, lease_name, leadership.clone());
     let looking = look_at_all(queue.clone(), reconciler, tallies, workers.get(), shutdown.clone());
@@ -82,13 +86,22 @@ pub async fn run(
     if !has_worked {
         elector.hold_while(working).await?;
     }
-    elector.release().await;
+    // Nobody writes any more, so neither waits for the other.
+    tokio::join!(elector.release(), logs.close());
     metrics.leads.set(0);
-    logs.close().await;
     while let Some(ended) = watches.join_next().await {
         note_watch_end(ended, &shutdown)?;
     }
     Ok(())
+}
+
+/// Logs that are let go when this is.
+struct Abandoned(Logs);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 /// Does the work, once everything is known and this process leads.

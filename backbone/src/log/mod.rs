@@ -13,6 +13,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pnyx_core::{id::Place, time::TimestampMs};
 
+use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::telemetry::Metrics;
@@ -107,6 +108,15 @@ impl Log {
         match self {
             Self::Embedded(log) => log.grow_topic(topic, partitions).await,
             Self::Kafka(log) => log.grow_topic(topic, partitions).await,
+        }
+    }
+
+    /// Removes a topic with every record in it; one that is not there is gone already. Whoever asks knows that nobody needs
+    /// it any more: nothing else in Pnyx removes records. The embedded log refuses, because it goes as a whole, with its folder.
+    pub async fn delete_topic(&self, topic: &Topic) -> Result<(), LogError> {
+        match self {
+            Self::Embedded(_) => Err(LogError::Topics { topic: topic.clone(), source: Arc::new(KeepsTopics) }),
+            Self::Kafka(log) => log.delete_topic(topic).await,
         }
     }
 
@@ -214,6 +224,11 @@ impl Log {
         }
     }
 }
+
+/// Why a topic of the embedded log cannot be removed.
+#[derive(Debug, Error)]
+#[error("the embedded log keeps all topics until its folder is removed")]
+struct KeepsTopics;
 
 /// Reads one partition from a position of its own.
 #[derive(Debug)]

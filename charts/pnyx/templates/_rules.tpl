@@ -1,9 +1,13 @@
 {{/* What the operator may do where platforms and proposals are. Every rule says why; nothing is granted by wildcard. */}}
 {{- define "pnyx.rules" -}}
-# What people write is followed, and patched where a finalizer has to hold a deletion until its votes are drained.
+# What people write is followed.
 - apiGroups: [pnyx.dev]
   resources: [governanceplatforms, governanceproposals]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch]
+# A finalizer holds a proposal's deletion until its ballots are verified and, if it says so, its topics are removed.
+- apiGroups: [pnyx.dev]
+  resources: [governanceproposals]
+  verbs: [patch]
 # What becomes of it is said in its status.
 - apiGroups: [pnyx.dev]
   resources: [governanceplatforms/status, governanceproposals/status]

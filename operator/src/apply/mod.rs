@@ -1,6 +1,7 @@
 //! The only writer (but for the lease): carries out what a plan says, and chooses nothing.
 //!
 //! Everything is applied on the server's side, each concern under a field manager of its own: children, replicas, status.
+//! Finalizers alone are patched, because they are one list with those of others.
 //! Before each call it is asked whether this process still leads, and each call has a time-out.
 
 mod error;
@@ -92,6 +93,7 @@ impl Applier {
             Effect::Update(child) => self.apply_child(child, child.object()).await,
             Effect::Scale { kind, key, from: _, to } => self.scale(*kind, key, *to).await,
             Effect::Delete { kind, key, uid } => self.delete(*kind, key, uid).await,
+            Effect::Finalizers { finalizers, version } => self.set_finalizers(owner.key(), finalizers, version).await,
             Effect::Log(write) => {
                 self.inner.leadership.check()?;
                 self.inner.logs.write(write).await?;
@@ -108,12 +110,13 @@ impl Applier {
     ///
     /// # Errors
     /// If the API server refuses or does not answer in time, or this process does not lead.
-    pub async fn write_status(&self, key: &Key, status: &Value) -> Result<(), ApplyError> {
-        let resource = key.primary.resource();
+    pub async fn write_status(&self, owner: &Owner, status: &Value) -> Result<(), ApplyError> {
+        let (key, resource) = (owner.key(), owner.key().primary.resource());
         let body = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
-            "metadata": {"name": key.object.name},
+            // One that was made since under the same name is another vote.
+            "metadata": {"name": key.object.name, "uid": owner.uid()},
             "status": status,
         });
         let params = PatchParams::apply(field_manager::STATUS).force();
@@ -190,6 +193,29 @@ impl Applier {
         match self.call(api.delete(&key.name, &params)).await {
             Ok(_) => self.inner.metrics.wrote(kind.kind(), Verb::Deleted),
             // Somebody was faster, or it is another object already.
+            Err(error) if error.is_not_found() || error.is_conflict() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Names the version that was seen, so that finalizers of others are never lost. What changed meanwhile, or is gone, is
+    /// seen by the next look.
+    async fn set_finalizers(&self, key: &Key, finalizers: &[String], version: &str) -> Result<(), ApplyError> {
+        let body = json!({"metadata": {"finalizers": finalizers, "resourceVersion": version}});
+        let params =
+            PatchParams { field_manager: Some(field_manager::FINALIZERS.to_owned()), ..PatchParams::default() };
+        let api = self.api(&key.primary.resource(), &key.object);
+        let patch = Patch::Merge(&body);
+        match self.call(api.patch(&key.object.name, &params, &patch)).await {
+            Ok(written) => {
+                self.inner.metrics.wrote(key.primary.kind(), Verb::Finalizers);
+                // One that goes with its last finalizer would come back here, after the watch had said that it is gone.
+                let is_going = written.metadata.deletion_timestamp.is_some();
+                if let Some(cache) = self.inner.primaries.get(&key.primary).filter(|_| !is_going) {
+                    cache.apply(written);
+                }
+            }
             Err(error) if error.is_not_found() || error.is_conflict() => {}
             Err(error) => return Err(error),
         }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     kinds::{Key, ObjectKey, Primary},
-    observe::Books,
+    observe::BookWriter,
     watch::{Backoff, WorkQueue},
 };
 
@@ -46,7 +46,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(6);
 pub(super) struct Following {
     pub(super) platform: ObjectKey,
     pub(super) log: Arc<PlatformLog>,
-    pub(super) books: Books,
+    pub(super) books: BookWriter,
     pub(super) queue: WorkQueue<Key>,
     pub(super) stop: Shutdown,
 }
@@ -84,7 +84,7 @@ impl Following {
             return;
         }
         self.log.set_link(link.clone(), clock::now());
-        self.books.set(self.platform.clone(), books.borrow_and_update().clone());
+        self.books.set(books.borrow_and_update().clone());
         self.say(LogState::Followed);
         tokio::select! {
             () = self.stop.requested() => {}
@@ -104,7 +104,7 @@ impl Following {
     /// Passes on what is decided, until nobody reads any more.
     async fn read_on(&self, mut books: watch::Receiver<Arc<DecisionBook>>) {
         while books.changed().await.is_ok() {
-            self.books.set(self.platform.clone(), books.borrow_and_update().clone());
+            self.books.set(books.borrow_and_update().clone());
         }
     }
 

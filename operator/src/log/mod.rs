@@ -1,5 +1,5 @@
 //! The logs of platforms: who leads opens them, follows what is decided in them, looks at how far topics are written and
-//! verified, and writes the two things that an operator writes there: definitions and partitions.
+//! verified, and writes what an operator writes there: definitions, partitions, and that counted topics go.
 //!
 //! ```text
 //! platform, Secrets ──▶ target ──▶ follow ──▶ Books, and what the last look at each topic showed
@@ -49,7 +49,8 @@ struct Inner {
     folder: PathBuf,
     /// Whose resources are worth a look when something changed.
     queue: WorkQueue<Key>,
-    logs: Mutex<BTreeMap<ObjectKey, Followed>>,
+    /// Nothing once they were let go: a look that is still in hand opens none anew.
+    logs: Mutex<Option<BTreeMap<ObjectKey, Followed>>>,
 }
 
 /// A log that is followed.
@@ -63,18 +64,19 @@ struct Followed {
 impl Logs {
     /// None yet. What is read goes to `books`; credentials are kept in `folder`.
     pub fn new(books: Books, folder: PathBuf, queue: WorkQueue<Key>) -> Self {
-        Self { inner: Arc::new(Inner { books, folder, queue, logs: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { books, folder, queue, logs: Mutex::new(Some(BTreeMap::new())) }) }
     }
 
     /// Follows the log of a platform where this says. Where it says so already, nothing changes but credentials, which the
     /// client takes over by itself.
     pub fn follow(&self, platform: &ObjectKey, target: LogTarget) {
+        let mut logs = self.logs();
+        let Some(logs) = logs.as_mut() else { return };
         let folder = target::folder_of(&self.inner.folder, platform);
         if let Err(error) = target.write_credentials(&folder) {
             warn!(%platform, error = pnyx_backbone::telemetry::chain(&error), "credentials for the log cannot be kept");
             return;
         }
-        let mut logs = self.logs();
         if let Some(followed) = logs.get_mut(platform) {
             if followed.target.is_same_log(&target) {
                 followed.target = target;
@@ -89,7 +91,7 @@ impl Logs {
         let following = follow::Following {
             platform: platform.clone(),
             log: Arc::clone(&log),
-            books: self.inner.books.clone(),
+            books: self.inner.books.writer(platform.clone()),
             queue: self.inner.queue.clone(),
             stop: stop.clone(),
         };
@@ -99,7 +101,7 @@ impl Logs {
 
     /// Forgets the log of a platform that is gone.
     pub fn forget(&self, platform: &ObjectKey) {
-        let Some(followed) = self.logs().remove(platform) else { return };
+        let Some(followed) = self.logs().as_mut().and_then(|logs| logs.remove(platform)) else { return };
         followed.stop.trigger();
         self.inner.books.remove(platform);
         target::remove_credentials(&target::folder_of(&self.inner.folder, platform));
@@ -107,7 +109,7 @@ impl Logs {
 
     /// How the log of a platform is; nothing if it is not followed.
     pub fn state(&self, platform: &ObjectKey) -> Option<LogState> {
-        self.logs().get(platform).map(|followed| followed.log.state())
+        self.log(platform).map(|log| log.state())
     }
 
     /// What the log shows of a proposal's topics.
@@ -118,23 +120,32 @@ impl Logs {
         log.map_or_else(TopicsSeen::default, |log| log.topics(proposal, decisions))
     }
 
+    /// Lets go of them all at once, for good: whoever does not lead has nothing to do with them, nor with what opens them.
+    pub fn abandon(&self) {
+        drop(self.let_go());
+    }
+
     /// Ends them all, and waits until they ended.
     pub async fn close(&self) {
-        let logs = std::mem::take(&mut *self.logs());
-        for followed in logs.values() {
+        for task in self.let_go() {
+            drop(task.await);
+        }
+    }
+
+    fn let_go(&self) -> Vec<JoinHandle<()>> {
+        let let_go = |(platform, followed): (ObjectKey, Followed)| {
             followed.stop.trigger();
-        }
-        for (platform, followed) in logs {
-            drop(followed.task.await);
             target::remove_credentials(&target::folder_of(&self.inner.folder, &platform));
-        }
+            followed.task
+        };
+        self.logs().take().unwrap_or_default().into_iter().map(let_go).collect()
     }
 
     fn log(&self, platform: &ObjectKey) -> Option<Arc<PlatformLog>> {
-        self.logs().get(platform).map(|followed| Arc::clone(&followed.log))
+        self.logs().as_ref()?.get(platform).map(|followed| Arc::clone(&followed.log))
     }
 
-    fn logs(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Followed>> {
+    fn logs(&self) -> MutexGuard<'_, Option<BTreeMap<ObjectKey, Followed>>> {
         self.inner.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

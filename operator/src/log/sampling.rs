@@ -102,17 +102,27 @@ async fn look_at(log: &Log, due: Due, now: TimestampMs) -> Result<TopicsKnown, L
     };
     let offsets = Offsets { taken_at, partitions: ends.iter().enumerate().map(partition).collect() };
     let sample = before.offsets.as_ref().and_then(|earlier| offsets.since(earlier));
-    let is_verified = match &decisions.cut {
-        None => Some(false),
-        Some(cut) => Some(is_verified(cut, &committed) && deferred_waiting(log, proposal).await? == 0),
-    };
+    let verified_to = verified_to(&committed, &offsets, before.offsets.as_ref());
+    let is_at_cut = decisions.cut.as_ref().is_some_and(|cut| is_verified(cut, &committed));
+    let is_judged = (is_at_cut || verified_to.is_some()) && deferred_waiting(log, proposal).await? == 0;
     Ok(TopicsKnown {
         partitions: u32::try_from(ends.len()).ok(),
         sample: sample.or(before.sample),
         offsets: Some(offsets),
-        is_verified,
+        is_verified: Some(is_at_cut && is_judged),
+        verified_to: verified_to.filter(|_| is_judged).or(before.verified_to),
         looked_at: Some(now),
     })
+}
+
+/// The last moment of which it is known that all that had come has its verdict, or is deferred: this reading's, or while
+/// more comes the one before.
+fn verified_to(committed: &[u64], now: &Offsets, before: Option<&Offsets>) -> Option<TimestampMs> {
+    let is_past = |offsets: &&Offsets| {
+        let ends = offsets.partitions.iter().map(|partition| partition.end);
+        ends.enumerate().all(|(index, end)| committed.get(index).copied().unwrap_or(0) >= end)
+    };
+    [Some(now), before].into_iter().flatten().find(is_past).map(|offsets| offsets.taken_at)
 }
 
 /// Between two looks at a busy proposal, while there are so many of them.
@@ -125,6 +135,21 @@ mod tests {
     use pnyx_core::scaling::FRESH_MS;
 
     use super::*;
+
+    #[test]
+    fn what_has_come_by_then_is_verified() {
+        let reading = |taken_at, ends: &[u64]| Offsets {
+            taken_at: TimestampMs(taken_at),
+            partitions: ends.iter().map(|end| PartitionOffsets { committed: 0, end: *end }).collect(),
+        };
+        let (before, now) = (reading(1, &[5, 3]), reading(2, &[5, 7, 1]));
+        let to = |committed: &[u64]| verified_to(committed, &now, Some(&before)).map(|to| to.0);
+        assert_eq!(to(&[5, 7, 1]), Some(2));
+        assert_eq!(to(&[5, 6, 1]), Some(1), "more comes all the time");
+        assert_eq!(to(&[5, 3]), Some(1));
+        assert_eq!(to(&[4, 7, 1]), None);
+        assert_eq!(verified_to(&[0], &reading(9, &[0]), None), Some(TimestampMs(9)), "nobody came");
+    }
 
     #[test]
     fn many_proposals_are_looked_at_less_often_and_their_samples_stay_fresh() {

@@ -1,7 +1,7 @@
 //! What is known of one platform's log.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -47,6 +47,8 @@ struct Known {
     link: Option<Link>,
     topics: BTreeMap<ProposalId, TopicsKnown>,
     followed_since: Option<TimestampMs>,
+    /// Proposals whose topics this process has removed.
+    removed: BTreeSet<ProposalId>,
     /// When each proposal was last asked for.
     asked_at: BTreeMap<ProposalId, TimestampMs>,
 }
@@ -65,6 +67,8 @@ pub(super) struct TopicsKnown {
     pub(super) offsets: Option<Offsets>,
     pub(super) sample: Option<Sample>,
     pub(super) is_verified: Option<bool>,
+    /// All that was there at this moment has its verdict.
+    pub(super) verified_to: Option<TimestampMs>,
     pub(super) looked_at: Option<TimestampMs>,
 }
 
@@ -106,6 +110,11 @@ impl PlatformLog {
         before.partitions != seen.partitions || before.is_verified != seen.is_verified
     }
 
+    /// The topics of a proposal are gone.
+    pub(super) fn note_removed(&self, proposal: ProposalId) {
+        self.known().removed.insert(proposal);
+    }
+
     /// Forgets proposals of which nothing more can be learnt.
     pub(super) fn keep_only(&self, is_kept: impl Fn(ProposalId) -> bool) {
         let mut known = self.known();
@@ -128,6 +137,9 @@ impl PlatformLog {
             partitions: topics.partitions,
             sample: topics.sample,
             has_cut: decisions.map(|decisions| decisions.cut.is_some()),
+            verified_to: topics.verified_to,
+            is_followed: known.state == LogState::Followed,
+            are_removed: known.removed.contains(&proposal),
             is_drained: if has_result { Some(true) } else { topics.is_verified },
             watching_since: known.followed_since,
         }

@@ -1,4 +1,4 @@
-//! What an operator writes into a log: topics with their definition, and partitions. Nobody acts on a definition before it
+//! What an operator writes into a log: topics with their definition, partitions, and that counted topics go. Nobody acts on a definition before it
 //! was read back, so two operators, a retry or one that was stopped in the middle do no harm.
 
 use std::{fmt, time::Duration};
@@ -14,7 +14,7 @@ use pnyx_core::{
 };
 use thiserror::Error;
 
-use super::Logs;
+use super::{Logs, state::Link};
 use crate::kinds::ObjectKey;
 
 /// Longest that one write may take: three topics of a cluster that is busy, and a record that is read back. Below what one
@@ -42,6 +42,13 @@ pub enum LogWrite {
         /// How many it gets.
         to: u32,
     },
+    /// Remove all topics of a proposal whose result is published.
+    Remove {
+        /// Whose log.
+        platform: ObjectKey,
+        /// Which proposal.
+        proposal: ProposalId,
+    },
 }
 
 /// Why it was not written, as far as is known.
@@ -59,6 +66,9 @@ pub enum LogWriteError {
     /// Another definition of the same id stands in the log: other lanes or partitions, which bind nobody.
     #[error("the log did not take the definition: {0:?}")]
     Refused(Recorded),
+    /// No result of it stands in the log, so its ballots may be all that is left of a vote.
+    #[error("topics are not removed before the result is published")]
+    NotCounted,
     /// It took too long; whether it was written is seen at the next look.
     #[error("no answer in {} s", WRITE_TIMEOUT.as_secs())]
     TimedOut,
@@ -74,18 +84,15 @@ impl Logs {
             match write {
                 LogWrite::Define { platform, definition } => self.define(platform, definition).await,
                 LogWrite::Grow { platform, proposal, from: _, to } => self.grow(platform, *proposal, *to).await,
+                LogWrite::Remove { platform, proposal } => self.remove(platform, *proposal).await,
             }
         };
         tokio::time::timeout(WRITE_TIMEOUT, written).await.map_err(|_| LogWriteError::TimedOut)?
     }
 
     async fn define(&self, platform: &ObjectKey, definition: &Definition) -> Result<(), LogWriteError> {
-        let link = self.log(platform).and_then(|log| log.link()).ok_or(LogWriteError::NotOpen)?;
-        let id = definition.proposal().id();
-        let lanes = definition.lanes().into();
-        let mut topics = vec![(Topic::ballots(id), definition.ballots_partitions()), (Topic::verdicts(id), lanes)];
-        topics.extend(definition.proposal().signers().map(|_| (Topic::deferred(id), lanes)));
-        for (topic, partitions) in topics {
+        let link = self.link(platform)?;
+        for (topic, partitions) in topics_of(definition) {
             link.log.ensure_topic(&topic, partitions).await.map_err(LogWriteError::Topic)?;
         }
         match link.proposals.decide(Decision::Definition(Box::new(definition.clone()))).await? {
@@ -96,9 +103,36 @@ impl Logs {
     }
 
     async fn grow(&self, platform: &ObjectKey, proposal: ProposalId, to: u32) -> Result<(), LogWriteError> {
-        let link = self.log(platform).and_then(|log| log.link()).ok_or(LogWriteError::NotOpen)?;
+        let link = self.link(platform)?;
         link.log.grow_topic(&Topic::ballots(proposal), to).await.map_err(LogWriteError::Topic)
     }
+
+    /// Those that went before are gone already, so it can be done again.
+    async fn remove(&self, platform: &ObjectKey, proposal: ProposalId) -> Result<(), LogWriteError> {
+        let link = self.link(platform)?;
+        let book = link.proposals.book();
+        let counted = book.get(proposal).filter(|decisions| decisions.result.is_some());
+        let definition = &counted.ok_or(LogWriteError::NotCounted)?.definition;
+        for (topic, _) in topics_of(definition) {
+            link.log.delete_topic(&topic).await.map_err(LogWriteError::Topic)?;
+        }
+        if let Some(log) = self.log(platform) {
+            log.note_removed(proposal);
+        }
+        Ok(())
+    }
+
+    fn link(&self, platform: &ObjectKey) -> Result<Link, LogWriteError> {
+        self.log(platform).and_then(|log| log.link()).ok_or(LogWriteError::NotOpen)
+    }
+}
+
+/// The topics of a proposal, and how many partitions each begins with.
+fn topics_of(definition: &Definition) -> Vec<(Topic, u32)> {
+    let (id, lanes) = (definition.proposal().id(), definition.lanes().into());
+    let mut topics = vec![(Topic::ballots(id), definition.ballots_partitions()), (Topic::verdicts(id), lanes)];
+    topics.extend(definition.proposal().signers().map(|_| (Topic::deferred(id), lanes)));
+    topics
 }
 
 impl fmt::Display for LogWrite {
@@ -114,6 +148,7 @@ impl fmt::Display for LogWrite {
             Self::Grow { platform: _, proposal, from, to } => {
                 write!(f, "grow the ballots of {proposal} from {from} to {to} partitions")
             }
+            Self::Remove { platform: _, proposal } => write!(f, "remove the topics of {proposal}"),
         }
     }
 }

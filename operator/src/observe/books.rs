@@ -1,6 +1,9 @@
 //! What is decided in the logs of platforms, as far as anybody follows them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use pnyx_core::decisions::DecisionBook;
 use tokio::sync::watch;
@@ -11,6 +14,17 @@ use crate::kinds::ObjectKey;
 #[derive(Debug, Clone, Default)]
 pub struct Books {
     books: watch::Sender<BTreeMap<ObjectKey, Arc<DecisionBook>>>,
+    /// Who follows each log now.
+    writers: Arc<Mutex<BTreeMap<ObjectKey, Arc<()>>>>,
+}
+
+/// Who follows a platform's log, until another does or nobody shall.
+#[derive(Debug)]
+pub(crate) struct BookWriter {
+    books: Books,
+    platform: ObjectKey,
+    /// Tells it from those before and after it.
+    mark: Arc<()>,
 }
 
 /// Tells which platforms have another book than at the last question.
@@ -27,9 +41,18 @@ impl Books {
         self.books.send_modify(|books| drop(books.insert(platform, book)));
     }
 
-    /// Nothing is known of a platform's log any more: it is gone, or another one.
+    /// Nothing is known of a platform's log any more: it is gone, or another one. Whoever followed it says nothing more.
     pub fn remove(&self, platform: &ObjectKey) {
+        let mut writers = self.writers();
+        writers.remove(platform);
         self.books.send_modify(|books| drop(books.remove(platform)));
+    }
+
+    /// From here on this one alone says what is decided for a platform.
+    pub(crate) fn writer(&self, platform: ObjectKey) -> BookWriter {
+        let mark = Arc::new(());
+        self.writers().insert(platform.clone(), Arc::clone(&mark));
+        BookWriter { books: self.clone(), platform, mark }
     }
 
     /// A platform's; nothing if its log was not read.
@@ -42,6 +65,21 @@ impl Books {
         let mut books = self.books.subscribe();
         let known = books.borrow_and_update().clone();
         BookChanges { known, books }
+    }
+
+    fn writers(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<()>>> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BookWriter {
+    /// See [`Books::set`]. What comes too late, about a log that is another one by now, is nothing.
+    pub(crate) fn set(&self, book: Arc<DecisionBook>) {
+        // Held while the book is put in place, so that nobody can take the turn in between.
+        let writers = self.books.writers();
+        if writers.get(&self.platform).is_some_and(|mark| Arc::ptr_eq(mark, &self.mark)) {
+            self.books.set(self.platform.clone(), book);
+        }
     }
 }
 
@@ -80,5 +118,20 @@ mod tests {
         assert!(books.get(&key("one")).is_some() && books.get(&key("four")).is_none());
         books.remove(&key("one"));
         assert!(books.get(&key("one")).is_none());
+    }
+
+    #[test]
+    fn who_followed_another_log_says_nothing_more() {
+        let (books, key) = (Books::default(), ObjectKey::new("n", "one"));
+        let old = books.writer(key.clone());
+        old.set(Arc::default());
+        assert!(books.get(&key).is_some());
+        books.remove(&key);
+        old.set(Arc::default());
+        assert!(books.get(&key).is_none());
+        let (new, newer) = (Arc::new(DecisionBook::default()), books.writer(key.clone()));
+        newer.set(Arc::clone(&new));
+        old.set(Arc::default());
+        assert!(books.get(&key).is_some_and(|book| Arc::ptr_eq(&book, &new)));
     }
 }

@@ -5,7 +5,7 @@ use kube::core::DynamicObject;
 use pnyx_crds::{PLATFORM_NAME_DEFAULT, conditions};
 use serde_json::Value;
 
-use crate::kinds::ObjectKey;
+use crate::{kinds::ObjectKey, plan};
 
 /// What others have to know of a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct ProposalBrief {
     pub is_accepted: bool,
     /// Whether its result is published.
     pub has_result: bool,
+    /// Whether its deletion was asked for and waits for the operator.
+    pub is_leaving: bool,
 }
 
 impl ProposalBrief {
@@ -47,6 +49,7 @@ impl ProposalBrief {
             opens_at: time("/spec/window/opensAt"),
             closes_at: time("/spec/window/closesAt"),
             is_accepted: conditions.into_iter().flatten().any(is_accepted),
+            is_leaving: metadata.deletion_timestamp.is_some() && plan::is_held(metadata),
             has_result: object.data.pointer("/status/result").is_some(),
         })
     }

@@ -6,6 +6,7 @@ mod secrets;
 mod standings;
 mod topics;
 
+pub(crate) use books::BookWriter;
 pub use books::Books;
 pub use brief::ProposalBrief;
 pub(crate) use secrets::missing;
@@ -17,8 +18,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::DynamicObject;
-use pnyx_core::decisions::DecisionBook;
-use pnyx_crds::{GovernancePlatform, GovernanceProposal, GovernanceProposalStatus, conditions::proposal::ACCEPTED};
+use pnyx_core::{decisions::DecisionBook, id::ProposalId};
+use pnyx_crds::{
+    GovernancePlatform, GovernanceProposal, GovernanceProposalStatus,
+    conditions::{proposal::ACCEPTED, reasons},
+};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -86,6 +90,26 @@ impl ProposalObserved {
     pub fn is_platform_true(&self, kind: &str) -> bool {
         let PlatformSeen::Found(platform) = &self.platform else { return false };
         platform.conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
+    }
+
+    /// Whether it is left alone, because it or its platform says so.
+    pub fn is_paused(&self) -> bool {
+        let is_platform_paused = match &self.platform {
+            PlatformSeen::Found(platform) => platform.resource.spec.paused,
+            PlatformSeen::Missing | PlatformSeen::Unreadable => false,
+        };
+        self.seen.resource.spec.paused || is_platform_paused
+    }
+
+    /// Which id its status says.
+    pub fn status_id(&self) -> Option<ProposalId> {
+        self.before.proposal_id.as_ref()?.parse().ok()
+    }
+
+    /// Whether its definition may be recorded at any moment, so that what it binds cannot change any more.
+    pub fn is_recording(&self) -> bool {
+        let mut conditions = self.seen.conditions.iter();
+        conditions.any(|condition| condition.type_ == ACCEPTED && condition.reason == reasons::RECORDING)
     }
 
     /// Which platform it names.

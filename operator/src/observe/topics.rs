@@ -13,6 +13,12 @@ pub struct TopicsSeen {
     pub has_cut: Option<bool>,
     /// Verifiers and tally reached the cut.
     pub is_drained: Option<bool>,
+    /// All that had come by this moment has its verdict.
+    pub verified_to: Option<TimestampMs>,
+    /// The log answers.
+    pub is_followed: bool,
+    /// They were removed.
+    pub are_removed: bool,
     /// Since when this operator watches it.
     pub watching_since: Option<TimestampMs>,
 }

@@ -35,6 +35,13 @@ pub enum Effect {
         /// Which one it is: one that was made since under the same name stays.
         uid: String,
     },
+    /// Say what the resource's own deletion waits for.
+    Finalizers {
+        /// All of them, those of others among them.
+        finalizers: Vec<String>,
+        /// Of which version these are the finalizers: one that changed since is left alone.
+        version: String,
+    },
     /// Write into the platform's log.
     Log(LogWrite),
     /// Tell people.
@@ -76,6 +83,7 @@ impl fmt::Display for Effect {
             }
             Self::Scale { kind, key, from: None, to } => write!(f, "scale {} {key} to {to}", kind.kind()),
             Self::Delete { kind, key, uid: _ } => write!(f, "delete {} {key}", kind.kind()),
+            Self::Finalizers { finalizers, version: _ } => write!(f, "set finalizers [{}]", finalizers.join(", ")),
             Self::Log(write) => write.fmt(f),
             Self::Note(note) => write!(f, "note {}: {}", note.reason, note.message),
         }

@@ -8,3 +8,6 @@ pub(crate) const SCALING: &str = "pnyx-operator/scaling";
 
 /// What is said of our own resources.
 pub(crate) const STATUS: &str = "pnyx-operator/status";
+
+/// What a deletion waits for.
+pub(crate) const FINALIZERS: &str = "pnyx-operator/finalizers";

@@ -4,8 +4,10 @@
 mod child;
 mod children;
 mod definition;
+mod deletion;
 mod effect;
 pub(crate) mod field_manager;
+mod finalizer;
 mod jobs;
 mod ownership;
 mod platform;
@@ -16,7 +18,10 @@ mod workload;
 
 pub use child::{APPLIED_ANNOTATION, Child, ChildError, MANAGED_BY, MANAGED_BY_LABEL, OWNER_LABEL, Owner};
 pub use children::{ReplicasOwner, children_effects};
+pub use deletion::{DELETION_LIMIT, Deletion, deletion};
 pub use effect::{Effect, Note, NoteKind};
+pub use finalizer::FINALIZER;
+pub(crate) use finalizer::{is_held, release};
 pub use jobs::{JobsWanted, jobs_wanted};
 pub use platform::platform;
 pub use proposal::proposal;

@@ -6,22 +6,22 @@ mod said;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pnyx_core::{id::ProposalId, scaling::ScalingPhase, time::WindowPosition};
+use pnyx_core::{scaling::ScalingPhase, time::WindowPosition};
 use pnyx_crds::{
     GovernanceProposalStatus, ProposalPhase, ShardsStatus,
     conditions::{proposal as types, reasons},
 };
 
 use super::{
-    Child, Effect, Note, NoteKind, Plan, ProposalScaling, children_effects, definition::definition, jobs, rollout,
-    workload,
+    Child, Deletion, Effect, Note, NoteKind, Plan, ProposalScaling, children_effects, definition::definition,
+    deletion::DELETION_AGAIN, finalizer, jobs, rollout, workload,
 };
 use crate::{
     build::Component,
     clock::since_epoch,
     kinds::ObjectKey,
     log::LogWrite,
-    observe::{PlatformSeen, ProposalObserved, TopicsSeen},
+    observe::{ProposalObserved, TopicsSeen},
     status::{Conditions, Said, State},
     validate::{Refusal, ValidatedProposal},
 };
@@ -35,6 +35,10 @@ const FROM_THE_LOG: &[&str] = &[types::SNAPSHOT_PINNED, types::TOPICS_READY, typ
 /// No look is planned sooner than this: a window that opens now is looked at right after.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(100);
 
+/// Between the look that holds and binds a new proposal and the one that records it: soon, and no burden where the API server
+/// refuses what is written.
+const BEGIN_AGAIN: Duration = Duration::from_millis(500);
+
 /// Plans for a proposal, from what it wants to have (`children`), what it has, and what its log shows of it.
 pub fn proposal(
     observed: &ProposalObserved,
@@ -42,6 +46,7 @@ pub fn proposal(
     children: Vec<Child>,
     topics: &TopicsSeen,
     scaling: Option<&ProposalScaling>,
+    deletion: &Deletion,
     now: Timestamp,
 ) -> Plan<GovernanceProposalStatus> {
     let mut conditions = Conditions::unknown(types::ALL, reasons::NOT_OBSERVED);
@@ -57,46 +62,55 @@ pub fn proposal(
         ..(*observed.before).clone()
     };
     let mut plan = Plan { effects: Vec::new(), conditions, status, again: Some(LOOK_AGAIN) };
+    let may_act = !plan.conditions.is_true(types::PAUSED) && deletion.keeps_running();
     match validated {
         Err(refusal) => refused(&mut plan, observed, refusal),
         Ok(validated) => {
-            accepted(&mut plan, observed, validated, children, topics, now);
-            scaled(&mut plan, observed, validated, scaling);
+            accepted(&mut plan, observed, validated, children, topics, may_act, now);
+            scaled(&mut plan, observed, validated, scaling, may_act);
         }
+    }
+    let for_deletion = deletion.effects(observed);
+    if !for_deletion.is_empty() {
+        plan.effects.extend(for_deletion);
+        plan.again = plan.again.map(|again| again.min(DELETION_AGAIN));
     }
     if let Some(replicas) = workload::replicas(&observed.children, Component::Verifier.word()) {
         plan.status.selector = workload::selector(&observed.children, Component::Verifier.word());
         plan.status.shards = Some(ShardsStatus { desired: replicas.desired, ready: replicas.ready });
     }
-    let ready = match validated {
-        Err(refusal) if !observed.seen.is_deleted && stands(observed) => {
-            Said::new(false, refusal.reason, &refusal.message)
-        }
-        Ok(_) | Err(_) => summary(&plan.conditions, observed.seen.is_deleted),
+    let ready = match (deletion.said(), validated) {
+        (Some(deleting), _) => deleting,
+        (None, Err(refusal)) if stands(observed) => Said::new(false, refusal.reason, &refusal.message),
+        (None, Ok(_) | Err(_)) => summary(&plan.conditions),
     };
     plan.conditions.set(types::READY, ready);
     plan
 }
 
 /// Of one that cannot be run. Where its definition stands in the log it stays accepted, whatever else is wrong now: voters
-/// signed it, and the API server lets nobody change what is accepted.
+/// signed it, and the API server lets nobody change what is accepted. Nothing holds the deletion of one that never was.
 fn refused(plan: &mut Plan<GovernanceProposalStatus>, observed: &ProposalObserved, refusal: &Refusal) {
-    plan.effects.push(note(NoteKind::Warning, refusal.reason, "Validate", refusal.message.clone()));
+    if !observed.seen.is_deleted {
+        plan.effects.push(note(NoteKind::Warning, refusal.reason, "Validate", refusal.message.clone()));
+    }
     if stands(observed) {
         plan.conditions.keep(&observed.seen.conditions, types::ALL);
         plan.conditions.set(types::PAUSED, paused(observed));
         plan.status.phase = observed.before.phase;
     } else {
         plan.conditions.set(types::ACCEPTED, Said::new(false, refusal.reason, &refusal.message));
+        if !observed.seen.is_deleted && !plan.conditions.is_true(types::PAUSED) {
+            plan.effects.extend(finalizer::release(&observed.seen.resource.metadata));
+        }
     }
 }
 
-/// Whether it was accepted and nothing says that its definition does not stand.
+/// Whether it was accepted, or was about to be, and nothing says that its definition does not stand.
 fn stands(observed: &ProposalObserved) -> bool {
-    let mut conditions = observed.seen.conditions.iter();
-    let was_accepted = conditions.any(|it| it.type_ == types::ACCEPTED && it.status == "True");
-    let id = observed.before.proposal_id.as_ref().and_then(|id| id.parse::<ProposalId>().ok());
-    was_accepted && id.is_some_and(|id| observed.book.as_ref().is_none_or(|book| book.get(id).is_some()))
+    let was_accepted = observed.seen.conditions.iter().any(|it| it.type_ == types::ACCEPTED && it.status == "True");
+    let is_in_book = |id| observed.book.as_ref().is_none_or(|book| book.get(id).is_some());
+    (was_accepted || observed.is_recording()) && observed.status_id().is_some_and(is_in_book)
 }
 
 /// Of one that can be voted on. No ballot counts, and nobody has anything to do, before the log says what is voted on. What
@@ -107,17 +121,21 @@ fn accepted(
     validated: &ValidatedProposal,
     children: Vec<Child>,
     topics: &TopicsSeen,
+    may_act: bool,
     now: Timestamp,
 ) {
     let (proposal, at) = (validated.proposal(), since_epoch(now));
-    let may_act = !plan.conditions.is_true(types::PAUSED) && !observed.seen.is_deleted;
-    plan.conditions.set(types::ACCEPTED, said::accepted(validated, observed.book.is_some()));
+    plan.conditions.set(types::ACCEPTED, said::accepted(validated, observed));
     plan.status.proposal_id = Some(proposal.id().to_string());
+    let may_begin = may_act && !observed.seen.is_deleted;
     if !validated.is_defined() {
-        if observed.book.is_some() && may_act {
-            plan.effects.extend(define(observed, validated));
+        if observed.book.is_some() && may_begin {
+            begin(plan, observed, validated);
         }
         return;
+    }
+    if may_begin {
+        plan.effects.extend(finalizer::hold(&observed.seen.resource.metadata));
     }
     let position = proposal.window().position(at);
     let decisions = observed.book.as_ref().and_then(|book| book.get(proposal.id()));
@@ -164,6 +182,7 @@ fn scaled(
     observed: &ProposalObserved,
     validated: &ValidatedProposal,
     scaling: Option<&ProposalScaling>,
+    may_act: bool,
 ) {
     let Some(scaling) = scaling else { return };
     for (kind, said) in &scaling.conditions {
@@ -175,7 +194,7 @@ fn scaled(
     plan.status.scaling = Some(scaling.status.clone());
     plan.status.learnt_lead.clone_from(&scaling.learnt_lead);
     plan.again = plan.again.map(|again| again.min(scaling.again));
-    if plan.conditions.is_true(types::PAUSED) || observed.seen.is_deleted {
+    if !may_act {
         return;
     }
     if let Some(to) = scaling.partitions {
@@ -183,6 +202,21 @@ fn scaled(
         plan.effects.push(Effect::Log(LogWrite::Grow { platform, proposal, from: scaling.plan.partitions.from, to }));
     }
     plan.effects.extend(scaling.note.clone().map(Effect::Note));
+}
+
+/// What comes before voters are bound: the resource can no longer vanish without a word, and what it binds can no longer
+/// change. Only once both are seen to be so is anything recorded, so nothing that stands in the log has lost its resource.
+fn begin(plan: &mut Plan<GovernanceProposalStatus>, observed: &ProposalObserved, validated: &ValidatedProposal) {
+    let message = "what voters sign is being recorded in the log";
+    plan.conditions.set(types::ACCEPTED, Said::new(State::Unknown, reasons::RECORDING, message));
+    let hold = finalizer::hold(&observed.seen.resource.metadata);
+    let is_bound = observed.is_recording() && observed.status_id() == Some(validated.proposal().id());
+    if hold.is_none() && is_bound {
+        plan.effects.extend(define(observed, validated));
+    } else {
+        plan.effects.extend(hold);
+        plan.again = Some(BEGIN_AGAIN);
+    }
 }
 
 /// The topics and what voters sign.
@@ -204,11 +238,7 @@ fn note(kind: NoteKind, reason: &'static str, action: &'static str, message: Str
 }
 
 fn paused(observed: &ProposalObserved) -> Said {
-    let is_platform_paused = match &observed.platform {
-        PlatformSeen::Found(platform) => platform.resource.spec.paused,
-        PlatformSeen::Missing | PlatformSeen::Unreadable => false,
-    };
-    match (observed.seen.resource.spec.paused, is_platform_paused) {
+    match (observed.seen.resource.spec.paused, observed.is_paused()) {
         (true, _) => Said::new(true, reasons::PAUSED_BY_SPEC, "spec.paused is set: nothing is changed"),
         (false, true) => Said::new(true, reasons::PAUSED_BY_PLATFORM, "spec.paused of the platform is set"),
         (false, false) => Said::new(false, reasons::AS_EXPECTED, ""),
@@ -216,10 +246,7 @@ fn paused(observed: &ProposalObserved) -> Said {
 }
 
 /// What of a proposal is not as it should be.
-fn summary(conditions: &Conditions, is_deleted: bool) -> Said {
-    if is_deleted {
-        return Said::new(false, reasons::DELETING, "the proposal is being deleted");
-    }
+fn summary(conditions: &Conditions) -> Said {
     match conditions.get(types::ACCEPTED).map(|said| said.state) {
         Some(State::True) => {}
         Some(State::False) => {

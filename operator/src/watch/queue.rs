@@ -7,9 +7,18 @@ use std::{
 };
 
 use pnyx_backbone::shutdown::Shutdown;
-use tokio::{sync::Notify, task::JoinSet, time::Instant};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tracing::warn;
 
 use super::schedule::Schedule;
+
+/// How long what is in hand may take to end: a broker that is half dead holds a look for much longer, and a process that is
+/// asked to end has some ten seconds. What is abandoned was written or not, and the next look sees which.
+const IN_HAND_LIMIT: Duration = Duration::from_secs(5);
 
 /// Keys that wait for work. A key that is added again while it waits is there once; one that is added while it is worked
 /// on is worked on again afterwards; each may wait for its own time. Clones share it.
@@ -46,8 +55,8 @@ impl<K: Ord + Clone + Send + 'static> WorkQueue<K> {
         self.schedule().overdue(self.now())
     }
 
-    /// Works on keys as they are due, at most `workers` at once, until the shutdown; then waits for those in hand. `work`
-    /// says after what time its key is due again, if at all. A panic in it is passed on.
+    /// Works on keys as they are due, at most `workers` at once, until the shutdown; then waits a while for those in hand, and
+    /// abandons the rest. `work` says after what time its key is due again, if at all. A panic in it is passed on.
     pub async fn run<W, F>(&self, workers: usize, shutdown: &Shutdown, work: W)
     where
         W: Fn(K) -> F,
@@ -69,8 +78,14 @@ impl<K: Ord + Clone + Send + 'static> WorkQueue<K> {
                 Some(ended) = running.join_next() => self.note_end(ended),
             }
         }
-        while let Some(ended) = running.join_next().await {
-            self.note_end(ended);
+        let ending = async {
+            while let Some(ended) = running.join_next().await {
+                self.note_end(ended);
+            }
+        };
+        if timeout(IN_HAND_LIMIT, ending).await.is_err() {
+            warn!(abandoned = running.len(), "what was in hand took too long to end");
+            running.shutdown().await;
         }
     }
 
@@ -80,7 +95,7 @@ impl<K: Ord + Clone + Send + 'static> WorkQueue<K> {
                 let again = again.map(|pause| self.now().saturating_add(pause));
                 self.schedule().done(key, again);
             }
-            // The other way to end so is to be cancelled, and nobody does that while the queue runs.
+            // The other way to end so is to be cancelled, which is done once nobody waits for it any more.
             Err(error) => {
                 if let Ok(panic) = error.try_into_panic() {
                     std::panic::resume_unwind(panic);
@@ -148,5 +163,25 @@ mod tests {
         tokio::join!(queue.run(4, &shutdown, work), ending);
         assert_eq!((most.load(Ordering::SeqCst), runs.load(Ordering::SeqCst)), (4, 12));
         assert_eq!(at_once.load(Ordering::SeqCst), 0, "those in hand ended first");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_end_is_abandoned() {
+        let (queue, shutdown) = (WorkQueue::new(), Shutdown::new());
+        let begun = Arc::new(Notify::new());
+        let work = |(): ()| {
+            let begun = Arc::clone(&begun);
+            async move {
+                begun.notify_one();
+                std::future::pending().await
+            }
+        };
+        queue.add(());
+        let ending = async {
+            begun.notified().await;
+            shutdown.trigger();
+        };
+        let run = async { tokio::join!(queue.run(1, &shutdown, work), ending) };
+        timeout(IN_HAND_LIMIT * 2, run).await.expect("it ends");
     }
 }

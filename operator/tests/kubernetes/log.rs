@@ -3,105 +3,22 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use kube::Client;
-use pnyx_backbone::{
-    log::{KafkaConfig, KafkaLog, Log, Topic},
-    proposals::Proposals,
-    shutdown::Shutdown,
-};
-use pnyx_core::{
-    counting::{CountingRules, Totals},
-    decisions::{Decision, Recorded},
-    id::{ProposalId, Root},
-    outcome::outcome,
-    result::{Cut, CutPartition, Provenance, PublishedResult, ResultCore},
-    signing::SigningKey,
-    time::TimestampMs,
-};
+use pnyx_backbone::log::Topic;
+use pnyx_core::id::{ProposalId, Root};
 use pnyx_crds::conditions::{platform, proposal};
-use pnyx_operator::{Primary, observe::Books};
-use pnyx_testbed::{KafkaCluster, KafkaOptions, kubernetes::ControlPlane};
-use serde_json::{Value, json};
+use pnyx_operator::Primary;
+use pnyx_testbed::kubernetes::ControlPlaneOptions;
+use serde_json::json;
 
 use crate::{
-    running::{Operator, api, condition, create, create_secret, proposal_spec},
-    support::{client, control_plane, install, until, until_within},
+    bed::{Bed, Reader},
+    running::{condition, create, proposal_spec},
+    support::{until, until_within},
 };
-
-/// A platform whose log is this one.
-fn platform_spec(kafka: &KafkaCluster) -> Value {
-    json!({
-        "domain": "test",
-        "kafka": {
-            "bootstrapServers": [kafka.bootstrap()], "replication": 1, "minInSync": 1, "allowUnsafeDurability": true,
-        },
-        "redis": {"single": {"address": "redis:6379"}},
-        "signingKeySecretRef": {"name": "signing", "key": "key"},
-    })
-}
-
-/// As another process sees the log.
-struct Reader {
-    log: Log,
-    proposals: Proposals,
-}
-
-impl Reader {
-    async fn open(kafka: &KafkaCluster) -> Self {
-        let config = KafkaConfig {
-            replication_factor: 1,
-            min_insync_replicas: 1,
-            allow_unsafe_durability: true,
-            ..KafkaConfig::new(kafka.bootstrap())
-        };
-        let log = Log::Kafka(KafkaLog::open(config).await.expect("the broker answers"));
-        let proposals = Proposals::start(log.clone(), &Shutdown::new()).await.expect("it can be read");
-        Self { log, proposals }
-    }
-
-    async fn decide(&self, decision: Decision) {
-        assert_eq!(self.proposals.decide(decision).await.expect("it is written"), Recorded::Stands);
-    }
-}
-
-struct Bed {
-    control_plane: ControlPlane,
-    kafka: KafkaCluster,
-    client: Client,
-}
-
-impl Bed {
-    /// A cluster with our resources and a platform with its log.
-    async fn start() -> Self {
-        let (control_plane, kafka) = (control_plane(), KafkaCluster::start(KafkaOptions::one()).expect("Kafka starts"));
-        let client = client(&control_plane.kubeconfig_path()).await;
-        install(&client).await;
-        create_secret(&client, "key").await;
-        create(&client, Primary::Platform, "default", platform_spec(&kafka)).await;
-        Self { control_plane, kafka, client }
-    }
-
-    async fn operator(&self) -> Operator {
-        Operator::start(&self.control_plane.kubeconfig_path(), "operator-1", Books::default()).await
-    }
-
-    async fn says(&self, name: &str, kind: &str, said: &str) -> String {
-        condition(&self.client, Primary::Proposal, name, kind, |now| now.starts_with(said)).await
-    }
-
-    async fn status(&self, name: &str) -> Value {
-        api(&self.client, Primary::Proposal).get(name).await.expect("it is there").data["status"].clone()
-    }
-
-    fn names(&self, kind: &str) -> Vec<String> {
-        let listed = self.control_plane.kubectl(&["get", kind, "--output=name"]).expect("kubectl lists");
-        listed.lines().map(str::to_owned).collect()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proposal_is_recorded_closed_and_its_result_shown() {
-    let bed = Bed::start().await;
+    let bed = Bed::start(ControlPlaneOptions::new()).await;
     let operator = bed.operator().await;
     let connected = |said: &str| said.starts_with("True");
     condition(&bed.client, Primary::Platform, "default", platform::KAFKA_READY, connected).await;
@@ -131,19 +48,12 @@ async fn a_proposal_is_recorded_closed_and_its_result_shown() {
     bed.says("vote", proposal::OPEN, "False WindowClosed").await;
     until("its Job is there", || async { (bed.names("jobs") == ["job.batch/vote-recount"]).then_some(()) }).await;
     bed.says("vote", proposal::DRAINED, "False Draining: the cut is not made yet").await;
-    let partitions = vec![CutPartition { end_offset: 0, records_root: Root::new([0; 32]) }; 3];
-    let cut = Cut { proposal: id, decided_at: TimestampMs(1_764_000_000_000), partitions };
-    reader.decide(Decision::Cut(cut.clone())).await;
+    let cut = reader.cut(id).await;
     bed.says("vote", proposal::DRAINED, "True").await;
     bed.says("vote", proposal::RECOUNTED, "False Recounting").await;
     assert_eq!(bed.status("vote").await["phase"], "Recounting");
 
-    let rules = CountingRules::of(definition.proposal());
-    let outcome = outcome(&definition.proposal().parts().voting, rules, &Totals::empty(rules));
-    let core = ResultCore { proposal: id, ballots: 0, outcome, ballots_root: Root::new([7; 32]) };
-    let provenance = Provenance { cut, records: 0, rejected: std::collections::BTreeMap::new(), chains: None };
-    let key = SigningKey::from_bytes([1; 32]).expect("a key");
-    reader.decide(Decision::Result(Box::new(PublishedResult::sign(core, provenance, &key)))).await;
+    reader.publish(cut).await;
     bed.says("vote", proposal::RECOUNTED, "True Published").await;
     let status = bed.status("vote").await;
     assert_eq!((&status["phase"], &status["result"]["outcome"]), (&"Final".into(), &"NoBallots".into()));
@@ -162,7 +72,7 @@ async fn a_proposal_is_recorded_closed_and_its_result_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_away_delays_what_is_new_and_takes_nothing_back() {
-    let bed = Bed::start().await;
+    let bed = Bed::start(ControlPlaneOptions::new()).await;
     let hour = SignedDuration::from_hours(1);
     let operator = bed.operator().await;
     create(&bed.client, Primary::Proposal, "before", proposal_spec(hour, hour)).await;
@@ -171,7 +81,7 @@ async fn a_broker_that_is_away_delays_what_is_new_and_takes_nothing_back() {
 
     bed.kafka.kill(1).expect("it runs");
     create(&bed.client, Primary::Proposal, "meanwhile", proposal_spec(hour, hour)).await;
-    bed.says("meanwhile", proposal::ACCEPTED, "Unknown NotObserved").await;
+    bed.says("meanwhile", proposal::ACCEPTED, "Unknown Recording").await;
     let ready = bed.says("meanwhile", proposal::READY, "False KafkaUnreachable").await;
     assert!(ready.contains("define 0x"), "{ready}");
     // Another operator begins with nothing in its memory, and the log is still away.
@@ -183,7 +93,7 @@ async fn a_broker_that_is_away_delays_what_is_new_and_takes_nothing_back() {
     .await;
     assert!(said.contains("no broker of"), "{said}");
     bed.says("before", proposal::ACCEPTED, "True").await;
-    bed.says("meanwhile", proposal::ACCEPTED, "Unknown NotObserved: it is valid, but whether").await;
+    bed.says("meanwhile", proposal::ACCEPTED, "Unknown Recording: it is valid, but whether").await;
     assert_eq!(bed.names("deployments").len(), 3);
 
     bed.kafka.restart(1).expect("it starts again");

@@ -1,7 +1,9 @@
 //! The operator against a real API server.
 
 mod apply;
+mod bed;
 mod children;
+mod deletion;
 mod lease;
 mod log;
 mod resources;

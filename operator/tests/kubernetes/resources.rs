@@ -3,8 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, Client, api::PostParams, core::DynamicObject};
+use k8s_openapi::{
+    api::coordination::v1::Lease, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+    core::DynamicObject,
+};
 use pnyx_core::{decisions::Decision, proposal::Definition};
 use pnyx_crds::{
     GovernanceProposal,
@@ -201,7 +207,11 @@ async fn a_second_operator_waits_and_takes_over() {
     let client = client(&kubeconfig).await;
     install(&client).await;
     create_secret(&client, "key").await;
-    create(&client, Primary::Platform, "default", platform_spec()).await;
+    let mut with_credentials = platform_spec();
+    let secret = json!({"name": "signing", "key": "key"});
+    with_credentials["kafka"]["sasl"] =
+        json!({"mechanism": "SCRAM-SHA-512", "usernameSecretRef": secret, "passwordSecretRef": secret});
+    create(&client, Primary::Platform, "default", with_credentials).await;
     let first = Operator::start(&kubeconfig, "operator-1", Books::default()).await;
     until("the first leads", || async { (first.metric("pnyx_operator_leads") == Some(1.0)).then_some(()) }).await;
     let second = Operator::start(&kubeconfig, "operator-2", first.books.clone()).await;
@@ -212,11 +222,17 @@ async fn a_second_operator_waits_and_takes_over() {
     assert_eq!(second.metric("pnyx_operator_leads"), Some(0.0));
     let writes = "pnyx_operator_writes_total{kind=\"GovernanceProposal\",verb=\"status\"}";
     assert_eq!(second.metric(writes), None, "who does not lead does not write");
+    assert_eq!((first.credentials(), second.credentials()), (1, 0), "nor has it what opens logs");
     first.stop().await;
     create(&client, Primary::Proposal, "two", proposal_spec(hour, hour)).await;
     define(&second.books, &client, "two").await;
     condition(&client, Primary::Proposal, "two", proposal::ACCEPTED, |said| said.starts_with("True")).await;
     assert!(second.metric(writes) >= Some(1.0));
     assert!(second.health.not_alive().is_empty());
-    second.stop().await;
+    until("it has what opens its log", || async { (second.credentials() == 1).then_some(()) }).await;
+    // Who loses the lease ends, and keeps nothing.
+    let taken = Patch::Merge(json!({"spec": {"holderIdentity": "somebody"}}));
+    let leases: Api<Lease> = Api::namespaced(client, "default");
+    leases.patch("pnyx-operator", &PatchParams::default(), &taken).await.expect("a merge asks for no version");
+    assert!(second.ended().await.is_err());
 }

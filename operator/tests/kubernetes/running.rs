@@ -25,27 +25,50 @@ pub(crate) struct Operator {
     pub(crate) books: Books,
     task: JoinHandle<Result<(), OperatorError>>,
     /// Where it keeps credentials.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Operator {
     /// One that knows what is decided from `books`.
     pub(crate) async fn start(kubeconfig: &Path, identity: &str, books: Books) -> Self {
+        Self::start_with(kubeconfig, identity, books, |_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(
+        kubeconfig: &Path,
+        identity: &str,
+        books: Books,
+        change: impl FnOnce(&mut OperatorConfig),
+    ) -> Self {
         let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
         let health = Health::new(shutdown.clone(), metrics.clone());
         let folder = tempfile::tempdir().expect("a folder");
-        let config = OperatorConfig::new(identity, "default", folder.path());
+        let mut config = OperatorConfig::new(identity, "default", folder.path());
+        change(&mut config);
         let client = client(kubeconfig).await;
         let (for_run, stop, counted, read) = (health.clone(), shutdown.clone(), metrics.clone(), books.clone());
         let task = tokio::spawn(async move { run(config, client, &for_run, stop, &counted, read).await });
-        let operator = Self { health, shutdown, metrics, books, task, _folder: folder };
+        let operator = Self { health, shutdown, metrics, books, task, folder };
         until("it is ready", || async { operator.health.not_ready().is_empty().then_some(()) }).await;
         operator
     }
 
     pub(crate) async fn stop(self) {
         self.shutdown.trigger();
-        self.task.await.expect("it does not panic").expect("it ends well");
+        self.ended().await.expect("it ends well");
+    }
+
+    /// How it ends by itself. Whoever ended has no credentials any more.
+    pub(crate) async fn ended(self) -> Result<(), OperatorError> {
+        let ended = self.task.await.expect("it does not panic");
+        assert_eq!(folders(&self.folder), 0, "credentials are left");
+        ended
+    }
+
+    /// Of how many platforms it has credentials.
+    pub(crate) fn credentials(&self) -> usize {
+        folders(&self.folder)
     }
 
     /// What a metric's line says, such as `pnyx_operator_leads`.
@@ -53,6 +76,10 @@ impl Operator {
         let text = self.metrics.encode();
         text.lines().find_map(|known| known.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())
     }
+}
+
+fn folders(folder: &TempDir) -> usize {
+    std::fs::read_dir(folder.path()).expect("it is there").count()
 }
 
 pub(crate) fn api(client: &Client, primary: Primary) -> Api<DynamicObject> {

@@ -16,9 +16,14 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A control plane with its API server alone: everything is checked and kept, and nothing else acts.
 pub(crate) fn control_plane() -> ControlPlane {
+    control_plane_with(ControlPlaneOptions::new())
+}
+
+/// A control plane of which more may run.
+pub(crate) fn control_plane_with(options: ControlPlaneOptions) -> ControlPlane {
     // Two libraries bring a provider each, so one has to be chosen. The second test finds it done.
     drop(rustls::crypto::ring::default_provider().install_default());
-    ControlPlane::start(ControlPlaneOptions::new()).expect("a control plane starts")
+    ControlPlane::start(options).expect("a control plane starts")
 }
 
 /// A client as the operator has it.

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::{
     config::KafkaConfig,
-    errors,
+    errors::{self, Kind},
     events::Events,
     settings::{BATCH_BYTES_MAX, Settings},
     topics::Cluster,
@@ -115,6 +115,19 @@ impl Admin {
         match grown.map(|results| results.into_iter().next()) {
             Ok(Some(Err((_, RDKafkaErrorCode::InvalidPartitions)) | Ok(_)) | None) => Ok(()),
             Ok(Some(Err((_, code)))) => Err(errors::administering(topic, &KafkaError::AdminOp(code))),
+            Err(error) => Err(errors::administering(topic, &error)),
+        }
+    }
+
+    /// Removes the topic. One that somebody else has just removed is as good.
+    pub(super) fn delete(&self, settings: &Settings, topic: &Topic) -> Result<(), LogError> {
+        let name = settings.topic_name(topic);
+        let deleted = Handle::current().block_on(self.client.delete_topics(&[&name], &self.options));
+        match deleted.map(|results| results.into_iter().next()) {
+            Ok(Some(Err((_, code)))) if errors::kind_of(code) != Kind::Unknown => {
+                Err(errors::administering(topic, &KafkaError::AdminOp(code)))
+            }
+            Ok(Some(Err(_) | Ok(_)) | None) => Ok(()),
             Err(error) => Err(errors::administering(topic, &error)),
         }
     }

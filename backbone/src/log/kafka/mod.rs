@@ -100,6 +100,17 @@ impl KafkaLog {
         self.ensure_topic(topic, partitions).await
     }
 
+    /// See [`super::Log::delete_topic`]. Returns once the brokers asked no longer show it.
+    pub async fn delete_topic(&self, topic: &Topic) -> Result<(), LogError> {
+        self.shared().check_open()?;
+        let topic = topic.clone();
+        self.shared()
+            .ask(move |shared, cluster| {
+                shared.topics.delete(cluster, &shared.settings, &topic, &shared.question_events)
+            })
+            .await
+    }
+
     /// See [`super::Log::partitions`].
     pub async fn partitions(&self, topic: &Topic) -> Result<u32, LogError> {
         Ok(self.shared().look(topic).await?.partitions())

@@ -37,7 +37,7 @@ const ASK_PAUSE: Duration = Duration::from_millis(50);
 /// One broker's metadata may lag behind another's for a moment; a topic or partitions that are missing for longer are gone.
 const SHRUNK_AFTER: Duration = Duration::from_secs(2);
 
-/// How long a new topic or partition may take until all brokers' metadata shows it.
+/// How long a new topic or partition may take until all brokers' metadata shows it, and one that was removed until none does.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A topic this process has seen.
@@ -272,6 +272,30 @@ impl Topics {
         }
         if known.partitions() < partitions {
             self.grow(&admin, cluster, settings, topic, partitions)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the topic, and waits until metadata shows that it is gone.
+    pub(super) fn delete(
+        &self,
+        cluster: &Cluster,
+        settings: &Settings,
+        topic: &Topic,
+        events: &Events,
+    ) -> Result<(), LogError> {
+        let admin =
+            Admin::new(settings, events.clone()).map_err(|source| LogError::Topics { topic: topic.clone(), source })?;
+        admin.delete(settings, topic)?;
+        self.forget(topic);
+        let name = settings.topic_name(topic);
+        let deadline = Instant::now() + VISIBLE_TIMEOUT;
+        while ask_again(topic, || cluster.shape(&name, ASK_TIMEOUT))?.is_some() {
+            if Instant::now() >= deadline {
+                let source = errors::problem("the brokers' metadata still shows it");
+                return Err(LogError::Unavailable { topic: topic.clone(), source });
+            }
+            thread::sleep(ASK_PAUSE);
         }
         Ok(())
     }

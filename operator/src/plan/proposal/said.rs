@@ -9,16 +9,19 @@ use pnyx_crds::{
 
 use crate::{
     build::Component,
-    observe::{LiveChildren, TopicsSeen},
+    observe::{LiveChildren, ProposalObserved, TopicsSeen},
     plan::{Effect, Note, NoteKind, Plan, jobs},
     status::{Conditions, Said, State},
     validate::ValidatedProposal,
 };
 
 /// That it is valid is not enough: voters may rely on it once it stands in the log.
-pub(super) fn accepted(validated: &ValidatedProposal, is_read: bool) -> Said {
-    let unknown = |message: &str| Said::new(State::Unknown, reasons::NOT_OBSERVED, message);
-    match (validated.is_defined(), is_read) {
+pub(super) fn accepted(validated: &ValidatedProposal, observed: &ProposalObserved) -> Said {
+    // What may have been written while it is not known is still what binds.
+    let is_recording = observed.is_recording() && observed.status_id() == Some(validated.proposal().id());
+    let reason = if is_recording { reasons::RECORDING } else { reasons::NOT_OBSERVED };
+    let unknown = |message: &str| Said::new(State::Unknown, reason, message);
+    match (validated.is_defined(), observed.book.is_some()) {
         (true, _) => Said::new(true, reasons::AS_EXPECTED, ""),
         (false, true) => unknown("it is valid, but its definition is not recorded in the log yet"),
         (false, false) => {

@@ -15,8 +15,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     kinds::{ChildKind, Key, ObjectKey, Primary},
-    observe::{Seen, Standing},
-    plan::{OWNER_LABEL, Owner},
+    observe::{PlatformSeen, Seen, Standing},
+    plan::{COMPONENT_LABEL, FINALIZER, OWNER_LABEL, Owner},
     validate::{self, OwnImage},
 };
 
@@ -45,11 +45,11 @@ fn nothing_runs_before_the_definition_stands_in_the_log() {
         &observed(Book::Empty),
         before,
         expect![[r#"
-            Accepted Unknown NotObserved: it is valid, but its definition is not recorded in the log yet
+            Accepted Unknown Recording: what voters sign is being recorded in the log
             Open Unknown NotObserved: 
             Ready Unknown NotObserved: Accepted is not known
             Pending
-            define 0x15cad5becc9f83f199d25cc07a52b82a3e6834e0f06a5f479b28b257abacb988 with 8 partitions and 8 lanes
+            set finalizers [pnyx.dev/drain]
         "#]],
     );
     check(
@@ -90,11 +90,11 @@ fn what_stood_in_the_log_holds_while_the_log_cannot_be_read() {
         &empty,
         inside,
         expect![[r#"
-            Accepted Unknown NotObserved: it is valid, but its definition is not recorded in the log yet
+            Accepted Unknown Recording: what voters sign is being recorded in the log
             Open Unknown NotObserved: 
             Ready Unknown NotObserved: Accepted is not known
             Pending
-            define 0x15cad5becc9f83f199d25cc07a52b82a3e6834e0f06a5f479b28b257abacb988 with 8 partitions and 8 lanes
+            set finalizers [pnyx.dev/drain]
         "#]],
     );
 }
@@ -143,6 +143,9 @@ fn who_is_paused_or_deleted_is_left_alone_and_told_what_is_so() {
     );
     let mut deleted = observed(Book::Defined);
     deleted.seen.is_deleted = true;
+    deleted.seen.resource.metadata.finalizers = None;
+    deleted.seen.resource.metadata.deletion_timestamp = Some(Time("2026-11-22T10:00:00Z".parse().expect("RFC 3339")));
+    // Of one that the operator does not hold.
     check(
         &deleted,
         "2026-11-22T10:00:00Z",
@@ -183,6 +186,140 @@ fn who_leads_is_what_the_tally_said_last() {
     assert_eq!(plan(&observed, inside).status.leading, observed.before.leading, "nobody said anything else");
 }
 
+#[test]
+fn what_is_deleted_runs_until_it_is_drained() {
+    let mut deleted = observed(Book::Defined);
+    deleted.seen.is_deleted = true;
+    let metadata = &mut deleted.seen.resource.metadata;
+    metadata.deletion_timestamp = Some(Time("2026-11-22T10:00:00Z".parse().expect("RFC 3339")));
+    metadata.finalizers = Some(vec!["a/b".to_owned(), FINALIZER.to_owned()]);
+    deleted.children.push((ChildKind::Deployment, Arc::new(verifiers())));
+    // But for what nothing here wants.
+    check(
+        &deleted,
+        "2026-11-22T10:00:01Z",
+        expect![[r#"
+            Accepted True AsExpected: 
+            Open True WindowOpen: 
+            Ready False Deleting: the proposal is being deleted once the ballots that came before it are verified
+            Open
+            create ServiceAccount n/wanted
+            delete Deployment n/vote-verifier
+            delete Service n/left
+            note Deleting: waits until the ballots that came before it are verified
+        "#]],
+    );
+    // Its time is over.
+    check(
+        &deleted,
+        "2026-11-22T10:01:00Z",
+        expect![[r#"
+            Accepted True AsExpected: 
+            Open True WindowOpen: 
+            Ready False Deleting: the proposal is being deleted
+            Open
+            note ReleasedUndone: waited for no longer than 60 s; not waited until the ballots that came before it are verified
+            set finalizers [a/b]
+        "#]],
+    );
+    // What was never recorded has nothing to drain.
+    deleted.book = Some(Arc::default());
+    check(
+        &deleted,
+        "2026-11-22T10:00:01Z",
+        expect![[r#"
+            Accepted Unknown NotObserved: it is valid, but its definition is not recorded in the log yet
+            Open Unknown NotObserved: 
+            Ready False Deleting: the proposal is being deleted
+            Pending
+            note Released: nothing is left to do for it
+            set finalizers [a/b]
+        "#]],
+    );
+}
+
+#[test]
+fn nothing_is_recorded_before_its_resource_is_held_and_bound() {
+    let (now, book) = ("2026-11-22T09:00:00Z", Book::Empty);
+    let mut new = observed(book);
+    new.seen.resource.metadata.finalizers = Some(vec!["a/b".to_owned()]);
+    check(
+        &new,
+        now,
+        expect![[r#"
+            Accepted Unknown Recording: what voters sign is being recorded in the log
+            Open Unknown NotObserved: 
+            Ready Unknown NotObserved: Accepted is not known
+            Pending
+            set finalizers [a/b, pnyx.dev/drain]
+        "#]],
+    );
+    let again = plan(&new, now).again;
+    assert_eq!(again, Some(BEGIN_AGAIN));
+    let held = bound(new.clone());
+    check(
+        &held,
+        now,
+        expect![[r#"
+            Accepted Unknown Recording: what voters sign is being recorded in the log
+            Open Unknown NotObserved: 
+            Ready Unknown NotObserved: Accepted is not known
+            Pending
+            define 0x15cad5becc9f83f199d25cc07a52b82a3e6834e0f06a5f479b28b257abacb988 with 8 partitions and 8 lanes
+        "#]],
+    );
+    // It was edited before that was said: another id, which has to be said first.
+    let mut edited = held.clone();
+    edited.seen.resource.spec.title = "Another vote".to_owned();
+    check(
+        &edited,
+        now,
+        expect![[r#"
+            Accepted Unknown Recording: what voters sign is being recorded in the log
+            Open Unknown NotObserved: 
+            Ready Unknown NotObserved: Accepted is not known
+            Pending
+        "#]],
+    );
+    // Whether it was recorded is not known, so it stays bound.
+    check(
+        &ProposalObserved { book: None, ..held.clone() },
+        now,
+        expect![[r#"
+            Accepted Unknown Recording: it is valid, but whether its definition is recorded is not known: the log was not read
+            Open Unknown NotObserved: 
+            Ready Unknown NotObserved: Accepted is not known
+            Pending
+        "#]],
+    );
+    // One that is refused after all is not held.
+    let after = "2026-11-22T11:00:00Z";
+    check(
+        &held,
+        after,
+        expect![[r#"
+            Accepted False WindowOver: the window was over before the proposal was accepted: nobody could vote
+            Open Unknown NotObserved: 
+            Ready False ConditionNotMet: Accepted is not true
+            Pending
+            note WindowOver: the window was over before the proposal was accepted: nobody could vote
+            set finalizers []
+        "#]],
+    );
+}
+
+/// As it is once the operator holds it and said what it records.
+fn bound(observed: ProposalObserved) -> ProposalObserved {
+    let mut observed = observed;
+    let core = resolve(&observed.seen.resource, "test", None).expect("a proposal of the core");
+    observed.before.proposal_id = Some(core.id().to_string());
+    let recording =
+        Condition { status: "Unknown".to_owned(), reason: reasons::RECORDING.to_owned(), ..accepted_condition() };
+    observed.seen.conditions = vec![recording];
+    observed.seen.resource.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+    observed
+}
+
 /// What the plan says at `now` of a proposal that has a Service which nothing wants and lacks an account.
 fn check(observed: &ProposalObserved, now: &str, expected: Expect) {
     let Plan { effects, conditions, status, again: _ } = plan(observed, now);
@@ -203,7 +340,9 @@ fn plan(observed: &ProposalObserved, now: &str) -> Plan<GovernanceProposalStatus
         Err(_) => Vec::new(),
     };
     let topics = TopicsSeen { partitions: Some(4), ..TopicsSeen::default() };
-    proposal(observed, validated.as_ref(), wanted, &topics, None, now)
+    let id = validated.as_ref().ok().map(|validated| validated.proposal().id());
+    let deletion = crate::plan::deletion(observed, id, &topics, Duration::from_secs(60), now);
+    proposal(observed, validated.as_ref(), wanted, &topics, None, &deletion, now)
 }
 
 fn observed(book: Book) -> ProposalObserved {
@@ -215,8 +354,10 @@ fn observed(book: Book) -> ProposalObserved {
         },
     }))
     .expect("a platform");
+    // What stands in a log is held.
+    let finalizers = if matches!(book, Book::Empty) { json!([]) } else { json!([FINALIZER]) };
     let resource: GovernanceProposal = serde_json::from_value(json!({
-        "metadata": {"name": "vote", "namespace": "n"},
+        "metadata": {"name": "vote", "namespace": "n", "finalizers": finalizers},
         "spec": {
             "space": "dao.eth", "title": "A vote", "body": "", "choices": ["yes", "no"],
             "voting": {"system": "SingleChoice"},
@@ -252,6 +393,13 @@ fn observed(book: Book) -> ProposalObserved {
 fn seen<K>(primary: Primary, name: &str, resource: K, conditions: Vec<Condition>) -> Seen<K> {
     let owner = Owner::new(Key { primary, object: ObjectKey::new("n", name) }, "uid-1");
     Seen { owner, resource, generation: Some(1), conditions, is_deleted: false }
+}
+
+/// Its verifiers.
+fn verifiers() -> DynamicObject {
+    let mut object = DynamicObject::new("vote-verifier", &ChildKind::Deployment.resource()).within("n");
+    object.metadata.labels = Some([(COMPONENT_LABEL.to_owned(), Component::Verifier.word().to_owned())].into());
+    object
 }
 
 /// A Service of the proposal that nothing wants any more.

@@ -53,6 +53,7 @@ impl Rig {
             has_cut: Some(false),
             is_drained: Some(false),
             watching_since: Some(TimestampMs(0)),
+            ..TopicsSeen::default()
         };
         Self {
             resource,
