@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use pnyx_testbed::{KafkaCluster, KafkaOptions, RedisOptions, RedisServer, TestbedError, kubernetes::Node};
 use serde_json::{Value, json};
 
-use crate::support::{IMAGE, node};
+use crate::support::{IMAGE, described, node};
 
 /// Between two looks at something that is waited for.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -102,19 +102,7 @@ impl Bed {
 
     /// What a person would look at.
     pub(crate) fn described(&self, namespace: &str) -> String {
-        let cluster = self.node.control_plane();
-        let of = |arguments: &[&str]| {
-            cluster
-                .kubectl(&[&["--namespace", namespace], arguments].concat())
-                .unwrap_or_else(|error| format!("{error:?}"))
-        };
-        let pods = of(&["get", "pods", "--output=name"]);
-        let logs = pods.lines().map(|name| format!("== {name}\n{}", of(&["logs", name, "--tail=20"])));
-        [of(&["describe", "gplat,gprop"]), of(&["get", "all"]), of(&["describe", "pods"])]
-            .into_iter()
-            .chain(logs)
-            .collect::<Vec<_>>()
-            .join("\n")
+        described(&self.node, namespace)
     }
 }
 

@@ -4,4 +4,5 @@
 mod bed;
 mod end_to_end;
 mod image;
+mod quick_start;
 mod support;
