@@ -22,6 +22,7 @@ pub mod oci;
 mod ports;
 mod process;
 mod proxy;
+pub mod quick_start;
 mod redis;
 
 pub use certificates::{Authority, Issued};

@@ -25,11 +25,18 @@ pub struct Image {
 
 /// One of cargo's profiles.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Profile {
+pub enum Profile {
     /// Optimised, with checks of assertions and overflows; nothing is compiled that tests do not need as well.
     Dev,
     /// Without these checks. Compiles everything once more.
     Release,
+}
+
+impl Image {
+    /// An image of this name, where it is by default.
+    pub(crate) const fn named(tag: ImageName, profile: Profile) -> Self {
+        Self { output: None, profile, tag }
+    }
 }
 
 impl Profile {
@@ -51,8 +58,8 @@ impl Profile {
     }
 }
 
-/// Builds the program and writes its image.
-pub(crate) fn run(image: &Image) -> anyhow::Result<()> {
+/// Builds the program and writes its image. Returns where the archive is.
+pub(crate) fn run(image: &Image) -> anyhow::Result<PathBuf> {
     let Image { output, profile, tag } = image;
     ensure!(cfg!(target_os = "linux"), "an image holds libraries of Linux; build the Dockerfile here instead");
     let metadata = MetadataCommand::new().manifest_path(crate::root().join("Cargo.toml")).no_deps().exec()?;
@@ -72,7 +79,7 @@ pub(crate) fn run(image: &Image) -> anyhow::Result<()> {
     process::say(&format!("image    {tag} · {digest}"))?;
     process::say(&format!("archive  {} · {}.{} MB", output.display(), len / 1_000_000, len / 100_000 % 10))?;
     process::say("import   kind load image-archive · ctr images import · docker load -i · podman load -i")?;
-    Ok(())
+    Ok(output)
 }
 
 /// The commit that was built; nothing where there is none, or where more than it was built.

@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 pub mod generated;
 mod image;
+mod kind;
 mod peers;
 mod process;
 mod stages;
@@ -46,6 +47,9 @@ pub enum Command {
     Chaos(chaos::Chaos),
     /// Writes the container image of pnyx as an archive, without a daemon.
     Image(image::Image),
+    /// Runs the quick start of docs/kind.md on a Kubernetes inside of Docker.
+    #[command(subcommand)]
+    Kind(kind::Kind),
     /// Starts and ends Kafka, Redis, an EVM node and Kubernetes, as tests use them.
     #[command(subcommand)]
     Testbed(testbed::Testbed),
@@ -66,7 +70,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Gen { check: true } => generated::check(),
         Command::Bench { name, arguments } => bench::run(name.as_deref().unwrap_or(""), &arguments),
         Command::Chaos(chaos) => chaos::run(&chaos),
-        Command::Image(image) => image::run(&image),
+        Command::Image(image) => image::run(&image).map(drop),
+        Command::Kind(task) => kind::run(&task),
         Command::Testbed(task) => testbed::run(task),
     }
 }

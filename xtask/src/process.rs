@@ -30,6 +30,21 @@ pub(crate) fn run_with(folder: &Path, line: &[&str], variable: &str, value: &Pat
     Ok(())
 }
 
+/// As [`run`], of two command lines: the second reads what the first writes.
+pub(crate) fn run_piped(first: &[&str], second: &[&str]) -> anyhow::Result<()> {
+    say(&format!("$ {} | {}", first.join(" "), second.join(" ")))?;
+    let start = |line: &[&str]| format!("failed to start `{}`", line[0]);
+    let mut writer = command(crate::root(), first).stdout(Stdio::piped()).spawn().with_context(|| start(first))?;
+    let pipe = writer.stdout.take().context("the first has a pipe")?;
+    let read = command(crate::root(), second).stdin(pipe).status();
+    // Waited for in any case: its end says more than that of who read nothing.
+    let written = writer.wait()?;
+    ensure!(written.success(), "`{}` failed: {written}", first.join(" "));
+    let read = read.with_context(|| start(second))?;
+    ensure!(read.success(), "`{}` failed: {read}", second.join(" "));
+    Ok(())
+}
+
 /// Runs a command line in the root folder and returns what it wrote to standard output.
 pub(crate) fn output(line: &[&str]) -> anyhow::Result<Vec<u8>> {
     let output = command(crate::root(), line)

@@ -51,10 +51,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- include "pnyx.reference" (merge (dict "tag" $tag) .Values.image) -}}
 {{- end -}}
 
-{{/* The test's image comes from the same registry unless it names its own. */}}
-{{- define "pnyx.testImage" -}}
-{{- $registry := default .Values.image.registry .Values.test.image.registry -}}
-{{- include "pnyx.reference" (merge (dict "registry" $registry) .Values.test.image) -}}
+{{/* An image of others, from a list of the root and its values: from the same registry unless it names its own. */}}
+{{- define "pnyx.otherImage" -}}
+{{- $image := index . 1 -}}
+{{- $registry := default (index . 0).Values.image.registry $image.registry -}}
+{{- include "pnyx.reference" (merge (dict "registry" $registry) $image) -}}
 {{- end -}}
 
 {{/* What a restricted namespace asks of every pod, and of every container. */}}
@@ -84,4 +85,79 @@ capabilities: {drop: [ALL]}
 
 {{- define "pnyx.tallyService" -}}
 {{- default (printf "%s-tally" .Values.edge.platform) .Values.edge.tallyService -}}
+{{- end -}}
+
+{{/* Where pods find the demo's servers. */}}
+{{- define "pnyx.demoKafka" -}}
+{{- printf "%s-demo-kafka.%s.svc:9092" (include "pnyx.fullname" .) .Release.Namespace -}}
+{{- end -}}
+
+{{- define "pnyx.demoRedis" -}}
+{{- printf "%s-demo-redis.%s.svc:6379" (include "pnyx.fullname" .) .Release.Namespace -}}
+{{- end -}}
+
+{{/* What surrounds a server of the demo but for its pod's containers: from a list of the root, its name and its port. */}}
+{{- define "pnyx.demoServer" -}}
+{{- $root := index . 0 -}}
+{{- $component := printf "demo-%s" (index . 1) -}}
+{{- $port := index . 2 -}}
+{{- $name := printf "%s-%s" (include "pnyx.fullname" $root) $component -}}
+{{- $labels := include "pnyx.labels" $root | replace "component: operator" (printf "component: %s" $component) -}}
+{{- $selector := include "pnyx.selector" $root | replace "component: operator" (printf "component: %s" $component) -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- $labels | nindent 4 }}
+spec:
+  # Its name leads to the pod itself, as a StatefulSet wants it.
+  clusterIP: None
+  selector: {{- $selector | nindent 4 }}
+  ports:
+    - {name: {{ index . 1 }}, port: {{ $port }}, targetPort: {{ index . 1 }}, protocol: TCP}
+{{- if $root.Values.networkPolicy.enabled }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- $labels | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels: {{- $selector | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  ingress:
+    # Platforms may be in any namespace.
+    - from:
+        - namespaceSelector: {}
+      ports:
+        - {protocol: TCP, port: {{ $port }}}
+  # It asks nobody.
+  egress: []
+{{- end }}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- $labels | nindent 4 }}
+spec:
+  replicas: 1
+  serviceName: {{ $name }}
+  selector:
+    matchLabels: {{- $selector | nindent 6 }}
+  template:
+    metadata:
+      labels: {{- $selector | nindent 8 }}
+    spec:
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      terminationGracePeriodSeconds: 30
+      securityContext: {{- include "pnyx.podSecurity" $root | nindent 8 }}
+      {{- with $root.Values.image.pullSecrets }}
+      imagePullSecrets: {{- toYaml . | nindent 8 }}
+      {{- end }}
 {{- end -}}

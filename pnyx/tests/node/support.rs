@@ -9,7 +9,7 @@ use pnyx_testbed::{
 use serde_json::{Value, json};
 
 /// What the chart calls it, too: a name without a registry, as the operator has it by default.
-pub(crate) const IMAGE: &str = concat!("pnyx:", env!("CARGO_PKG_VERSION"));
+pub(crate) const IMAGE: &str = pnyx_testbed::quick_start::IMAGE;
 
 /// Pods that ask for more than the level `restricted` grants are refused here.
 const NAMESPACE: &str = "
@@ -65,6 +65,21 @@ pub(crate) fn run(node: &Node, name: &str, pod: &Value) -> String {
         panic!("{error}\n{log:?}\n{:?}", cluster.kubectl(&[&of[..], &["describe", &pod]].concat()));
     }
     log.unwrap()
+}
+
+/// What a person would look at in a namespace where something does not come.
+pub(crate) fn described(node: &Node, namespace: &str) -> String {
+    let cluster = node.control_plane();
+    let of = |arguments: &[&str]| {
+        cluster.kubectl(&[&["--namespace", namespace], arguments].concat()).unwrap_or_else(|error| format!("{error:?}"))
+    };
+    let pods = of(&["get", "pods", "--output=name"]);
+    let logs = pods.lines().map(|name| format!("== {name}\n{}", of(&["logs", name, "--tail=20"])));
+    [of(&["describe", "gplat,gprop"]), of(&["get", "all"]), of(&["describe", "pods"])]
+        .into_iter()
+        .chain(logs)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The image that `cargo xtask image` writes, of the binary under test.

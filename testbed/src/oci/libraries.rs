@@ -19,14 +19,15 @@ const VARIABLES: [&str; 2] = ["LD_LIBRARY_PATH", "LD_PRELOAD"];
 /// The loader and all libraries that a program needs, those of its libraries included, where they lie on this machine. An
 /// image with these files at these places can run it.
 ///
-/// The program's own loader says what it would load, so that nothing about it is guessed.
-pub(super) fn needed_by(program: &Path) -> Result<Vec<PathBuf>, TestbedError> {
+/// The program's own loader says what it would load, so that nothing about it is guessed. What lies in the folder that it
+/// came with is left out: who puts the whole folder into an image has it there.
+pub(super) fn needed_by(program: &Path, own: Option<&Path>) -> Result<Vec<PathBuf>, TestbedError> {
     let mut ldd = Command::new("ldd");
     for variable in VARIABLES {
         ldd.env_remove(variable);
     }
     match cache::run(ldd.arg(program).env("LC_ALL", "C")) {
-        Ok(text) => read(&text).map_err(|problem| unfit(program, problem)),
+        Ok(text) => read(&text, own).map_err(|problem| unfit(program, problem)),
         Err(TestbedError::Spawn { .. }) => Err(TestbedError::Missing {
             what: "ldd",
             advice: "it comes with the C library (Debian: libc-bin) and says which libraries an image has to hold",
@@ -38,7 +39,7 @@ pub(super) fn needed_by(program: &Path) -> Result<Vec<PathBuf>, TestbedError> {
 
 /// The output of `ldd`: a line for each library, such as `libm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f…)`. The
 /// loader itself has no arrow, and what the kernel gives has no path.
-fn read(text: &str) -> Result<Vec<PathBuf>, String> {
+fn read(text: &str, own: Option<&Path>) -> Result<Vec<PathBuf>, String> {
     let mut paths = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "statically linked") {
         let (name, found) = line.split_once(" => ").unwrap_or((line, line));
@@ -46,7 +47,8 @@ fn read(text: &str) -> Result<Vec<PathBuf>, String> {
             return Err(format!("this machine has no {name}, which it needs"));
         }
         let path = found.rsplit_once(" (").map_or(found, |(path, _)| path);
-        if path.starts_with('/') {
+        let comes_along = own.is_some_and(|folder| Path::new(path).starts_with(folder));
+        if path.starts_with('/') && !comes_along {
             paths.push(checked(path)?);
         }
     }
@@ -81,10 +83,10 @@ mod tests {
                     \tlibm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f75beee2000)\n\
                     \tlibc.so.6 => /lib64/libc.so.6 (0x00007f75bc41e000)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f75beff5000)\n";
-        let found = read(text).expect("all are where loaders look");
+        let found = read(text, None).expect("all are where loaders look");
         let paths = ["/lib/x86_64-linux-gnu/libm.so.6", "/lib64/ld-linux-x86-64.so.2", "/lib64/libc.so.6"];
         assert_eq!(found, paths.map(PathBuf::from));
-        assert!(read("\tstatically linked\n").expect("it needs none").is_empty());
+        assert!(read("\tstatically linked\n", None).expect("it needs none").is_empty());
     }
 
     #[test]
@@ -95,8 +97,17 @@ mod tests {
             ("libx.so => /usr/local/lib/libx.so (0x00)", "/usr/local/lib/libx.so"),
             ("libx.so => /lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libx.so (0x00)", "glibc-hwcaps"),
         ] {
-            let problem = read(line).expect_err(line);
+            let problem = read(line, None).expect_err(line);
             assert!(problem.contains(reason), "{problem}");
         }
+    }
+
+    #[test]
+    fn what_comes_with_the_program_is_not_looked_for() {
+        let text = "\tlibz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x00)\n\
+                    \tlibjli.so => /opt/java/bin/../lib/libjli.so (0x00)\n";
+        let found = read(text, Some(Path::new("/opt/java"))).expect("all are found");
+        assert_eq!(found, [PathBuf::from("/lib/x86_64-linux-gnu/libz.so.1")]);
+        assert!(read(text, Some(Path::new("/opt/jav"))).is_err());
     }
 }

@@ -52,14 +52,7 @@ pub fn of_pnyx(name: ImageName, binary: &Path) -> Result<Archive, TestbedError> 
 /// # Errors
 /// The program cannot be read, or needs what an image cannot hold; `ldd` or `strip` is missing.
 pub fn of_program(name: ImageName, program: &Path, place: &str) -> Result<Archive, TestbedError> {
-    let mut system = Layer::new().folder("/tmp", 0o1777).file(AUTHORITIES, 0o644, authorities());
-    for (path, text) in FILES {
-        system = system.file(path, 0o644, text);
-    }
-    for library in libraries::needed_by(program)? {
-        let content = fs::read(&library).map_err(|source| file_error("read", &library, source))?;
-        system = system.file(&library.to_string_lossy(), 0o755, content);
-    }
+    let system = system_for(program, None)?.file(AUTHORITIES, 0o644, authorities());
     let folder = place.rsplit_once('/').map_or("/", |(folder, _)| folder);
     // The program in a layer of its own: the other one stays the same from build to build.
     Ok(Archive::new(name)
@@ -68,6 +61,20 @@ pub fn of_program(name: ImageName, program: &Path, place: &str) -> Result<Archiv
         .entrypoint(&[place])
         .variable("PATH", folder)
         .variable(AUTHORITIES_VARIABLE, AUTHORITIES))
+}
+
+/// What a program finds beside itself: its libraries, a user's name and an empty `/tmp`. Libraries in the folder that it came
+/// with are left out.
+pub(super) fn system_for(program: &Path, own: Option<&Path>) -> Result<Layer, TestbedError> {
+    let mut system = Layer::new().folder("/tmp", 0o1777);
+    for (path, text) in FILES {
+        system = system.file(path, 0o644, text);
+    }
+    for library in libraries::needed_by(program, own)? {
+        let content = fs::read(&library).map_err(|source| file_error("read", &library, source))?;
+        system = system.file(&library.to_string_lossy(), 0o755, content);
+    }
+    Ok(system)
 }
 
 /// The program without what debuggers alone read. Names of functions stay, so that a panic says where it was.

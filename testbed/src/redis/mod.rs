@@ -11,5 +11,6 @@ mod server;
 pub use cluster::RedisCluster;
 pub use external::EXTERNAL_VARIABLE;
 pub use options::RedisOptions;
+pub(crate) use prepare::link_server;
 pub use sentinel::RedisSentinel;
 pub use server::{RedisServer, RedisSnapshot};

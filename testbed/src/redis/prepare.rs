@@ -21,7 +21,7 @@ const VERSION_MIN: u32 = 7;
 const NAMES: [&str; 2] = ["redis-server", "redis-check-rdb"];
 
 /// Puts a link called `redis-server` into the folder. Redis is installed the first time if the system has none.
-pub(super) fn link_server(folder: &Path) -> Result<PathBuf, TestbedError> {
+pub(crate) fn link_server(folder: &Path) -> Result<PathBuf, TestbedError> {
     apt::installed(&["redis-tools"], missing, || find().is_some())?;
     let binary = find().ok_or_else(missing)?;
     let link = folder.join("redis-server");

@@ -151,3 +151,25 @@ fn no_service_or_budget_of_a_platform_takes_the_operators_pods_for_its_own() {
         assert!(!selector.iter().all(same), "{selector:?}");
     }
 }
+
+#[test]
+fn the_platform_for_kind_names_the_servers_of_the_demo() {
+    let objects = objects(&text("examples/kind/values.yaml"));
+    let platform = documents(&text("examples/kind/platform.yaml")).remove(1);
+    let kafka = platform["spec"]["kafka"]["bootstrapServers"][0].as_str().unwrap();
+    let redis = platform["spec"]["redis"]["single"]["address"].as_str().unwrap();
+    for address in [kafka, redis] {
+        let made = |service: &&Value| {
+            let (name, namespace) = (&service["metadata"]["name"], &service["metadata"]["namespace"]);
+            let name = format!("{}.{}.svc", name.as_str().unwrap(), namespace.as_str().unwrap());
+            address == format!("{name}:{}", service["spec"]["ports"][0]["port"])
+        };
+        let services = of_kind(&objects, "Service");
+        let service = services.iter().find(|service| made(service)).unwrap_or_else(|| panic!("{address}"));
+        let pods =
+            of_kind(&objects, "StatefulSet").into_iter().map(|set| &set["spec"]["template"]["metadata"]["labels"]);
+        assert_eq!(pods.filter(|labels| **labels == service["spec"]["selector"]).count(), 1, "{address}");
+    }
+    let broker = of_kind(&objects, "ConfigMap")[0]["data"]["server.properties"].as_str().unwrap();
+    assert!(broker.contains(&format!("\nadvertised.listeners=BROKER://{kafka}\n")), "{broker}");
+}

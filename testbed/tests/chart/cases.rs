@@ -153,6 +153,28 @@ operator:
         "metrics: {dashboard: {enabled: true, labels: {dashboards: mine}, annotations: {folder: Votes}}}",
         &["kind: ConfigMap", "dashboards: mine", "folder: Votes", "\"uid\": \"pnyx-votes\""],
     ),
+    adds(
+        "demo: {enabled: true}",
+        &[
+            "kind: StatefulSet",
+            "image: \"apache/kafka:4.3.1\"",
+            "advertised.listeners=BROKER://pnyx-demo-kafka.pnyx-system.svc:9092\n",
+            "image: \"redis:7.4.6\"",
+            "--maxmemory-policy, noeviction",
+        ],
+    ),
+    adds(
+        "{image: {registry: registry.example, pullSecrets: [{name: registry-key}]}, demo: {enabled: true, \
+         kafka: {image: {repository: logs/kafka, tag: '5', \
+         digest: 'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'}}, \
+         redis: {image: {registry: mirror.example, repository: stores/redis, tag: '9'}}}}",
+        &["\"registry.example/logs/kafka:5@sha256:0123456789abcdef", "\"mirror.example/stores/redis:9\""],
+    ),
+    adds(
+        "{namespaces: [dao-one], fullnameOverride: agora, demo: {enabled: true, kafka: {image: {registry: mirror.example}}, \
+         redis: {image: {digest: 'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'}}}}",
+        &["BROKER://agora-demo-kafka.pnyx-system.svc:9092", "\"mirror.example/apache/kafka:4.3.1\"", "\"redis:7.4.6@sha256:01"],
+    ),
     omits("test: {enabled: false}", &["helm.sh/hook: test"]),
     adds(
         "test: {image: {registry: registry.example, repository: tools/shell, tag: '2', \
@@ -186,6 +208,7 @@ pub(crate) const REFUSED: &[(&str, &[&str])] = &[
         "edge: {httpRoute: {enabled: true, hosts: [a.example], gateway: {create: true, className: envoy}}}",
         &["edge.httpRoute.gateway.tlsSecretName: name the Secret"],
     ),
+    ("demo: {kafka: {replicas: 3}}", &["/demo/kafka", "additional properties 'replicas' not allowed"]),
     ("serviceAccount: {create: false}", &["serviceAccount.name: name the account"]),
     (
         "metrics: {service: {enabled: false}, serviceMonitor: {enabled: true}}",

@@ -4,6 +4,7 @@ use expect_test::expect_file;
 use pnyx_testbed::kubernetes::Tool;
 
 use crate::{
+    NAMESPACE, RELEASE,
     cases::{CASES, REFUSED},
     path, rendered,
 };
@@ -52,4 +53,12 @@ fn what_cannot_be_is_refused_with_its_name() {
             assert!(refused.contains(word), "{values} is refused without {word}: {refused}");
         }
     }
+}
+
+#[test]
+fn with_the_demos_servers_it_says_that_they_are_no_place_for_votes() {
+    let values = path("examples/kind/values.yaml").display().to_string();
+    let line = ["install", RELEASE, "pnyx", "--dry-run=client", "--namespace", NAMESPACE, "--values", &values];
+    let said = Tool::Helm.run(&path("charts"), &line).unwrap();
+    expect_file!["golden/notes-demo.txt"].assert_eq(said.split_once("NOTES:\n").expect("it has notes").1);
 }
