@@ -30,8 +30,8 @@ use crate::{
 /// First pause before a log is opened again.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 
-/// Longest pause: a broker that is back is used within this.
-const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Longest pause: a broker that is back is used within this, and what is said is true again soon after.
+const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// How often it is asked which topics are due for a look.
 const SAMPLING_TICK: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use pnyx_backbone::{
 use pnyx_core::{
     decisions::{DecisionBook, ProposalDecisions},
     id::ProposalId,
-    scaling::{Offsets, PartitionOffsets},
+    scaling::{Offsets, PartitionOffsets, SAMPLE_INTERVAL_MS_MIN},
     time::{TimestampMs, WindowPosition},
 };
 use tracing::debug;
@@ -20,6 +20,10 @@ use super::state::{PlatformLog, TopicsKnown};
 
 /// Between two looks at a proposal whose ballots come or wait: a third of the age up to which a sample is fresh.
 const BUSY_INTERVAL_MS: u64 = 5_000;
+
+/// Between two looks at one whose last look gave no sample, for lack of one to compare it with: as soon as rates can be told,
+/// because until then nothing is known of it.
+const FIRST_INTERVAL_MS: u64 = 2 * SAMPLE_INTERVAL_MS_MIN;
 
 /// Between two looks at one that is not open yet, of which only the topics have to be there.
 const QUIET_INTERVAL_MS: u64 = 60_000;
@@ -75,7 +79,13 @@ fn due(known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<Due> {
     for decisions in live {
         let before = known.topics_known(decisions.definition.proposal().id());
         let is_busy = is_busy(decisions);
-        let interval_ms = if is_busy { busy_ms } else { QUIET_INTERVAL_MS };
+        let interval_ms = if is_busy && before.lacks_sample() {
+            FIRST_INTERVAL_MS
+        } else if is_busy {
+            busy_ms
+        } else {
+            QUIET_INTERVAL_MS
+        };
         // A clock that was set back makes nobody wait.
         let rested = |at: TimestampMs| at > now || now.saturating_since_ms(at) >= interval_ms;
         if before.looked_at.is_none_or(rested) {

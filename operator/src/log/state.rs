@@ -72,6 +72,13 @@ pub(super) struct TopicsKnown {
     pub(super) looked_at: Option<TimestampMs>,
 }
 
+impl TopicsKnown {
+    /// Whether the last look had none before it to take rates from.
+    pub(super) fn lacks_sample(&self) -> bool {
+        self.offsets.as_ref().map(|offsets| offsets.taken_at) != self.sample.as_ref().map(|sample| sample.taken_at)
+    }
+}
+
 impl PlatformLog {
     pub(super) fn state(&self) -> LogState {
         self.known().state.clone()
@@ -107,7 +114,8 @@ impl PlatformLog {
     /// Notes a look; whether it says something that others wait for.
     pub(super) fn note(&self, proposal: ProposalId, seen: TopicsKnown) -> bool {
         let before = self.known().topics.insert(proposal, seen.clone()).unwrap_or_default();
-        before.partitions != seen.partitions || before.is_verified != seen.is_verified
+        let is_known_again = before.lacks_sample() && !seen.lacks_sample();
+        is_known_again || before.partitions != seen.partitions || before.is_verified != seen.is_verified
     }
 
     /// The topics of a proposal are gone.
@@ -147,5 +155,28 @@ impl PlatformLog {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_wait_for_the_first_sample_and_for_no_later_one() {
+        let offsets = |at: u64| Offsets { taken_at: TimestampMs(at), partitions: Vec::new() };
+        let seen = |at: u64, sample: Option<Sample>| TopicsKnown {
+            partitions: Some(1),
+            offsets: Some(offsets(at)),
+            sample,
+            ..TopicsKnown::default()
+        };
+        let (log, proposal) = (PlatformLog::default(), ProposalId::new([1; 32]));
+        let (first, second) = (offsets(2_000).since(&offsets(0)), offsets(4_000).since(&offsets(2_000)));
+        assert!(log.note(proposal, seen(0, None)), "there is a topic");
+        assert!(log.note(proposal, seen(2_000, first)), "how it is");
+        assert!(!log.note(proposal, seen(4_000, second.clone())), "nothing new");
+        assert!(!log.note(proposal, seen(90_000, second)), "long ago, and nothing to compare it with");
+        assert!(log.note(proposal, seen(92_000, offsets(92_000).since(&offsets(90_000)))), "how it is again");
     }
 }

@@ -10,15 +10,19 @@ use jiff::{SignedDuration, Timestamp};
 use pnyx_testbed::{KafkaCluster, KafkaOptions, RedisOptions, RedisServer, TestbedError, kubernetes::Node};
 use serde_json::{Value, json};
 
-use crate::support::{IMAGE, described, node};
+use crate::support::{IMAGE, described, node, pod, run};
 
 /// Between two looks at something that is waited for.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Where ballots are posted and everything is read, as pods see it.
+pub(crate) const EDGE: &str = "http://default-ingest";
+pub(crate) const READS: &str = "http://default-tally";
+
 /// The node, the servers outside of it, and what `kubectl` says of the namespace.
 pub(crate) struct Bed {
     pub(crate) node: Node,
-    _kafka: KafkaCluster,
+    pub(crate) kafka: KafkaCluster,
     _redis: RedisServer,
 }
 
@@ -37,7 +41,7 @@ impl Bed {
         let port = |address: &str| address.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
         let broker = node.expose("kafka", "votes", port(&kafka.bootstrap())).unwrap();
         let store = node.expose("redis", "votes", port(&redis.address())).unwrap();
-        let bed = Self { node, _kafka: kafka, _redis: redis };
+        let bed = Self { node, kafka, _redis: redis };
         bed.install_chart(values);
         let key = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "signing", "namespace": "votes"},
@@ -98,6 +102,14 @@ impl Bed {
             assert!(waits.elapsed() < Duration::from_secs(60), "{}", self.described("votes"));
             thread::sleep(LOOK_INTERVAL);
         }
+    }
+
+    /// A stranger counts again: what the archive comes to is what the status says.
+    pub(crate) fn audit(&self, status: &Value) {
+        let archive = format!("{READS}/v1/proposals/{}/archive", status["proposalId"].as_str().unwrap());
+        let audited = run(&self.node, "audit", &pod("audit", &["audit", &archive, "--json"]));
+        let audited: Value = serde_json::from_str(audited.lines().last().unwrap()).unwrap();
+        assert_eq!(audited["ballotsRoot"], status["result"]["merkleRoot"], "{audited}\n{status}");
     }
 
     /// What a person would look at.

@@ -1,8 +1,14 @@
 //! `pnyx` as pods on a real node.
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that fails says where, and one that takes minutes says how it goes"
+)]
 
 mod bed;
+mod chaos;
 mod end_to_end;
 mod image;
 mod quick_start;
 mod support;
+mod watch;

@@ -56,10 +56,16 @@ pub(crate) fn pod(name: &str, arguments: &[&str]) -> Value {
 
 /// What `pnyx` says in a pod of its own, which has to end well.
 pub(crate) fn run(node: &Node, name: &str, pod: &Value) -> String {
+    node.control_plane().apply(&pod.to_string()).unwrap();
+    finished(node, name, 180)
+}
+
+/// What a pod said that has to end well within this time.
+pub(crate) fn finished(node: &Node, name: &str, limit_s: u32) -> String {
     let (cluster, of) = (node.control_plane(), ["--namespace", "votes"]);
-    cluster.apply(&pod.to_string()).unwrap();
     let (pod, ended) = (format!("pod/{name}"), "--for=jsonpath={.status.phase}=Succeeded");
-    let waited = cluster.kubectl(&[&of[..], &["wait", ended, &pod, "--timeout=180s"]].concat());
+    let limit = format!("--timeout={limit_s}s");
+    let waited = cluster.kubectl(&[&of[..], &["wait", ended, &pod, &limit]].concat());
     let log = cluster.kubectl(&[&of[..], &["logs", &pod]].concat());
     if let Err(error) = waited {
         panic!("{error}\n{log:?}\n{:?}", cluster.kubectl(&[&of[..], &["describe", &pod]].concat()));

@@ -142,9 +142,7 @@ impl Node {
     /// # Errors
     /// It is no such archive.
     pub fn import(&self, archive: &Path) -> Result<(), TestbedError> {
-        let mut command = Command::new("ctr");
-        command.arg("--address").arg(folder().join("ctd/c.sock")).args(["--namespace", "k8s.io", "images", "import"]);
-        cache::run(command.arg(archive)).map(|_| ())
+        cache::run(ctr().args(["--namespace", "k8s.io", "images", "import"]).arg(archive)).map(|_| ())
     }
 
     /// Makes an image known to the node.
@@ -155,6 +153,17 @@ impl Node {
         let archive = folder().join("image.tar");
         image.write(&archive)?;
         self.import(&archive)
+    }
+
+    /// Kills the process of a pod's first container with SIGKILL, as when it crashes; the kubelet starts it again.
+    ///
+    /// # Errors
+    /// There is no such pod, or its container does not run.
+    pub fn crash(&self, namespace: &str, pod: &str) -> Result<(), TestbedError> {
+        let container = "--output=jsonpath={.status.containerStatuses[0].containerID}";
+        let id = self.control_plane().kubectl(&["--namespace", namespace, "get", "pod", pod, container])?;
+        let id = id.trim_start_matches("containerd://");
+        cache::run(ctr().args(["--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", id])).map(|_| ())
     }
 
     /// Ends a part at once. Pods go on.
@@ -229,8 +238,8 @@ impl Node {
     fn wait_until_ready(&self, part: NodePart) -> Result<(), TestbedError> {
         match part {
             NodePart::Containerd => {
-                let mut ask = Command::new("ctr");
-                ask.arg("--address").arg(folder().join("ctd/c.sock")).args(["--timeout", "1s", "version"]);
+                let mut ask = ctr();
+                ask.args(["--timeout", "1s", "version"]);
                 self.containerd.wait_until(READY_LIMIT, || {
                     thread::sleep(POLL_INTERVAL);
                     cache::run(&mut ask).is_ok()
@@ -277,6 +286,13 @@ impl Drop for Node {
 
 fn folder() -> PathBuf {
     PathBuf::from(FOLDER)
+}
+
+/// What speaks with the node's containerd.
+fn ctr() -> Command {
+    let mut command = Command::new("ctr");
+    command.arg("--address").arg(folder().join("ctd/c.sock"));
+    command
 }
 
 fn check_machine() -> Result<(), TestbedError> {
