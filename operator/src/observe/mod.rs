@@ -6,6 +6,7 @@ mod secrets;
 mod topics;
 
 pub use books::Books;
+pub(crate) use books::Decided;
 pub use brief::ProposalBrief;
 pub(crate) use secrets::missing;
 pub use secrets::{MissingSecrets, log_secret_references, secret_references};
