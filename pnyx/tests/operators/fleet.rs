@@ -61,11 +61,14 @@ impl Fleet {
         self.bed.operator(OPERATORS[turn])
     }
 
-    /// Waits until all stand in the log and have what runs them.
-    pub(crate) fn wait_until_reconciled(&self) {
+    /// Waits until all stand in the log and have what runs them. The operator is asked first: lists of hundreds cost the API
+    /// server as much as what it is asked to do for them.
+    pub(crate) fn wait_until_reconciled(&self, operator: &Operator) {
+        let made = || operator.metric("pnyx_operator_writes_total{kind=\"Deployment\",verb=\"apply\"}");
+        wait_for("all have verifiers", LIMIT, || made().is_some_and(|made| made >= PROPOSALS as f64));
         wait_for("all are accepted", LIMIT, || self.bed.accepted() == PROPOSALS);
         let verifiers = ["get", "deployments", "--selector=app.kubernetes.io/component=verifier", "--output=name"];
-        wait_for("all have verifiers", LIMIT, || self.bed.kubectl(&verifiers).lines().count() == PROPOSALS);
+        wait_for("their verifiers are there", LIMIT, || self.bed.kubectl(&verifiers).lines().count() == PROPOSALS);
     }
 
     /// Waits until nothing was written for a while: pods are Ready, and status says so.

@@ -89,6 +89,7 @@ fn goes_on_and_writes_nothing(bed: &Bed, first: &mut Operator) {
     first.process.sigcont().expect("it is there");
     let ended = first.process.wait(LIMIT).expect("it ends by itself");
     assert_eq!(ended.code(), Some(LOST), "{}", first.process.log_tail());
+    assert!(first.says("lease expired, no write is started"), "{}", first.process.log_tail());
     assert_eq!(first.begun(), begun, "a write was begun without the lease");
     assert!(begun.iter().all(|begun| begun.holder.starts_with("first-")), "{begun:?}");
 

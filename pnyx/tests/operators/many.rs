@@ -20,7 +20,7 @@ fn many_proposals_cost_at_most_one_write_a_minute_each() {
     let fleet = Fleet::start(KafkaOptions::one());
     let began = Instant::now();
     let operator = fleet.operator(0);
-    fleet.wait_until_reconciled();
+    fleet.wait_until_reconciled(&operator);
     println!("{PROPOSALS} proposals, {OPEN} of them open: reconciled after {} s", began.elapsed().as_secs());
     fleet.wait_until_steady(0, QUIET);
     let before = fleet.written(0);

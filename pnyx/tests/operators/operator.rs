@@ -64,6 +64,11 @@ impl Operator {
         begins.map(|line| Begun { holder: word(&line, "holder"), write: word(&line, "write") }).collect()
     }
 
+    /// Whether a line of its log has this.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        fs::read_to_string(self.process.log()).expect("it has a log").contains(text)
+    }
+
     /// What a metric's line says, such as `pnyx_operator_leads`.
     pub(crate) fn metric(&self, line: &str) -> Option<f64> {
         let text = get(self.address, "/metrics").ok()?;
