@@ -31,7 +31,8 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    const fn label(self) -> &'static str {
+    /// One word.
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Applied => "apply",
             Self::Scaled => "scale",

@@ -51,6 +51,9 @@ const LOG_AGAIN: Duration = Duration::from_secs(1);
 /// Longest that one look may take: a worker that hangs is not lost for the others.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// From how many others a new proposal learns: each remembers as many starts as one needs.
+const LEARNT_FROM_MAX: usize = 32;
+
 /// Longest that one question about a Secret may take.
 const SECRET_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -274,8 +277,10 @@ impl Reconciler {
         let (seen, at) = (&observed.seen, since_epoch(now));
         let remembered = || {
             plan::remembered_of(object).unwrap_or_else(|| {
-                let others = self.inner.caches.objects_of(&observed.others);
-                let others: Vec<_> = others.iter().filter_map(|other| plan::remembered_of(other)).collect();
+                let platform = observed.platform_key();
+                let others = self.inner.caches.objects_of(&platform);
+                let others = others.filter_map(|other| plan::remembered_of(&other)).take(LEARNT_FROM_MAX);
+                let others: Vec<_> = others.collect();
                 Remembered::of_others(&others, at)
             })
         };

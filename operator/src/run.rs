@@ -12,11 +12,11 @@ use crate::{
     apply::Applier,
     config::{OperatorConfig, Scope},
     error::OperatorError,
-    kinds::{ChildKind, Key, ObjectKey, Primary},
+    kinds::{ChildKind, Key, Primary},
     lease::{Elector, Leadership},
     log::Logs,
     metrics::OperatorMetrics,
-    observe::{Books, Caches},
+    observe::{Books, Caches, Decided},
     plan::{MANAGED_BY, MANAGED_BY_LABEL},
     reconcile::Reconciler,
     tallies::Tallies,
@@ -75,7 +75,7 @@ pub async fn run(
                 ended = &mut electing => break ended?,
                 () = &mut working, if !has_worked => has_worked = true,
                 Some(ended) = watches.join_next() => note_watch_end(ended, &shutdown)?,
-                platforms = decided.next() => note_decided(&platforms, &caches, &queue),
+                decided = decided.next() => note_decided(decided, &caches, &queue),
                 _ = gauges.tick() => {
                     metrics.waiting.set(i64::try_from(queue.overdue()).unwrap_or(i64::MAX));
                     metrics.leads.set(i64::from(leadership.check().is_ok()));
@@ -230,10 +230,13 @@ fn note_primary(primary: Primary, change: &Change, caches: &Caches, queue: &Work
     }
 }
 
-/// What was decided may be about any proposal of the platform.
-fn note_decided(platforms: &[ObjectKey], caches: &Caches, queue: &WorkQueue<Key>) {
-    for brief in platforms.iter().flat_map(|platform| caches.proposals_of(platform)) {
-        queue.add(Key { primary: Primary::Proposal, object: brief.key });
+fn note_decided(decided: Vec<Decided>, caches: &Caches, queue: &WorkQueue<Key>) {
+    for decided in decided {
+        let objects = match decided {
+            Decided::Platform(platform) => caches.proposals_of(&platform).into_iter().map(|brief| brief.key).collect(),
+            Decided::Proposal(object) => vec![object],
+        };
+        objects.into_iter().for_each(|object| queue.add(Key { primary: Primary::Proposal, object }));
     }
 }
 

@@ -27,7 +27,7 @@ pub enum ApplyError {
     },
     /// The platform's log did not take it.
     #[error("the log was not written")]
-    Log(#[from] LogWriteError),
+    Log(#[source] LogWriteError),
     /// An effect of a plan failed.
     #[error("{effect}")]
     Effect {
@@ -37,6 +37,19 @@ pub enum ApplyError {
         #[source]
         source: Box<Self>,
     },
+}
+
+impl From<LogWriteError> for ApplyError {
+    fn from(error: LogWriteError) -> Self {
+        match error {
+            LogWriteError::NotLeading(reason) => Self::NotLeading(reason),
+            error @ (LogWriteError::NotOpen
+            | LogWriteError::Topic(_)
+            | LogWriteError::Decide(_)
+            | LogWriteError::Refused(_)
+            | LogWriteError::TimedOut) => Self::Log(error),
+        }
+    }
 }
 
 impl ApplyError {

@@ -8,7 +8,7 @@ mod error;
 
 pub use error::ApplyError;
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use kube::{
     Api, Client,
@@ -95,8 +95,7 @@ impl Applier {
             Effect::Delete { kind, key, uid } => self.delete(*kind, key, uid).await,
             Effect::Finalizers { finalizers, version } => self.set_finalizers(owner.key(), finalizers, version).await,
             Effect::Log(write) => {
-                self.inner.leadership.check()?;
-                self.inner.logs.write(write).await?;
+                self.inner.logs.write(write, &self.inner.leadership).await?;
                 Ok(())
             }
             Effect::Note(note) => {
@@ -122,8 +121,8 @@ impl Applier {
         let params = PatchParams::apply(field_manager::STATUS).force();
         let api = self.api(&resource, &key.object);
         let patch = Patch::Apply(&body);
-        let written = self.call(api.patch_status(&key.object.name, &params, &patch)).await?;
-        self.inner.metrics.wrote(key.primary.kind(), Verb::Status);
+        let write = Write { verb: Verb::Status, kind: key.primary.kind(), key: &key.object };
+        let written = self.write(write, api.patch_status(&key.object.name, &params, &patch)).await?;
         if let Some(cache) = self.inner.primaries.get(&key.primary) {
             cache.apply(written);
         }
@@ -136,20 +135,19 @@ impl Applier {
         let regarding = Regarding::new(owner);
         let Some(event) = inner.events.event(&regarding, note, jiff::Timestamp::now()) else { return };
         let api = Api::namespaced(inner.client.clone(), &owner.key().object.namespace);
-        match self.call(api.create(&PostParams::default(), &event)).await {
-            Ok(_) => inner.metrics.wrote("Event", Verb::Created),
-            Err(error) => {
-                inner.events.forget(&regarding, note);
-                let (object, error) = (owner.key().to_string(), pnyx_backbone::telemetry::chain(&error));
-                tracing::warn!(object, reason = note.reason, error, "event not written");
-            }
+        let write = Write { verb: Verb::Created, kind: "Event", key: &owner.key().object };
+        if let Err(error) = self.write(write, api.create(&PostParams::default(), &event)).await {
+            inner.events.forget(&regarding, note);
+            let (object, error) = (owner.key().to_string(), pnyx_backbone::telemetry::chain(&error));
+            tracing::warn!(object, reason = note.reason, error, "event not written");
         }
     }
 
     /// Something of that name that is not ours is left alone, whoever made it.
     async fn refuse_foreign(&self, owner: &Owner, child: &Child) -> Result<(), ApplyError> {
         let api = self.api(&child.kind().resource(), child.key());
-        let found = self.call(api.get_metadata_opt(&child.key().name)).await?;
+        self.inner.leadership.check()?;
+        let found = in_time(api.get_metadata_opt(&child.key().name)).await?;
         let Some(found) = found else { return Ok(()) };
         let labels = found.metadata.labels.unwrap_or_default();
         if labels.get(OWNER_LABEL).map(String::as_str) == Some(owner.uid()) {
@@ -162,8 +160,9 @@ impl Applier {
         let params = PatchParams::apply(field_manager::CHILDREN).force();
         let api = self.api(&child.kind().resource(), child.key());
         let patch = Patch::Apply(object);
-        let written = self.call(api.patch(&child.key().name, &params, &patch)).await?;
-        self.wrote(child.kind(), Verb::Applied, written);
+        let write = Write { verb: Verb::Applied, kind: child.kind().kind(), key: child.key() };
+        let written = self.write(write, api.patch(&child.key().name, &params, &patch)).await?;
+        self.note_written(child.kind(), written);
         Ok(())
     }
 
@@ -178,8 +177,9 @@ impl Applier {
         let params = PatchParams::apply(field_manager::SCALING).force();
         let api = self.api(&resource, key);
         let patch = Patch::Apply(&body);
-        let written = self.call(api.patch(&key.name, &params, &patch)).await?;
-        self.wrote(kind, Verb::Scaled, written);
+        let write = Write { verb: Verb::Scaled, kind: kind.kind(), key };
+        let written = self.write(write, api.patch(&key.name, &params, &patch)).await?;
+        self.note_written(kind, written);
         Ok(())
     }
 
@@ -190,8 +190,9 @@ impl Applier {
             ..DeleteParams::default()
         };
         let api = self.api(&kind.resource(), key);
-        match self.call(api.delete(&key.name, &params)).await {
-            Ok(_) => self.inner.metrics.wrote(kind.kind(), Verb::Deleted),
+        let write = Write { verb: Verb::Deleted, kind: kind.kind(), key };
+        match self.write(write, api.delete(&key.name, &params)).await {
+            Ok(_) => {}
             // Somebody was faster, or it is another object already.
             Err(error) if error.is_not_found() || error.is_conflict() => {}
             Err(error) => return Err(error),
@@ -207,9 +208,9 @@ impl Applier {
             PatchParams { field_manager: Some(field_manager::FINALIZERS.to_owned()), ..PatchParams::default() };
         let api = self.api(&key.primary.resource(), &key.object);
         let patch = Patch::Merge(&body);
-        match self.call(api.patch(&key.object.name, &params, &patch)).await {
+        let write = Write { verb: Verb::Finalizers, kind: key.primary.kind(), key: &key.object };
+        match self.write(write, api.patch(&key.object.name, &params, &patch)).await {
             Ok(written) => {
-                self.inner.metrics.wrote(key.primary.kind(), Verb::Finalizers);
                 // One that goes with its last finalizer would come back here, after the watch had said that it is gone.
                 let is_going = written.metadata.deletion_timestamp.is_some();
                 if let Some(cache) = self.inner.primaries.get(&key.primary).filter(|_| !is_going) {
@@ -222,8 +223,7 @@ impl Applier {
         Ok(())
     }
 
-    fn wrote(&self, kind: ChildKind, verb: Verb, written: DynamicObject) {
-        self.inner.metrics.wrote(kind.kind(), verb);
+    fn note_written(&self, kind: ChildKind, written: DynamicObject) {
         if let Some(cache) = self.inner.caches.get(&kind) {
             cache.apply(written);
         }
@@ -233,13 +233,34 @@ impl Applier {
         Api::namespaced_with(self.inner.client.clone(), &key.namespace, resource)
     }
 
-    /// One call, if this process leads at this moment.
-    async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, ApplyError> {
+    /// One write, if this process leads at this moment.
+    async fn write<T>(&self, write: Write<'_>, call: impl Future<Output = kube::Result<T>>) -> Result<T, ApplyError> {
         // Nothing is sent before it is polled below.
-        self.inner.leadership.check()?;
-        match tokio::time::timeout(CALL_TIMEOUT, call).await {
-            Ok(answer) => answer.map_err(|error| ApplyError::Refused(Box::new(error))),
-            Err(_) => Err(ApplyError::TimedOut),
-        }
+        self.inner.leadership.begin(&write)?;
+        let written = in_time(call).await?;
+        self.inner.metrics.wrote(write.kind, write.verb);
+        Ok(written)
+    }
+}
+
+async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, ApplyError> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(answer) => answer.map_err(|error| ApplyError::Refused(Box::new(error))),
+        Err(_) => Err(ApplyError::TimedOut),
+    }
+}
+
+/// One write to the Kubernetes API, as it is told and counted.
+#[derive(Clone, Copy)]
+struct Write<'a> {
+    verb: Verb,
+    kind: &'static str,
+    /// What is written; of an Event, what it is about.
+    key: &'a ObjectKey,
+}
+
+impl fmt::Display for Write<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.verb.label(), self.kind, self.key)
     }
 }

@@ -138,6 +138,8 @@ impl Elector {
 
     /// One look or renewal. Says how long to wait for the next.
     async fn turn(&mut self) -> Result<Duration, LeaseError> {
+        // One that was stopped beyond its time does not write even the lease: somebody else has it, or may take it.
+        self.refuse_expired()?;
         let retry = match self.try_turn().await {
             Ok(pause) => pause,
             Err(error) => {
@@ -147,10 +149,8 @@ impl Elector {
                 RETRY_PERIOD
             }
         };
+        self.refuse_expired()?;
         let identity = self.leadership.identity();
-        if self.leadership.is_expired(Instant::now()) {
-            return Err(LeaseError::NotRenewed { identity: identity.to_owned() });
-        }
         if let Some(holder) = self.lease.as_ref().and_then(|lease| LeaseRecord::of(lease).holder)
             && holder != identity
             && self.leadership.is_begun()
@@ -158,6 +158,13 @@ impl Elector {
             return Err(LeaseError::Taken { identity: identity.to_owned(), holder });
         }
         Ok(retry)
+    }
+
+    fn refuse_expired(&self) -> Result<(), LeaseError> {
+        if self.leadership.is_expired(Instant::now()) {
+            return Err(LeaseError::NotRenewed { identity: self.leadership.identity().to_owned() });
+        }
+        Ok(())
     }
 
     async fn try_turn(&mut self) -> Result<Duration, CallError> {

@@ -1,13 +1,14 @@
 //! Who asks before each write whether this process still leads.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use thiserror::Error;
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{error, info};
 
 use super::RENEW_DEADLINE;
 
@@ -63,12 +64,22 @@ impl Leadership {
         &self.inner.identity
     }
 
-    /// Asked right before each write: neither a process that waits for its turn nor one that was stopped beyond its lease
+    /// Asked right before each write, and by whom it is begun stands in the log: neither a process that waits for its turn nor one that was stopped beyond its lease
     /// and goes on may start one. What was in flight is harmless: it names the version it saw, or says what another
     /// leader would say too.
     ///
     /// # Errors
     /// Unless this process leads at this moment.
+    pub fn begin(&self, write: &impl fmt::Display) -> Result<(), NotLeading> {
+        self.check()?;
+        info!(holder = self.inner.identity, %write, "begins a write");
+        Ok(())
+    }
+
+    /// Whether it leads at this moment.
+    ///
+    /// # Errors
+    /// If it does not.
     pub fn check(&self) -> Result<(), NotLeading> {
         self.check_at(Instant::now())
     }

@@ -15,7 +15,10 @@ use pnyx_core::{
 use thiserror::Error;
 
 use super::{Logs, state::Link};
-use crate::kinds::ObjectKey;
+use crate::{
+    kinds::ObjectKey,
+    lease::{Leadership, NotLeading},
+};
 
 /// Longest that one write may take: three topics of a cluster that is busy, and a record that is read back. Below what one
 /// look at a resource may take.
@@ -54,6 +57,9 @@ pub enum LogWrite {
 /// Why it was not written, as far as is known.
 #[derive(Debug, Error)]
 pub enum LogWriteError {
+    /// Another process leads, so this one writes nothing more.
+    #[error("this process does not lead")]
+    NotLeading(#[from] NotLeading),
     /// The log is not open now.
     #[error("the log is not open now")]
     NotOpen,
@@ -75,26 +81,40 @@ pub enum LogWriteError {
 }
 
 impl Logs {
-    /// Writes it.
+    /// Writes it, as whom `leadership` names. That is several writes, one after the other; before each it is asked whether this
+    /// process still leads.
     ///
     /// # Errors
     /// If it may not have been written.
-    pub async fn write(&self, write: &LogWrite) -> Result<(), LogWriteError> {
+    pub async fn write(&self, write: &LogWrite, leadership: &Leadership) -> Result<(), LogWriteError> {
         let written = async {
             match write {
-                LogWrite::Define { platform, definition } => self.define(platform, definition).await,
-                LogWrite::Grow { platform, proposal, from: _, to } => self.grow(platform, *proposal, *to).await,
-                LogWrite::Remove { platform, proposal } => self.remove(platform, *proposal).await,
+                LogWrite::Define { platform, definition } => self.define(platform, definition, leadership).await,
+                LogWrite::Grow { platform, proposal, from: _, to } => {
+                    leadership.begin(write)?;
+                    self.grow(platform, *proposal, *to).await
+                }
+                LogWrite::Remove { platform, proposal } => {
+                    leadership.begin(write)?;
+                    self.remove(platform, *proposal).await
+                }
             }
         };
         tokio::time::timeout(WRITE_TIMEOUT, written).await.map_err(|_| LogWriteError::TimedOut)?
     }
 
-    async fn define(&self, platform: &ObjectKey, definition: &Definition) -> Result<(), LogWriteError> {
-        let link = self.link(platform)?;
+    async fn define(
+        &self,
+        platform: &ObjectKey,
+        definition: &Definition,
+        leadership: &Leadership,
+    ) -> Result<(), LogWriteError> {
+        let (link, id) = (self.link(platform)?, definition.proposal().id());
         for (topic, partitions) in topics_of(definition) {
+            leadership.begin(&format_args!("make the topic {topic} with {partitions} partitions"))?;
             link.log.ensure_topic(&topic, partitions).await.map_err(LogWriteError::Topic)?;
         }
+        leadership.begin(&format_args!("record the definition of {id}"))?;
         match link.proposals.decide(Decision::Definition(Box::new(definition.clone()))).await? {
             // Another operator was faster: what stands is what binds voters, whatever its layout.
             Recorded::Stands | Recorded::Repeated | Recorded::Conflicts => Ok(()),

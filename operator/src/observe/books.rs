@@ -1,7 +1,7 @@
 //! What is decided in the logs of platforms, as far as anybody follows them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -27,7 +27,16 @@ pub(crate) struct BookWriter {
     mark: Arc<()>,
 }
 
-/// Tells which platforms have another book than at the last question.
+/// Of what more is decided, or something else.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Decided {
+    /// A platform's book is read for the first time: any of its proposals.
+    Platform(ObjectKey),
+    /// One proposal. A platform may have hundreds, and each of them is decided on by itself.
+    Proposal(ObjectKey),
+}
+
+/// Tells what is decided since the last question.
 #[derive(Debug)]
 pub(crate) struct BookChanges {
     known: BTreeMap<ObjectKey, Arc<DecisionBook>>,
@@ -84,37 +93,97 @@ impl BookWriter {
 }
 
 impl BookChanges {
-    /// Waits for a change, and says whose books changed. Cut off, it loses nothing.
-    pub(crate) async fn next(&mut self) -> Vec<ObjectKey> {
+    /// Waits for a change, and says what it is about. Cut off, it loses nothing.
+    pub(crate) async fn next(&mut self) -> Vec<Decided> {
         if self.books.changed().await.is_err() {
             // Nobody is left who could set one.
             std::future::pending::<()>().await;
         }
         let now = self.books.borrow_and_update().clone();
-        let is_new = |(platform, book): &(&ObjectKey, &Arc<DecisionBook>)| {
-            self.known.get(*platform).is_none_or(|known| !Arc::ptr_eq(known, book))
-        };
-        let changed = now.iter().filter(is_new).map(|(platform, _)| platform.clone()).collect();
+        let mut changed = BTreeSet::new();
+        for (platform, book) in &now {
+            match self.known.get(platform) {
+                None => drop(changed.insert(Decided::Platform(platform.clone()))),
+                Some(known) => changed.extend(differences(known, book).map(Decided::Proposal)),
+            }
+        }
         self.known = now;
-        changed
+        changed.into_iter().collect()
     }
+}
+
+/// The proposals of which the books say something else, as resources are called.
+fn differences<'a>(before: &'a DecisionBook, now: &'a DecisionBook) -> impl Iterator<Item = ObjectKey> + 'a {
+    let either = [(before, now), (now, before)].into_iter();
+    let differing = either.flat_map(|(one, other)| {
+        one.proposals()
+            .iter()
+            .filter(|(id, decisions)| other.get(**id) != Some(decisions))
+            .map(|(_, decisions)| decisions)
+    });
+    differing.map(|decisions| {
+        let parts = decisions.definition.proposal().parts();
+        ObjectKey::new(&parts.namespace, &parts.name)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use pnyx_core::{
+        decisions::Decision,
+        power::Power,
+        proposal::{Abstentions, Definition, Proposal, ProposalParts, Strategy, Voting, VotingSystem},
+        time::{TimestampMs, Window},
+    };
+
     use super::*;
 
+    fn definition(name: &str) -> Decision {
+        let proposal = Proposal::new(ProposalParts {
+            platform: "test".to_owned(),
+            namespace: "n".to_owned(),
+            name: name.to_owned(),
+            space: "dao.eth".to_owned(),
+            title: "A vote".to_owned(),
+            body: String::new(),
+            discussion: String::new(),
+            author: String::new(),
+            choices: ["For", "Against"].map(str::to_owned).to_vec(),
+            voting: Voting {
+                system: VotingSystem::Basic,
+                quorum: None,
+                approval_threshold: None,
+                abstentions: Abstentions::Quorum,
+            },
+            window: Window::new(TimestampMs(1_000), TimestampMs(2_000)).expect("it closes after it opens"),
+            strategies: vec![Strategy::Ticket(Power::ONE)],
+            snapshots: BTreeMap::new(),
+            signers: None,
+            clock_skew_s: 300,
+        });
+        let definition = Definition::new(proposal.expect("it is valid"), 1, 1).expect("within the bounds");
+        Decision::Definition(Box::new(definition))
+    }
+
     #[tokio::test]
-    async fn changes_name_whose_book_it_is() {
+    async fn changes_name_what_they_are_about() {
         let books = Books::default();
-        let key = |name| ObjectKey::new("n", name);
-        books.set(key("one"), Arc::default());
+        let key = |name: &str| ObjectKey::new("n", name);
+        let mut book = DecisionBook::default();
+        book.record(0, definition("early"));
+        books.set(key("one"), Arc::new(book.clone()));
         let mut changes = books.changes();
         books.set(key("two"), Arc::default());
         books.set(key("three"), Arc::default());
-        assert_eq!(changes.next().await, [key("three"), key("two")]);
+        assert_eq!(changes.next().await, [Decided::Platform(key("three")), Decided::Platform(key("two"))]);
+        // Of a hundred proposals one is looked at when something is decided about it.
+        book.record(1, definition("late"));
+        books.set(key("one"), Arc::new(book));
+        assert_eq!(changes.next().await, [Decided::Proposal(key("late"))]);
         books.set(key("one"), Arc::default());
-        assert_eq!(changes.next().await, [key("one")]);
+        assert_eq!(changes.next().await, [Decided::Proposal(key("early")), Decided::Proposal(key("late"))]);
         assert!(books.get(&key("one")).is_some() && books.get(&key("four")).is_none());
         books.remove(&key("one"));
         assert!(books.get(&key("one")).is_none());

@@ -7,6 +7,13 @@ use serde_json::Value;
 
 use crate::{kinds::ObjectKey, plan};
 
+/// Whether a proposal is of a platform. Asked of hundreds at once, so that nothing is copied for it.
+pub(super) fn is_of(object: &DynamicObject, platform: &ObjectKey) -> bool {
+    let named = object.data.get("spec").and_then(|spec| spec.get("platformRef")?.get("name")?.as_str());
+    object.metadata.namespace.as_deref() == Some(&*platform.namespace)
+        && named.unwrap_or(PLATFORM_NAME_DEFAULT) == platform.name
+}
+
 /// What others have to know of a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProposalBrief {

@@ -8,6 +8,7 @@ mod topics;
 
 pub(crate) use books::BookWriter;
 pub use books::Books;
+pub(crate) use books::Decided;
 pub use brief::ProposalBrief;
 pub(crate) use secrets::missing;
 pub use secrets::{MissingSecrets, log_secret_references, secret_references};
@@ -75,7 +76,8 @@ pub struct ProposalObserved {
     pub children: LiveChildren,
     /// Its platform.
     pub platform: PlatformSeen,
-    /// The other proposals of the same platform, while this one is not accepted: what its space may take is asked once.
+    /// The other proposals of the same platform, if that limits how many may be open and this one is not accepted: what its
+    /// space may take is asked once.
     pub others: Vec<ProposalBrief>,
     /// What its status says; nothing where that cannot be read.
     pub before: Box<GovernanceProposalStatus>,
@@ -178,25 +180,18 @@ impl Caches {
 
     /// The proposals of a platform, in order.
     pub fn proposals_of(&self, platform: &ObjectKey) -> Vec<ProposalBrief> {
-        let proposals = self.all(Primary::Proposal);
-        let briefs = proposals.iter().filter_map(|object| ProposalBrief::of(object));
-        briefs.filter(|brief| brief.platform == *platform).collect()
+        self.objects_of(platform).filter_map(|object| ProposalBrief::of(&object)).collect()
     }
 
-    /// Proposals, as they came.
-    pub fn objects_of(&self, briefs: &[ProposalBrief]) -> Vec<Arc<DynamicObject>> {
-        let cache = self.primaries.get(&Primary::Proposal);
-        briefs.iter().filter_map(|brief| cache?.get(&brief.key)).collect()
+    /// The same, as they came.
+    pub fn objects_of(&self, platform: &ObjectKey) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.all(Primary::Proposal).into_iter().filter(move |object| brief::is_of(object, platform))
     }
 
     /// What a plan of a proposal is made from.
     pub fn proposal(&self, seen: Seen<GovernanceProposal>, before: GovernanceProposalStatus) -> ProposalObserved {
         let namespace = seen.owner.key().object.namespace.clone();
         let object = ObjectKey::new(namespace, &seen.resource.spec.platform_ref.name);
-        // There may be hundreds, and most looks are at proposals that were accepted long ago.
-        let is_accepted = seen.conditions.iter().any(|it| it.type_ == ACCEPTED && it.status == "True");
-        let others = if is_accepted { Vec::new() } else { self.proposals_of(&object) };
-        let others = others.into_iter().filter(|other| other.key != seen.owner.key().object).collect();
         let book = self.books.get(&object);
         let id = before.proposal_id.as_ref().and_then(|id| id.parse().ok());
         let standing = id.and_then(|id| self.standings.get(&object, id));
@@ -208,6 +203,13 @@ impl Caches {
                 Err(_) => PlatformSeen::Unreadable,
             },
         };
+        // There may be hundreds, and each of them is looked at: what nobody asks for is not collected.
+        let is_accepted = seen.conditions.iter().any(|it| it.type_ == ACCEPTED && it.status == "True");
+        let mut others = Vec::new();
+        if !is_accepted && is_limited(&platform) {
+            others = self.proposals_of(&key.object);
+            others.retain(|other| other.key != seen.owner.key().object);
+        }
         let children = self.children_of(&seen.owner);
         ProposalObserved { children, seen, platform, others, before: Box::new(before), book, standing }
     }
@@ -217,6 +219,14 @@ impl Default for Caches {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whether a platform limits how many proposals of any space may be open.
+fn is_limited(platform: &PlatformSeen) -> bool {
+    let PlatformSeen::Found(platform) = platform else { return false };
+    let limits = &platform.resource.spec.limits;
+    let mut all = limits.spaces.iter().map(|space| &space.limits).chain([&limits.default]);
+    all.any(|limits| limits.max_open_proposals.is_some())
 }
 
 /// Reads one of our own resources.
