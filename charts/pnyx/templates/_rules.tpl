@@ -3,7 +3,7 @@
 # What people write is followed, and patched where a finalizer has to hold a deletion until its votes are drained.
 - apiGroups: [pnyx.dev]
   resources: [governanceplatforms, governanceproposals]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 # What becomes of it is said in its status.
 - apiGroups: [pnyx.dev]
   resources: [governanceplatforms/status, governanceproposals/status]
