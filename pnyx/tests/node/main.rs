@@ -4,4 +4,8 @@
 mod bed;
 mod end_to_end;
 mod image;
+mod monitoring;
+mod monitors;
+mod paths;
+mod rights;
 mod support;
