@@ -142,6 +142,22 @@ pub enum TestbedError {
         /// What it answered.
         answer: String,
     },
+    /// A NetworkPolicy has what the node of the test bed does not enforce.
+    #[error("the network policy {name} has {problem}, which the node does not enforce")]
+    Policy {
+        /// Its namespace and name.
+        name: String,
+        /// What it has.
+        problem: &'static str,
+    },
+    /// Prometheus answered with an error or with something else than asked for.
+    #[error("prometheus answered {question} with: {answer}")]
+    Prometheus {
+        /// The path that was asked for.
+        question: String,
+        /// What it answered.
+        answer: String,
+    },
     /// A text names no image.
     #[error(transparent)]
     ImageName(#[from] crate::oci::ImageNameError),

@@ -1,4 +1,4 @@
-//! Real servers for tests: Apache Kafka, Redis, an EVM node, Kubernetes, processes that may be killed and connections that
+//! Real servers for tests: Apache Kafka, Redis, an EVM node, Kubernetes, Prometheus, processes that may be killed and connections that
 //! may be cut.
 //!
 //! Everything listens on the loopback interface, or where pods of a test's own node reach it, and nowhere else; on free
@@ -21,6 +21,7 @@ pub mod npm;
 pub mod oci;
 mod ports;
 mod process;
+mod prometheus;
 mod proxy;
 pub mod quick_start;
 mod redis;
@@ -34,6 +35,7 @@ pub use kafka::{
 };
 pub use ports::Port;
 pub use process::Process;
+pub use prometheus::{Prometheus, ScrapeJob};
 pub use proxy::Proxy;
 pub use redis::{
     EXTERNAL_VARIABLE as REDIS_VARIABLE, RedisCluster, RedisOptions, RedisSentinel, RedisServer, RedisSnapshot,

@@ -3,7 +3,7 @@
 # What people write is followed.
 - apiGroups: [pnyx.dev]
   resources: [governanceplatforms, governanceproposals]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # A finalizer holds a proposal's deletion until its ballots are verified and, if it says so, its topics are removed.
 - apiGroups: [pnyx.dev]
   resources: [governanceproposals]

@@ -23,7 +23,7 @@ pub(crate) const READS: &str = "http://default-tally";
 pub(crate) struct Bed {
     pub(crate) node: Node,
     pub(crate) kafka: KafkaCluster,
-    _redis: RedisServer,
+    pub(crate) redis: RedisServer,
 }
 
 impl Bed {
@@ -41,7 +41,7 @@ impl Bed {
         let port = |address: &str| address.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
         let broker = node.expose("kafka", "votes", port(&kafka.bootstrap())).unwrap();
         let store = node.expose("redis", "votes", port(&redis.address())).unwrap();
-        let bed = Self { node, kafka, _redis: redis };
+        let bed = Self { node, kafka, redis };
         bed.install_chart(values);
         let key = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "signing", "namespace": "votes"},
@@ -53,7 +53,8 @@ impl Bed {
         bed
     }
 
-    fn install_chart(&self, values: &[&str]) {
+    /// Installs the chart with one operator and further values (`name=value`), and waits until that is ready.
+    pub(crate) fn install_chart(&self, values: &[&str]) {
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("charts/pnyx");
         let chart = chart.to_str().unwrap();
         let (_, tag) = IMAGE.split_once(':').unwrap();

@@ -1,14 +1,24 @@
 //! A vote from `kubectl apply` to its result, with everything as pods but Kafka and Redis: the chart installs the operator,
 //! the operator runs the platform and the proposal, voters come through the Services, and the result in the status is the
-//! one that an audit of the archive finds.
+//! one that an audit of the archive finds. Network policies are enforced meanwhile, a Prometheus scrapes the pods, and
+//! the operator's rights are compared with what it did.
 
-use std::{thread, time::Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use pnyx_testbed::{
+    evm::{Evm, EvmOptions},
+    kubernetes::Image,
+};
+use serde_json::{Value, json};
 
 use crate::{
     bed::{Bed, EDGE, LOOK_INTERVAL, READS, opens_at, proposal},
+    monitoring::{self, Monitoring},
+    paths, rights,
     support::{pod, run},
 };
 
@@ -19,24 +29,66 @@ const OPEN_FOR: SignedDuration = SignedDuration::from_secs(45);
 /// The phases of a vote in which nothing goes wrong.
 const PHASES: [&str; 8] = ["Pending", "Scheduled", "Warming", "Open", "Closed", "Draining", "Recounting", "Final"];
 
+/// Between two looks at which pods there are, for whoever scrapes them and whoever enforces policies.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The image of the chart's own test.
+const TEST_IMAGE: &str = "docker.io/library/busybox:1.37";
+
+/// The platform reads a chain, because contract wallets may vote on a second proposal, which opens in an hour.
+fn add_chain(bed: &Bed) -> Evm {
+    let (node, cluster) = (&bed.node, bed.node.control_plane());
+    let chain = Evm::start(EvmOptions::new().listen_on(node.outside()).block_time_s(1)).unwrap();
+    let place = node.expose("chain", "votes", chain.address().port()).unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "chains", "namespace": "votes"},
+        "stringData": {"url": format!("http://{place}")},
+    });
+    cluster.apply(&secret.to_string()).unwrap();
+    let endpoint = json!({"name": "own", "urlSecretRef": {"name": "chains", "key": "url"}});
+    let chains = json!({"spec": {"chains": [{"chainId": "31337", "endpoints": [endpoint]}]}});
+    bed.kubectl(&["patch", "gplat/default", "--type=merge", "--patch", &chains.to_string()]).unwrap();
+    let hour = SignedDuration::from_hours(1);
+    let mut later = proposal(hour, hour);
+    later["metadata"]["name"] = "later".into();
+    later["spec"]["signers"] = json!({"chain": "31337"});
+    later["spec"]["snapshot"] = json!([{"network": "31337", "block": 1}]);
+    cluster.apply(&later.to_string()).unwrap();
+    chain
+}
+
+/// The chart's own test, in a pod of the operator's namespace.
+fn try_helms_test(bed: &Bed) {
+    bed.node.import_image(Image::with_shell(TEST_IMAGE).unwrap()).unwrap();
+    bed.node.control_plane().helm(&["test", "pnyx", "--namespace", "pnyx-system", "--logs"]).unwrap();
+}
+
 #[test]
 fn a_vote_from_apply_to_its_result() {
     let began = Instant::now();
-    let bed = Bed::start();
+    let bed = Bed::with(&[&["test.enabled=true"][..], &monitoring::VALUES].concat(), |_| ());
+    let cluster = bed.node.control_plane();
+    let chain = add_chain(&bed);
+    paths::add_stranger(&bed.node);
+    let monitoring = Monitoring::start(&bed.node);
     bed.wait_for("gplat/default", "Ready", 120);
     println!("the platform is ready after {} s", began.elapsed().as_secs());
+    monitoring.look(cluster);
+    try_helms_test(&bed);
     let mut proposal = proposal(OPENS_IN, OPEN_FOR);
     proposal["spec"]["scaling"] = json!({"warmShards": 2, "maxShards": 4, "lead": "40s"});
-    bed.node.control_plane().apply(&proposal.to_string()).unwrap();
+    cluster.apply(&proposal.to_string()).unwrap();
     bed.wait_for("gprop/grants-round", "Prewarmed", 60);
     assert!(Timestamp::now() < opens_at(&proposal), "the shards are ready before the window opens");
     assert_eq!(bed.status()["shards"], json!({"desired": 2, "ready": 2}));
+    monitoring.look(cluster);
+    paths::check(&bed, chain.address());
     bed.wait_for("gprop/grants-round", "Open", 60);
 
     // Ballots come through the Service, and what is served is compared with what is expected, up to the result.
     let load =
         ["load", "--ballots", "1500", "--rate", "150", "--until-final", "--json", "--url", EDGE, "--read-url", READS];
-    let mut phases = Vec::new();
+    let (mut phases, mut followed) = (Vec::new(), Instant::now());
     let said = thread::scope(|scope| {
         let voting = scope.spawn(|| run(&bed.node, "load", &pod("load", &load)));
         while !voting.is_finished() {
@@ -44,6 +96,11 @@ fn a_vote_from_apply_to_its_result() {
             if phases.last() != Some(&phase) {
                 println!("{} s: {phase}", began.elapsed().as_secs());
                 phases.push(phase);
+            }
+            if followed.elapsed() >= FOLLOW_INTERVAL {
+                followed = Instant::now();
+                monitoring.look(cluster);
+                bed.node.enforce_policies().unwrap();
             }
             thread::sleep(LOOK_INTERVAL);
         }
@@ -62,4 +119,7 @@ fn a_vote_from_apply_to_its_result() {
     // Nothing of it runs any more, and the result stays.
     bed.wait_until_drained();
     println!("done after {} s\n{}", began.elapsed().as_secs(), bed.kubectl(&["get", "gprop"]).unwrap());
+    monitoring.check(cluster);
+    rights::check(&bed);
+    println!("all is compared after {} s", began.elapsed().as_secs());
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pnyx_testbed::{
-    kubernetes::{ControlPlaneOptions, Node},
+    kubernetes::{ControlPlaneOptions, Definitions, Node, Part},
     oci::{self, ImageName},
 };
 use serde_json::{Value, json};
@@ -11,19 +11,27 @@ use serde_json::{Value, json};
 /// What the chart calls it, too: a name without a registry, as the operator has it by default.
 pub(crate) const IMAGE: &str = pnyx_testbed::quick_start::IMAGE;
 
-/// Pods that ask for more than the level `restricted` grants are refused here.
-const NAMESPACE: &str = "
+/// Pods that ask for more than the level `restricted` grants are refused where votes are, and where the operator is.
+const NAMESPACES: &str = "
 apiVersion: v1
 kind: Namespace
 metadata: {name: votes, labels: {pod-security.kubernetes.io/enforce: restricted}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: pnyx-system, labels: {pod-security.kubernetes.io/enforce: restricted}}
 ";
 
-/// A node with the image and the namespace `votes`.
+/// Only who may set the finalizers of an owner may make children that its deletion waits for: some clusters ask for that.
+const OWNERS: &str = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement";
+
+/// A node with the image, the namespaces, and the resource definitions that the chart's monitors take.
 pub(crate) fn node() -> Node {
-    let node = Node::start(ControlPlaneOptions::new()).unwrap();
+    let node = Node::start(ControlPlaneOptions::new().flag(Part::ApiServer, OWNERS)).unwrap();
     import_image(&node);
     let cluster = node.control_plane();
-    cluster.apply(NAMESPACE).unwrap();
+    cluster.apply(&Definitions::PrometheusOperator.yaml().unwrap()).unwrap();
+    cluster.apply(NAMESPACES).unwrap();
     let account = "serviceaccount/default";
     cluster.kubectl(&["--namespace", "votes", "wait", "--for=create", account, "--timeout=60s"]).unwrap();
     node

@@ -20,8 +20,8 @@ const REQUESTS_PER_S: u32 = 1000;
 
 /// Where the processes of a cluster run.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) address: Ipv4Addr,
+pub(crate) struct Place {
+    pub(crate) address: Ipv4Addr,
     /// The file of the network namespace that they enter; nothing for this process's own.
     pub(super) network: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ impl Place {
     }
 
     /// A command that runs in this place.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let Some(network) = &self.network else { return Command::new(program) };
         let mut command = Command::new("nsenter");
         // Not `ip netns exec`, which hides the control groups.

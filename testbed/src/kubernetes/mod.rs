@@ -16,7 +16,10 @@ mod node;
 mod options;
 mod part;
 mod prepare;
+mod rights;
 mod tools;
+
+pub(crate) use flags::Place;
 
 pub use audit::AuditEvent;
 pub use control_plane::ControlPlane;
@@ -26,6 +29,7 @@ pub use image::Image;
 pub use node::{Node, NodePart};
 pub use options::ControlPlaneOptions;
 pub use part::Part;
+pub use rights::Right;
 pub use tools::Tool;
 
 use crate::TestbedError;

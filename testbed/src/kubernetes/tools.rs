@@ -8,8 +8,9 @@ use std::{
 
 use super::{command, prepare};
 use crate::{
-    TestbedError, apt,
+    TestbedError,
     cache::{self, file_error},
+    prometheus,
 };
 
 /// A program for people's side of Kubernetes.
@@ -61,7 +62,7 @@ impl Tool {
                 installed("kube-score-1.20.0", "github.com/zegl/kube-score/cmd/kube-score@v1.20.0", "kube-score")
             }
             Self::Kind => installed("kind-0.33.0", "sigs.k8s.io/kind@v0.33.0", "kind"),
-            Self::Promtool => Ok(apt::unpacked("prometheus", promtool_missing)?.join("usr/bin/promtool")),
+            Self::Promtool => Ok(prometheus::package()?.join("usr/bin/promtool")),
         }
     }
 
@@ -71,13 +72,6 @@ impl Tool {
     /// It is missing and cannot be had, does not end in time, or fails; the error shows all that it wrote.
     pub fn run(self, folder: &Path, arguments: &[&str]) -> Result<String, TestbedError> {
         command::output(Command::new(self.prepared()?).args(arguments).current_dir(folder), None)
-    }
-}
-
-fn promtool_missing() -> TestbedError {
-    TestbedError::Missing {
-        what: "apt-get with dpkg",
-        advice: "promtool, which tests alerts, comes in Debian's package prometheus; run such tests on Debian",
     }
 }
 

@@ -25,7 +25,7 @@ const PROGRAMS: [&str; 5] = ["containerd", "kubelet", "kube-proxy", "coredns", "
 const SETTINGS: [&str; 3] = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"];
 
 /// Where containerd puts networks of pods, and where the plugins remember what they gave them.
-const NETWORKS: &str = "/run/netns";
+pub(super) const NETWORKS: &str = "/run/netns";
 const RESULTS: &str = "/var/lib/cni/results";
 
 /// What every kubelet leaves in its usual folder, wherever else its files are; at last the folder itself, if it is empty.
@@ -194,7 +194,7 @@ fn unmount() {
 }
 
 /// The networks of pods of this node: those that its plugins remember.
-fn pod_networks() -> BTreeSet<String> {
+pub(super) fn pod_networks() -> BTreeSet<String> {
     let texts = results().into_iter().filter(|path| is_ours(path)).filter_map(|path| fs::read_to_string(path).ok());
     let names = |text: String| {
         let words = text.split(['"', '/']).filter(|word| word.starts_with("cni-")).map(str::to_owned);

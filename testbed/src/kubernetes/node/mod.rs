@@ -3,6 +3,8 @@
 mod leftovers;
 mod network;
 mod outside;
+mod policies;
+mod reach;
 
 use std::{
     env,
@@ -16,7 +18,7 @@ use std::{
 };
 
 use super::{ControlPlane, ControlPlaneOptions, Image, flags::Place, part::Runner};
-use crate::{TestbedError, apt, cache};
+use crate::{Prometheus, ScrapeJob, TestbedError, apt, cache};
 use leftovers::Settings;
 
 /// All files of the node. One path on every machine, so that whatever a killed test has left is found; a short one, since
@@ -78,7 +80,7 @@ pub enum NodePart {
     Dns,
 }
 
-/// A control plane with one real node, in a network of its own: this machine reaches pods' services through the node, pods
+/// A control plane with one real node, in a network of its own: this machine reaches pods through the node, pods
 /// reach this machine at [`Node::outside`], and nobody reaches anything else.
 ///
 /// There is one at a time on a machine; others wait. It needs root and Linux with control groups. Dropping it ends
@@ -96,6 +98,9 @@ pub struct Node {
 }
 
 impl Node {
+    /// An image that the node has: its pods are there and do nothing.
+    pub const PAUSE_IMAGE: &str = PAUSE_IMAGE;
+
     /// Starts a control plane with controllers and scheduler and further options, and a node, and waits until the node is
     /// Ready and names are answered.
     ///
@@ -137,6 +142,12 @@ impl Node {
         network::OUTSIDE
     }
 
+    /// An address of the node that pods have no business with: where clouds tell a machine its credentials.
+    #[must_use]
+    pub fn metadata(&self) -> Ipv4Addr {
+        network::METADATA
+    }
+
     /// Makes the images of an OCI archive known to the node, under the names that it has in it.
     ///
     /// # Errors
@@ -164,6 +175,14 @@ impl Node {
         let id = self.control_plane().kubectl(&["--namespace", namespace, "get", "pod", pod, container])?;
         let id = id.trim_start_matches("containerd://");
         cache::run(ctr().args(["--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", id])).map(|_| ())
+    }
+
+    /// Starts a Prometheus on the node, where it reaches pods by their addresses. The rules are groups as in a file of rules.
+    ///
+    /// # Errors
+    /// Debian's package cannot be had, the jobs or rules cannot be read, or the server does not answer in time.
+    pub fn prometheus(&self, jobs: &[ScrapeJob], rules: &serde_json::Value) -> Result<Prometheus, TestbedError> {
+        Prometheus::start_in(self.control_plane().place(), jobs, rules)
     }
 
     /// Ends a part at once. Pods go on.

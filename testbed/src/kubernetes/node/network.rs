@@ -14,6 +14,12 @@ pub(super) const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 1);
 /// Where tests are, seen from pods.
 pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 2);
 
+/// An address of the node itself, which pods have no business with.
+pub(super) const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
+/// Addresses of pods, as the plugins' configuration has them.
+const PODS: &str = "10.64.1.0/24";
+
 /// The name of the namespace.
 const NAME: &str = "pnyx-node";
 
@@ -36,6 +42,10 @@ pub(super) fn set_up() -> Result<(), TestbedError> {
     within(&["link", "set", "lo", "up"])?;
     within(&["addr", "add", &inside, "dev", LINE[1]])?;
     within(&["link", "set", LINE[1], "up"])?;
+    // As in a cluster whose pods have addresses that the outside knows.
+    ip(&["route", "add", PODS, "via", &INSIDE.to_string(), "dev", LINE[0]])?;
+    // Where clouds tell a machine its credentials: here nobody tells, but packets arrive.
+    within(&["addr", "add", &format!("{METADATA}/32"), "dev", "lo"])?;
     // Before the kubelet looks for its own address.
     within(&["route", "add", "unreachable", "default"])?;
     within(&["route", "add", super::super::flags::SERVICE_RANGE, "dev", LINE[1]])?;
