@@ -134,8 +134,9 @@ impl Reconciler {
             // Its children go with it: they are its own.
             debug!(%key, "gone");
             self.memory(|memory| memory.histories.forget(key));
-            if key.primary == Primary::Platform {
-                self.inner.logs.forget(&key.object);
+            match key.primary {
+                Primary::Platform => self.inner.logs.forget(&key.object),
+                Primary::Proposal => self.inner.metrics.scaling.forget(&key.object),
             }
             self.note_readable(key);
             return Look { outcome: Looked::Done, again: None };
@@ -278,13 +279,15 @@ impl Reconciler {
             before: observed.before.scaling.as_ref(),
             conditions,
         };
-        self.memory(|memory| {
+        let scaling = self.memory(|memory| {
             let history = memory.histories.proposal(&seen.owner, remembered, at);
             history.see(&observed.children, topics, at);
             let scaling = plan::proposal_scaling(&facts, history, at);
             history.demand(validated.scaling(), &scaling.plan, lanes);
             scaling
-        })
+        });
+        self.inner.metrics.scaling.decided(&seen.owner.key().object, &scaling.plan);
+        scaling
     }
 
     /// Carries out a plan and then says how things are, whether or not it could be carried out.
