@@ -71,6 +71,9 @@ pub struct ScalingStart {
 pub struct ScalingInputs {
     /// How good the data is, such as "fresh".
     pub data: String,
+    /// How old the sample of the log was, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_age_seconds: Option<i64>,
     /// Ballots that arrive in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals_per_second: Option<i64>,
@@ -86,6 +89,9 @@ pub struct ScalingInputs {
     /// Whether that rate was measured.
     #[serde(default)]
     pub is_rate_measured: bool,
+    /// How much of that rate arrivals may take, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utilization_percent: Option<i64>,
     /// In which time the backlog should be worked off, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catch_up_seconds: Option<i64>,

@@ -1,5 +1,7 @@
 //! What the operator counts.
 
+mod scaling;
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -10,6 +12,8 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+
+pub(crate) use scaling::ScalingMetrics;
 
 use crate::kinds::{ChildKind, Primary};
 
@@ -103,6 +107,8 @@ pub struct OperatorMetrics {
     pub(crate) leads: Gauge,
     /// What watches count.
     pub(crate) watches: WatchMetrics,
+    /// What was decided about scaling.
+    pub(crate) scaling: ScalingMetrics,
 }
 
 /// What watches count.
@@ -130,9 +136,10 @@ impl OperatorMetrics {
             waiting: Gauge::default(),
             leads: Gauge::default(),
             watches: WatchMetrics::default(),
+            scaling: ScalingMetrics::default(),
         };
         metrics.start_at_zero();
-        let Self { looks, look_seconds, writes, resources, unreadable, waiting, leads, watches } = &metrics;
+        let Self { looks, look_seconds, writes, resources, unreadable, waiting, leads, watches, scaling } = &metrics;
         registry.register("operator_looks", "Times a resource was looked at, by how that ended", looks.clone());
         registry.register_with_unit(
             "operator_look",
@@ -154,6 +161,7 @@ impl OperatorMetrics {
             "Times a watch of the Kubernetes API had to begin again, by kind",
             watches.failures.clone(),
         );
+        scaling.register(registry);
         metrics
     }
 

@@ -145,8 +145,10 @@ impl Reconciler {
             self.memory(|memory| memory.histories.forget(key));
             // Of proposals that are being deleted something may have to be removed there.
             let is_needed = || self.inner.caches.proposals_of(&key.object).iter().any(|proposal| proposal.is_leaving);
-            if key.primary == Primary::Platform && !is_needed() {
-                self.inner.logs.forget(&key.object);
+            match key.primary {
+                Primary::Platform if is_needed() => {}
+                Primary::Platform => self.inner.logs.forget(&key.object),
+                Primary::Proposal => self.inner.metrics.scaling.forget(&key.object),
             }
             self.note_readable(key);
             return Look { outcome: Looked::Done, again: None };
@@ -294,13 +296,15 @@ impl Reconciler {
             before: observed.before.scaling.as_ref(),
             conditions,
         };
-        self.memory(|memory| {
+        let scaling = self.memory(|memory| {
             let history = memory.histories.proposal(&seen.owner, remembered, at);
             history.see(&observed.children, topics, at);
             let scaling = plan::proposal_scaling(&facts, history, at);
             history.demand(validated.scaling(), &scaling.plan, lanes);
             scaling
-        })
+        });
+        self.inner.metrics.scaling.decided(&seen.owner.key().object, &scaling.plan);
+        scaling
     }
 
     /// Carries out a plan and then says how things are, whether or not it could be carried out.

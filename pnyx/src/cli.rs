@@ -1,5 +1,6 @@
 //! The command line: what each command takes, with help that teaches.
 
+pub mod explain;
 pub mod operator;
 pub mod process;
 
@@ -8,6 +9,7 @@ use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use pnyx_backbone::telemetry::LogFormat;
 
+use explain::ExplainCommand;
 use operator::OperatorArgs;
 use process::{ChainsArgs, IngestArgs, OtlpArgs, ProposeArgs, RecountArgs, TallyArgs, VerifierArgs};
 
@@ -303,32 +305,6 @@ pub struct ReceiptVerifyArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-/// Commands of `pnyx explain`.
-#[derive(Debug, Subcommand)]
-pub enum ExplainCommand {
-    /// Why a voter's ballot counts or not.
-    Ballot(ExplainVoterArgs),
-    /// Where a voter's power comes from: by strategy, chain and block, and why it is zero.
-    Power(ExplainVoterArgs),
-}
-
-/// Which voter of which proposal.
-#[derive(Debug, Args)]
-pub struct ExplainVoterArgs {
-    /// The proposal: its name or its id.
-    #[arg(long)]
-    pub proposal: String,
-    /// The voter's address.
-    #[arg(long)]
-    pub voter: String,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// The platform.
-    #[command(flatten)]
-    pub platform: PlatformArgs,
 }
 
 /// Arguments of `pnyx simulate`.

@@ -15,6 +15,7 @@ pub mod vote;
 
 mod client;
 mod http;
+mod numbers;
 mod proposing;
 mod screen;
 mod serving;

@@ -8,7 +8,6 @@ mod curve;
 mod json;
 mod svg;
 mod table;
-mod text;
 
 use std::{fs, path::Path, process::ExitCode};
 

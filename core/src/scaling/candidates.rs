@@ -4,7 +4,30 @@ use super::{
     Inputs, Limit, ROOM_PERCENT, Sample, ScalingPhase, ScalingSpec, URGENT_PERCENT,
     load::{Load, whole},
     recent::Ask,
+    words::words,
 };
+
+words! {
+    /// What asks for a number of shards.
+    Candidate {
+        /// What there should be whatever arrives: `minShards`, `warmShards`, or none.
+        Floor => "floor",
+        /// What `expectedPeak` needs; it counts at both ends of the window.
+        Peak => "peak",
+        /// What arrivals alone need, at the planned utilization.
+        Arrivals => "arrivals",
+        /// What arrivals and the backlog need together, by shards that are busy all the time. Fewer fall behind.
+        Backlog => "backlog",
+        /// How many there must be for the shard with the fullest partition to keep up.
+        FullestPartition => "fullestPartition",
+        /// What must be there at once, because fewer are behind, however much was measured wrongly.
+        Urgent => "urgent",
+        /// What would be needed if a little more arrived. Shards beyond that may be given back.
+        Room => "room",
+        /// The most that was wanted lately. Fewer are not chosen unless nothing is left to do.
+        Recent => "recent",
+    }
+}
 
 /// The numbers of shards that could be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +78,22 @@ impl Candidates {
             roomy,
             recent: 0,
         }
+    }
+
+    /// Those that ask for something, with how many.
+    pub fn known(&self) -> impl Iterator<Item = (Candidate, u32)> {
+        let Self { floor, peak, need_milli: _, arrivals, backlog, fullest, urgent, roomy, recent } = *self;
+        let all = [
+            (Candidate::Floor, Some(floor)),
+            (Candidate::Peak, peak),
+            (Candidate::Arrivals, arrivals),
+            (Candidate::Backlog, backlog),
+            (Candidate::FullestPartition, fullest),
+            (Candidate::Urgent, urgent),
+            (Candidate::Room, roomy),
+            (Candidate::Recent, Some(recent)),
+        ];
+        all.into_iter().filter_map(|(candidate, shards)| Some((candidate, shards?)))
     }
 
     /// What the spec alone asks for.

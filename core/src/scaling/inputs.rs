@@ -2,7 +2,7 @@
 
 use super::{
     CATCH_UP_MS_MIN, FRESH_MS, History, IN_FLIGHT_MS, MEASURED_RATE_DIVISOR_MAX, MEASURED_RATE_TIMES_MAX, Observed,
-    Rate, SAFETY_MARGIN_MS, SETTLE_MS, Sample, ScalingPhase, ScalingSpec,
+    Rate, SAFETY_MARGIN_MS, SETTLE_MS, Sample, ScalingPhase, ScalingSpec, words::words,
 };
 use crate::time::{TimestampMs, Window};
 
@@ -51,6 +51,20 @@ impl Inputs {
         let is_beyond = |load: u128, capacity: u128| load.saturating_mul(100) > capacity.saturating_mul(percent.into());
         let of_all = arrival.saturating_add(catch_up(backlog));
         Some(is_beyond(of_all, rate.saturating_mul(self.ready.into())) || is_beyond(catch_up(fullest), rate))
+    }
+}
+
+words! {
+    /// How good the last sample of the log is.
+    DataQuality {
+        /// A sample that is new enough to decide by.
+        Fresh => "fresh",
+        /// A sample that is too old, or is from a time that is not yet: nothing is given back by it.
+        Stale => "stale",
+        /// A sample that lacks partitions: what these hold is not known.
+        Partial => "partial",
+        /// There is no sample.
+        Missing => "missing",
     }
 }
 
@@ -107,6 +121,24 @@ impl Data {
     /// Whether anything may follow from it.
     pub const fn is_fresh(self) -> bool {
         matches!(self, Self::Fresh { .. })
+    }
+
+    /// How good the sample is.
+    pub const fn quality(self) -> DataQuality {
+        match self {
+            Self::Fresh { .. } => DataQuality::Fresh,
+            Self::Stale { .. } => DataQuality::Stale,
+            Self::Partial { .. } => DataQuality::Partial,
+            Self::Missing => DataQuality::Missing,
+        }
+    }
+
+    /// How old the sample is; `None` if there is none.
+    pub const fn age_ms(self) -> Option<u64> {
+        match self {
+            Self::Fresh { age_ms } | Self::Stale { age_ms } | Self::Partial { age_ms } => Some(age_ms),
+            Self::Missing => None,
+        }
     }
 }
 

@@ -1,38 +1,21 @@
 //! What may decide a number of shards or partitions: every case there is.
 
-/// Declares an enum with the list of all its variants and their names, so that none can be missing from either.
-macro_rules! cases {
-    ($(#[$about:meta])* $kind:ident { $($(#[$why:meta])* $case:ident => $name:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $kind { $($(#[$why])* $case,)+ }
+use super::{Candidate, words::words};
 
-        impl $kind {
-            /// Every case.
-            pub const ALL: &'static [Self] = &[$(Self::$case,)+];
-
-            /// Name in JSON, in metrics and on terminals.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$case => $name,)+ }
-            }
-        }
-    };
-}
-
-cases! {
+words! {
     /// What decided the number of shards.
     Limit {
-        /// Everything is verified, for ever: none.
+        /// Everything is verified, for ever, so none are needed.
         Drained => "drained",
-        /// Before the lead: `minShards`.
+        /// The lead has not begun, so there are `minShards`.
         Idle => "idle",
         /// Less is needed than `warmShards`.
         Floor => "floor",
-        /// What `expectedPeak` needs, at both ends of the window.
+        /// `expectedPeak` needs so many, at both ends of the window.
         Peak => "peak",
-        /// What arrives.
+        /// What arrives needs so many.
         Arrivals => "arrivals",
-        /// What arrives and what waits.
+        /// What arrives and what waits need so many.
         Backlog => "backlog",
         /// The fullest partition leaves its shard no time for others.
         FullestPartition => "fullestPartition",
@@ -73,7 +56,7 @@ cases! {
     }
 }
 
-cases! {
+words! {
     /// What decided the number of partitions. They are never taken away.
     PartitionsLimit {
         /// The topic is made.
@@ -86,5 +69,35 @@ cases! {
         NearClose => "nearClose",
         /// More would be of use, but nothing arrives any more.
         Closed => "closed",
+    }
+}
+
+impl Limit {
+    /// The candidate that it stands for; `None` where something else than a need decided.
+    pub const fn candidate(self) -> Option<Candidate> {
+        match self {
+            Self::Drained | Self::Idle | Self::Floor => Some(Candidate::Floor),
+            Self::Peak => Some(Candidate::Peak),
+            Self::Arrivals => Some(Candidate::Arrivals),
+            Self::Backlog => Some(Candidate::Backlog),
+            Self::FullestPartition => Some(Candidate::FullestPartition),
+            Self::MaxShards
+            | Self::Partitions
+            | Self::Unconfirmed
+            | Self::ExternalScaler
+            | Self::Stated
+            | Self::UnknownDrain
+            | Self::Hold
+            | Self::UnknownData
+            | Self::JustStarted
+            | Self::JustFresh
+            | Self::Warming
+            | Self::Closing
+            | Self::Draining
+            | Self::Rebalance
+            | Self::Stabilizing
+            | Self::Room
+            | Self::Little => None,
+        }
     }
 }

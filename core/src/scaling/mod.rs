@@ -17,6 +17,8 @@
 //! Up in one jump; down only where nothing speaks against it ([`Limit`] lists what may). The same [`plan`] is what an
 //! operator applies and what [`simulation`] replays.
 
+mod words;
+
 mod rate;
 mod spec;
 
@@ -44,10 +46,10 @@ mod components;
 
 pub mod simulation;
 
-pub use candidates::Candidates;
+pub use candidates::{Candidate, Candidates};
 pub use components::{Component, ComponentSpec, Instances, InstancesHistory, InstancesLimit, WindowDemand, instances};
 pub use history::History;
-pub use inputs::{Data, Inputs, RatePerShard};
+pub use inputs::{Data, DataQuality, Inputs, RatePerShard};
 pub use learnt::{
     LEAD_LEARNT_MS_MAX, Remembered, START_AHEAD_MS_MAX, START_MS_MAX, STARTS_KEPT, STARTS_LEARNT_MIN, Start,
 };

@@ -1,29 +1,27 @@
 //! Where a proposal is in its life, as far as its scaling is concerned.
 
-use super::{CLOSING_MS, Observed, WARMING_KEPT_MS};
+use super::{CLOSING_MS, Observed, WARMING_KEPT_MS, words::words};
 use crate::time::{TimestampMs, Window};
 
-/// Where a proposal is, for its scaling. [`crate::lifecycle::Phase`] says where it is for everybody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ScalingPhase {
-    /// The lead before the opening has not begun.
-    Idle,
-    /// Shards are started so that they work when the window opens.
-    Warming,
-    /// Ballots count.
-    Open,
-    /// The window closes soon: what is given back now could not be had again in time.
-    Closing,
-    /// The window is over and what arrived in it is worked off.
-    Draining,
-    /// Nothing is left to verify, for ever.
-    Drained,
+words! {
+    /// Where a proposal is, for its scaling, in the order of a life. [`crate::lifecycle::Phase`] says where it is for everybody else.
+    ScalingPhase {
+        /// The lead before the opening has not begun.
+        Idle => "idle",
+        /// Shards are started so that they work when the window opens.
+        Warming => "warming",
+        /// Ballots count.
+        Open => "open",
+        /// The window closes soon: what is given back now could not be had again in time.
+        Closing => "closing",
+        /// The window is over and what arrived in it is worked off.
+        Draining => "draining",
+        /// Nothing is left to verify, for ever.
+        Drained => "drained",
+    }
 }
 
 impl ScalingPhase {
-    /// Every phase, in the order of a life.
-    pub const ALL: [Self; 6] = [Self::Idle, Self::Warming, Self::Open, Self::Closing, Self::Draining, Self::Drained];
-
     /// The phase at `now`. What is in the log counts more than the clock: whoever has a cut is past its close. Nothing is
     /// drained before it is cut, and while the log was not read, what was over stays over. What is warming goes on unless
     /// the opening is further away than the lead by [`WARMING_KEPT_MS`]: a lead that is learnt to be a little shorter while
@@ -47,23 +45,6 @@ impl ScalingPhase {
         };
         let is_kept = now >= warming_at(window, lead_ms.saturating_add(WARMING_KEPT_MS));
         if is_kept { by_clock.max(reached.min(Self::Warming)) } else { by_clock }
-    }
-
-    /// The phase of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|phase| phase.name() == name)
-    }
-
-    /// Lower-case name in JSON and on terminals.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Warming => "warming",
-            Self::Open => "open",
-            Self::Closing => "closing",
-            Self::Draining => "draining",
-            Self::Drained => "drained",
-        }
     }
 }
 

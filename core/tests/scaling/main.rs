@@ -11,3 +11,4 @@ mod properties;
 mod simulation;
 mod spec;
 mod support;
+mod words;

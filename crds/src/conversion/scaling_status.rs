@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use pnyx_core::{
-    scaling::{Candidates, Data, Inputs, Plan, Rate, RatePerShard, Remembered, ScalingPhase, Start},
+    scaling::{Candidate, Candidates, Inputs, Plan, Rate, RatePerShard, Remembered, ScalingPhase, Start},
     time::TimestampMs,
 };
 
@@ -64,14 +64,9 @@ fn timestamp(at: TimestampMs) -> String {
 }
 
 fn inputs_of(inputs: &Inputs) -> ScalingInputs {
-    let data = match inputs.data {
-        Data::Fresh { .. } => "fresh",
-        Data::Stale { .. } => "stale",
-        Data::Partial { .. } => "partial",
-        Data::Missing => "missing",
-    };
     ScalingInputs {
-        data: data.to_owned(),
+        data: inputs.data.quality().name().to_owned(),
+        sample_age_seconds: inputs.data.age_ms().map(|age_ms| held(age_ms.div_ceil(1_000))),
         arrivals_per_second: inputs.arrival.map(per_second),
         backlog: inputs.backlog.map(held),
         fullest_partition: inputs.fullest_backlog.map(held),
@@ -80,27 +75,19 @@ fn inputs_of(inputs: &Inputs) -> ScalingInputs {
             RatePerShard::Measured(_) | RatePerShard::Bounded(_) | RatePerShard::Learnt(_) => true,
             RatePerShard::Stated(_) => false,
         },
+        utilization_percent: Some(inputs.utilization_percent.into()),
         catch_up_seconds: Some(held(inputs.catch_up_ms.div_ceil(1_000))),
         lead_seconds: Some(held(inputs.lead_ms.div_ceil(1_000))),
         shards_ready: Some(inputs.ready.into()),
     }
 }
 
-/// The considerations that asked for something, by the names that limits have.
 fn candidates_of(candidates: &Candidates) -> Vec<ScalingCandidate> {
-    let Candidates { floor, peak, need_milli: _, arrivals, backlog, fullest, urgent, roomy, recent } = *candidates;
-    let named = [
-        ("floor", Some(floor)),
-        ("peak", peak),
-        ("arrivals", arrivals),
-        ("backlog", backlog),
-        ("fullestPartition", fullest),
-        ("urgent", urgent),
-        ("room", roomy),
-        ("recent", Some(recent)),
-    ];
-    let known = named.into_iter().filter_map(|(name, shards)| Some((name, shards?)));
-    known.map(|(name, shards)| ScalingCandidate { name: name.to_owned(), shards: shards.into() }).collect()
+    let told = |(candidate, shards): (Candidate, u32)| ScalingCandidate {
+        name: candidate.name().to_owned(),
+        shards: shards.into(),
+    };
+    candidates.known().map(told).collect()
 }
 
 /// Whole ballots a second, rounded up.

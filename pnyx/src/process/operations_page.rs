@@ -1,9 +1,13 @@
-//! The page for operators names every metric that any component registers.
+//! The page for operators names every metric that any component registers, and shows what commands really print.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+/// What tests compare with what was printed, and the page shows to the letter.
+const SHOWN: [&str; 3] =
+    ["pnyx/tests/explain/grants-round.txt", "core/tests/scaling/words.txt", "testbed/tests/chart/golden/notes.txt"];
 
 const COMPONENTS: [&str; 7] = ["backbone", "chains", "ingest", "verifier", "tally", "recount", "operator"];
 
@@ -52,4 +56,14 @@ fn every_metric_is_explained() {
     let explained = page.split('`').filter(|word| word.starts_with("pnyx_"));
     let gone: Vec<_> = explained.filter(|word| !names.iter().any(|name| name == word)).collect();
     assert!(gone.is_empty(), "docs/operations.md explains {gone:?}, which nobody registers");
+}
+
+#[test]
+fn what_the_page_shows_is_what_commands_print() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    for file in SHOWN {
+        let printed = fs::read_to_string(root.join(file)).unwrap();
+        assert!(printed.lines().count() > 5 && page.contains(&printed), "docs/operations.md does not show {file}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The replay as one JSON document, for programs. Rates are ballots per second, times seconds after the opening.
 
 use pnyx_core::scaling::{
-    Candidates, Data, Inputs, Plan, Rate, RatePerShard,
+    Candidates, Inputs, Plan, Rate, RatePerShard,
     simulation::{Broker, Decision, Moment, Replay, Scenario, Summary},
 };
 use serde_json::{Value, json};
@@ -85,12 +85,6 @@ fn inputs_of(inputs: &Inputs) -> Value {
         lead_ms,
         ready,
     } = inputs;
-    let (data, age_ms) = match data {
-        Data::Fresh { age_ms } => ("fresh", Some(age_ms)),
-        Data::Stale { age_ms } => ("stale", Some(age_ms)),
-        Data::Partial { age_ms } => ("partial", Some(age_ms)),
-        Data::Missing => ("missing", None),
-    };
     let source = match rate_per_shard {
         RatePerShard::Measured(_) => "measured",
         RatePerShard::Bounded(_) => "bounded",
@@ -98,8 +92,8 @@ fn inputs_of(inputs: &Inputs) -> Value {
         RatePerShard::Stated(_) => "stated",
     };
     json!({
-        "data": data,
-        "sampleAgeMs": age_ms,
+        "data": data.quality().name(),
+        "sampleAgeMs": data.age_ms(),
         "arrivals": arrival.map(rate),
         "backlog": backlog,
         "fullestBacklog": fullest_backlog,

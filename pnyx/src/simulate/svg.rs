@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use pnyx_core::scaling::simulation::{Broker, Moment, Replay};
 
-use super::{Trial, text};
+use super::Trial;
+use crate::numbers;
 
 /// The picture, in pixels.
 const WIDTH: i64 = 960;
@@ -47,11 +48,11 @@ pub(super) fn chart(trial: &Trial, replay: &Replay) -> String {
          <text class=\"ink title\" x=\"{LEFT}\" y=\"28\">{name}: {} ballots in {}</text>\n\
          <text class=\"soft\" x=\"{LEFT}\" y=\"48\">peak backlog {} at {} · {} shard-seconds, {} % of the ideal · {} changes of \
          shards, {} of partitions</text>",
-        text::grouped(summary.ballots),
-        text::duration(trial.scenario.window_s()),
-        text::grouped(summary.peak_backlog),
-        text::clock(summary.peak_second),
-        text::grouped(summary.shard_seconds),
+        numbers::grouped(summary.ballots),
+        numbers::duration(trial.scenario.window_s()),
+        numbers::grouped(summary.peak_backlog),
+        numbers::clock(summary.peak_second),
+        numbers::grouped(summary.shard_seconds),
         summary.cost_percent(),
         summary.shard_changes,
         summary.partition_changes,
@@ -164,7 +165,7 @@ impl<'a> Chart<'a> {
                  <text class=\"soft\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{label} {}</text>",
                 PANEL_TOPS[0] - 8,
                 PANEL_TOPS[2] + PANEL_HEIGHT,
-                text::clock(second),
+                numbers::clock(second),
             );
         }
     }
@@ -184,7 +185,7 @@ fn panel(out: &mut String, top: i64, legend: &str, series: &[(&str, Vec<u64>)]) 
             WIDTH - RIGHT,
             LEFT - 8,
             y + 4,
-            text::grouped(value),
+            numbers::grouped(value),
         );
     }
     let _ = writeln!(out, "<text class=\"ink\" x=\"{LEFT}\" y=\"{}\">{legend}</text>", top - 12);

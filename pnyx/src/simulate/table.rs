@@ -7,7 +7,8 @@ use pnyx_core::scaling::{
     simulation::{BEHIND_S, Broker, Decision, Moment, Replay, Summary},
 };
 
-use super::{Trial, text};
+use super::Trial;
+use crate::numbers;
 
 /// Rows at regular times, beside those where something changed.
 const ROWS_REGULAR: i64 = 24;
@@ -33,7 +34,7 @@ pub(super) fn report(trial: &Trial, replay: &Replay) -> String {
     let _ = writeln!(out, "\ndecisions");
     let changes = replay.decisions.iter().filter(|it| it.is_change());
     for decision in changes.clone().take(ROWS_MAX) {
-        let _ = writeln!(out, "{:>10}  {}", text::clock(decision.second), decision.plan);
+        let _ = writeln!(out, "{:>10}  {}", numbers::clock(decision.second), decision.plan);
     }
     if changes.clone().count() > ROWS_MAX {
         let _ = writeln!(out, "… and {} more", changes.count() - ROWS_MAX);
@@ -57,16 +58,16 @@ fn header(trial: &Trial) -> String {
          cluster: {} a shard of which {} % are planned with, {} until it works, a rebalance stops all for {}, a look every {}, \
          ballots {spread}{noise}\n",
         trial.name,
-        text::duration(trial.scenario.window_s()),
+        numbers::duration(trial.scenario.window_s()),
         spec.warm_shards(),
         spec.max_shards(),
         spec.partitions_initial(),
         spec.partitions_max(),
         cluster.rate_per_shard,
         spec.utilization_percent(),
-        text::duration(cluster.start_up_s),
-        text::duration(cluster.rebalance_pause_s),
-        text::duration(cluster.sample_every_s),
+        numbers::duration(cluster.start_up_s),
+        numbers::duration(cluster.rebalance_pause_s),
+        numbers::duration(cluster.sample_every_s),
     )
 }
 
@@ -98,10 +99,10 @@ fn row(moment: &Moment) -> String {
     };
     format!(
         "{:>10}  {:<8}  {:>10}  {:>12}  {:>6}  {:>5}  {:>10}  {}{broker}",
-        text::clock(moment.second),
+        numbers::clock(moment.second),
         moment.phase.name(),
-        text::ballots(moment.arrivals),
-        text::grouped(moment.backlog),
+        numbers::ballots(moment.arrivals),
+        numbers::grouped(moment.backlog),
         moment.shards,
         moment.ready,
         moment.partitions,
@@ -113,8 +114,8 @@ fn row(moment: &Moment) -> String {
 pub(super) fn summary(summary: &Summary, trial: &Trial) -> String {
     let caught_up = match summary.caught_up_second {
         None => "never: ballots still waited when the replay was given up".to_owned(),
-        Some(0) => format!("always: never more waited than came in {}", text::duration(BEHIND_S)),
-        Some(second) => format!("from {} on, {}", text::clock(second), relative(second, summary.window_s)),
+        Some(0) => format!("always: never more waited than came in {}", numbers::duration(BEHIND_S)),
+        Some(second) => format!("from {} on, {}", numbers::clock(second), relative(second, summary.window_s)),
     };
     let drained = match summary.drained_second {
         None => "never".to_owned(),
@@ -129,7 +130,7 @@ pub(super) fn summary(summary: &Summary, trial: &Trial) -> String {
     };
     let late = match summary.too_late {
         0 => String::new(),
-        number => format!(", {} held back by the broker until it was too late", text::grouped(number)),
+        number => format!(", {} held back by the broker until it was too late", numbers::grouped(number)),
     };
     format!(
         "ballots       {}{late}\n\
@@ -139,14 +140,14 @@ pub(super) fn summary(summary: &Summary, trial: &Trial) -> String {
          cost          {} shard-seconds, {} % of the ideal {} (whole shards that come and go at once, are always busy and know what comes, \
          at least {} while warm); the work itself is {}\n\
          changes       {} of shards, {} of partitions\n",
-        text::grouped(summary.ballots),
-        text::grouped(summary.peak_backlog),
-        text::clock(summary.peak_second),
-        text::grouped(summary.shard_seconds),
+        numbers::grouped(summary.ballots),
+        numbers::grouped(summary.peak_backlog),
+        numbers::clock(summary.peak_second),
+        numbers::grouped(summary.shard_seconds),
         summary.cost_percent(),
-        text::grouped(summary.ideal_shard_seconds),
+        numbers::grouped(summary.ideal_shard_seconds),
         trial.scenario.spec.warm_shards(),
-        text::grouped(summary.work_shard_seconds),
+        numbers::grouped(summary.work_shard_seconds),
         summary.shard_changes,
         summary.partition_changes,
     )
@@ -154,7 +155,7 @@ pub(super) fn summary(summary: &Summary, trial: &Trial) -> String {
 
 /// `40s before the close`.
 fn relative(second: i64, window_s: i64) -> String {
-    let distance = text::duration(second.abs_diff(window_s));
+    let distance = numbers::duration(second.abs_diff(window_s));
     match second.cmp(&window_s) {
         std::cmp::Ordering::Less => format!("{distance} before the close"),
         std::cmp::Ordering::Equal => "at the close".to_owned(),

@@ -135,7 +135,7 @@ operator:
     adds("metrics: {service: {annotations: {prometheus.io/scrape: 'true'}}}", &["prometheus.io/scrape: \"true\""]),
     adds(
         "metrics: {serviceMonitor: {enabled: true, labels: {release: prometheus}, interval: 10s}}",
-        &["kind: ServiceMonitor", "release: prometheus", "interval: 10s"],
+        &["kind: ServiceMonitor", "release: prometheus", "interval: 10s", "honorLabels: true"],
     ),
     adds(
         "metrics: {podMonitor: {enabled: true, labels: {release: prometheus}, interval: 5s}}",
