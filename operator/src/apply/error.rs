@@ -47,6 +47,7 @@ impl From<LogWriteError> for ApplyError {
             | LogWriteError::Topic(_)
             | LogWriteError::Decide(_)
             | LogWriteError::Refused(_)
+            | LogWriteError::NotCounted
             | LogWriteError::TimedOut) => Self::Log(error),
         }
     }

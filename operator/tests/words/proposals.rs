@@ -23,7 +23,7 @@ use pnyx_crds::{
 use pnyx_operator::{
     ChildKind, ObjectKey, Primary,
     observe::{LiveChildren, PlatformSeen, ProposalBrief, ProposalObserved, TopicsSeen},
-    plan::{self, Child, Histories, Owner, ROLLOUT_ANNOTATION, ScalingFacts},
+    plan::{self, Child, DELETION_LIMIT, FINALIZER, Histories, Owner, ROLLOUT_ANNOTATION, ScalingFacts},
     status::Conditions,
     validate::{self, OwnImage, ValidatedProposal},
 };
@@ -80,6 +80,8 @@ impl Situation {
                 has_cut: Some(false),
                 is_drained: Some(false),
                 watching_since: Some(TimestampMs(0)),
+                is_followed: true,
+                ..TopicsSeen::default()
             },
             waiting: Some(0),
             children: pods("verifier", 2, 2),
@@ -118,7 +120,9 @@ impl Situation {
             plan::proposal_scaling(&facts, history, at)
         });
         let wanted = wanted(&observed.seen.owner, validated.as_ref().ok());
-        plan::proposal(&observed, validated.as_ref(), wanted, &topics, scaling.as_ref(), now).conditions
+        let id = validated.as_ref().ok().map(|validated| validated.proposal().id());
+        let deletion = plan::deletion(&observed, id, &topics, DELETION_LIMIT, now);
+        plan::proposal(&observed, validated.as_ref(), wanted, &topics, scaling.as_ref(), &deletion, now).conditions
     }
 
     fn observed(&self) -> ProposalObserved {
@@ -240,6 +244,7 @@ fn another() -> ProposalBrief {
         closes_at: None,
         is_accepted: true,
         has_result: false,
+        is_leaving: false,
     }
 }
 
@@ -363,6 +368,7 @@ fn over() -> Vec<Case> {
 
 fn held_back() -> Vec<Case> {
     let base = || Situation { children: running(&id_of(&spec())), ..Situation::new() };
+    let deleted = json!({"deletionTimestamp": INSIDE, "finalizers": [FINALIZER]});
     let forced = json!({"annotations": {ROLLOUT_ANNOTATION: "true"}});
     vec![
         base().case("an update of the verifiers comes inside the window", &[types::UPGRADE_PENDING]),
@@ -370,6 +376,6 @@ fn held_back() -> Vec<Case> {
         Situation { spec: json!({"paused": true}), ..base() }.case("it is paused", &[types::PAUSED]),
         Situation { platform: Some(json!({"paused": true})), ..base() }
             .case("its platform is paused", &[types::PAUSED]),
-        Situation { is_deleted: true, ..base() }.case("it is being deleted", &[types::READY]),
+        Situation { is_deleted: true, metadata: deleted, ..base() }.case("it is being deleted", &[types::READY]),
     ]
 }

@@ -27,13 +27,7 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// With the chart installed, and a platform that is there.
-    pub(crate) fn start() -> Self {
-        Self::with(&[], |_| ())
-    }
-
-    /// As [`Bed::start`], with further values of the chart (`name=value`), and a platform that is changed before it is
-    /// applied.
+    /// With the chart installed, with these further values (`name=value`), and a platform that is changed before it is applied.
     pub(crate) fn with(values: &[&str], change: impl FnOnce(&mut Value)) -> Self {
         let node = node();
         let kafka = KafkaCluster::start(KafkaOptions::one().listen_on(node.outside())).unwrap();

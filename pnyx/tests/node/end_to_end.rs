@@ -13,7 +13,7 @@ use pnyx_testbed::{
     evm::{Evm, EvmOptions},
     kubernetes::Image,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     bed::{Bed, EDGE, LOOK_INTERVAL, READS, opens_at, proposal},
