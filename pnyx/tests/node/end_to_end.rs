@@ -115,10 +115,14 @@ fn a_vote_from_apply_to_its_result() {
 
     bed.audit(&status);
     assert!(status["result"]["ballots"].as_i64().unwrap() > 100, "{status}");
+    assert_eq!(status["turnout"]["ballots"], status["result"]["ballots"], "{status}");
 
     // Nothing of it runs any more, and the result stays.
     bed.wait_until_drained();
-    println!("done after {} s\n{}", began.elapsed().as_secs(), bed.kubectl(&["get", "gprop"]).unwrap());
+    println!("done after {} s", began.elapsed().as_secs());
+    for line in [&["get", "gprop"][..], &["describe", "gprop", "grants-round"]] {
+        println!("$ kubectl {}\n{}", line.join(" "), bed.kubectl(line).unwrap());
+    }
     monitoring.check(cluster);
     rights::check(&bed);
     println!("all is compared after {} s", began.elapsed().as_secs());
