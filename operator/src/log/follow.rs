@@ -36,8 +36,8 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// How often it is asked which topics are due for a look.
 const SAMPLING_TICK: Duration = Duration::from_secs(1);
 
-/// After how many of these it is asked whether anybody answers.
-const ANSWER_TICKS: u32 = 5;
+/// How often it is asked whether anybody answers, however long looks at topics take that nobody answers.
+const ANSWER_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Longest that ending one log may take: its clients close in seconds.
 const CLOSE_LIMIT: Duration = Duration::from_secs(6);
@@ -90,6 +90,7 @@ impl Following {
             () = self.stop.requested() => {}
             () = life.requested() => warn!(platform = %self.platform, "the log is no longer followed, it is opened again"),
             () = self.read_on(books) => {}
+            () = self.ask(&link) => {}
             () = self.look_at_topics(&link) => {
                 warn!(platform = %self.platform, "the log takes no more writes, it is opened again");
             }
@@ -112,17 +113,12 @@ impl Following {
     /// Ends when nothing can be written any more.
     async fn look_at_topics(&self, link: &Link) {
         let mut ticks = interval(SAMPLING_TICK);
-        let (mut ticked, mut unanswered) = (0_u32, 0);
         // What was missed while a look took long is not made up for.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             if !link.log.is_writable() {
                 return;
-            }
-            ticked = ticked.wrapping_add(1);
-            if ticked.is_multiple_of(ANSWER_TICKS) {
-                self.ask(link, &mut unanswered).await;
             }
             let book = link.proposals.book();
             for proposal in sampling::look(&link.log, &self.log, &book, clock::now()).await {
@@ -134,19 +130,24 @@ impl Following {
         }
     }
 
-    /// Asks whether anybody answers. One question may be lost.
-    async fn ask(&self, link: &Link, unanswered: &mut u32) {
-        match link.log.ends(&Topic::proposals()).await {
-            Ok(_) => {
-                *unanswered = 0;
-                self.say(LogState::Followed);
-            }
-            Err(error) => {
-                *unanswered = unanswered.saturating_add(1);
-                if *unanswered > 1 {
-                    let (reason, problem) = (reasons::KAFKA_UNREACHABLE, telemetry::chain(&error));
-                    self.say(LogState::Failing { reason, problem });
+    /// Asks again and again whether anybody answers. One question may be lost.
+    async fn ask(&self, link: &Link) {
+        let (mut ticks, mut unanswered) = (interval(ANSWER_INTERVAL), 0_u32);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let state = match link.log.ends(&Topic::proposals()).await {
+                Ok(_) => {
+                    unanswered = 0;
+                    LogState::Followed
                 }
+                Err(error) => {
+                    unanswered = unanswered.saturating_add(1);
+                    LogState::Failing { reason: reasons::KAFKA_UNREACHABLE, problem: telemetry::chain(&error) }
+                }
+            };
+            if unanswered != 1 {
+                self.say(state);
             }
         }
     }
