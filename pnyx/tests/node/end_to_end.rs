@@ -52,7 +52,7 @@ fn add_chain(bed: &Bed) -> Evm {
     let mut later = proposal(hour, hour);
     later["metadata"]["name"] = "later".into();
     later["spec"]["signers"] = json!({"chain": "31337"});
-    later["spec"]["snapshot"] = json!([{"network": "31337", "block": 1}]);
+    later["spec"]["power"]["snapshot"] = json!([{"network": "31337", "block": 1}]);
     cluster.apply(&later.to_string()).unwrap();
     chain
 }

@@ -128,7 +128,7 @@ async fn config(context: Option<&str>) -> anyhow::Result<Config> {
 fn refused(error: Error, server: &str, namespace: &str, name: &str) -> anyhow::Error {
     let what = match &error {
         // Of a kind that it does not know an API server says nothing but 404.
-        Error::Api(status) if status.is_not_found() && status.details.is_none() => {
+        Error::Api(status) if status.code == 404 && status.details.is_none() => {
             let definition = format!("{}.pnyx.dev", Primary::Proposal.resource().plural);
             format!(
                 "{server} does not know {definition}: install the chart, or pnyx crds | kubectl apply --server-side -f -"

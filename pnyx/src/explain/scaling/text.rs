@@ -97,7 +97,8 @@ fn show_inputs(out: &mut String, inputs: &ScalingInputs) {
 }
 
 fn show_candidates(out: &mut String, candidates: &[ScalingCandidate], limit: Option<Limit>) {
-    let decided = limit.and_then(Limit::candidate);
+    let is_there = |decided: &Candidate| candidates.iter().any(|it| Candidate::named(&it.name) == Some(*decided));
+    let decided = limit.and_then(Limit::candidate).filter(is_there);
     for ScalingCandidate { name, shards } in candidates {
         let candidate = Candidate::named(name);
         let mark = if candidate.is_some() && candidate == decided { "decided: " } else { "" };
