@@ -41,6 +41,8 @@ pub struct ScrapeJob {
     pub interval: String,
     /// The path at each target.
     pub path: String,
+    /// Whether a label that a target gives itself stands against one of the job.
+    pub honor_labels: bool,
     /// What becomes of the labels of targets, as in `relabel_configs`.
     pub relabelings: Vec<Value>,
 }
@@ -132,12 +134,13 @@ impl Prometheus {
 }
 
 fn scrape(job: &ScrapeJob) -> Value {
-    let ScrapeJob { name, interval, path, relabelings } = job;
+    let ScrapeJob { name, interval, path, honor_labels, relabelings } = job;
     json!({
         "job_name": name,
         "scrape_interval": interval,
         "scrape_timeout": interval,
         "metrics_path": path,
+        "honor_labels": honor_labels,
         "file_sd_configs": [{"files": [targets_file(name)]}],
         "relabel_configs": relabelings,
     })

@@ -44,6 +44,7 @@ impl Monitor {
             name: self.name(),
             interval: text("interval"),
             path: text("path"),
+            honor_labels: self.endpoint["honorLabels"] == true,
             relabelings: relabelings.collect(),
         }
     }

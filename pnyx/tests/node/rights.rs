@@ -20,14 +20,12 @@ use crate::{
 const ACCOUNT: &str = "system:serviceaccount:pnyx-system:pnyx-operator";
 
 /// What the chart grants although no request shows it, each with the reason.
-const UNSEEN: [(&str, &str); 4] = [
+const UNSEEN: [(&str, &str); 2] = [
     (
         "update governanceplatforms.pnyx.dev/finalizers",
         "the server's OwnerReferencesPermissionEnforcement, which is on here, asks for it when a child is made",
     ),
     ("update governanceproposals.pnyx.dev/finalizers", "as above"),
-    ("patch governanceplatforms.pnyx.dev", "finalizers, while no deletion has to wait"),
-    ("patch governanceproposals.pnyx.dev", "as above"),
 ];
 
 /// What the operator makes, as kubectl names it.
