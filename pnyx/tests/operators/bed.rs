@@ -1,6 +1,7 @@
 //! A control plane with our resources, a Kafka, and a platform on both: what operators look after.
 
 use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -22,19 +23,25 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// What changes something.
 const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
+/// One bed at a time: hundreds of proposals take all that there is, and who leads has seconds for its lease.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A control plane, a Kafka, and a platform on both.
 pub(crate) struct Bed {
     pub(crate) control_plane: ControlPlane,
     pub(crate) kafka: KafkaCluster,
     pub(crate) folder: TempDir,
+    // Given on once all of it has ended.
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Bed {
     /// Operators may do everything, each under a name of its own, so that the API server tells who wrote what.
     pub(crate) fn start(options: ControlPlaneOptions, kafka: KafkaCluster, operators: &[&str]) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let options = operators.iter().fold(options, |options, name| options.user(name, &["system:masters"]));
         let control_plane = ControlPlane::start(options).expect("a control plane starts");
-        let bed = Self { control_plane, kafka, folder: tempfile::tempdir().expect("a folder") };
+        let bed = Self { control_plane, kafka, folder: tempfile::tempdir().expect("a folder"), _turn: turn };
         for kind in Kind::ALL {
             bed.apply(&kind.yaml());
         }
