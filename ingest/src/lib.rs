@@ -68,8 +68,8 @@ struct Inner {
 }
 
 impl Ingest {
-    /// Records the key, so that whoever reads the log knows it before the first receipt, and starts the task that signs.
-    /// Nothing is accepted before somebody serves [`router`].
+    /// Records the key, so that whoever reads the log knows it before the first receipt. Nothing is accepted before
+    /// somebody serves [`router`].
     pub async fn start(
         config: IngestConfig,
         log: Log,
@@ -83,10 +83,9 @@ impl Ingest {
         if !book.borrow().keys().contains(&address) {
             proposals.decide(Decision::PlatformKey(address)).await.map_err(StartError::Key)?;
         }
-        let in_flight_max = config.in_flight_max.get();
-        let in_flight = Arc::new(Semaphore::new(in_flight_max));
+        let in_flight = Arc::new(Semaphore::new(config.in_flight_max.get()));
         let metrics = metrics.register(IngestMetrics::register);
-        let signer = ReceiptSigner::start(key, in_flight_max, &in_flight, &metrics, shutdown);
+        let signer = ReceiptSigner::new(key, &metrics);
         let limiter = config.rate_limit.clone().map(Limiter::new);
         let shutdown = shutdown.clone();
         let inner = Inner { config, log, book, key: address, signer, in_flight, limiter, metrics, shutdown };

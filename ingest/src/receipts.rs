@@ -1,76 +1,192 @@
 //! Signs receipts: all ballots that were acknowledged while the last signature was made share the next one.
+//!
+//! There is no task that only signs. Whoever comes while nobody does signs, for itself and for those who came meanwhile: a
+//! lone ballot then waits for no other thread to wake up, which costs more than a signature. Only where ballots keep coming
+//! does a task of its own go on, so that no request works longer than for its own batch.
 
-use std::sync::Arc;
-
-use pnyx_backbone::shutdown::Shutdown;
-use pnyx_core::receipt::{Receipt, SignedReceipt, sign_receipts};
-use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
-    task,
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use pnyx_core::receipt::{Receipt, SignedReceipt, sign_receipts};
+use tokio::{runtime::Handle, sync::oneshot, task};
 
 use crate::{config::RECEIPTS_TOGETHER_MAX, key::PlatformKey, metrics::IngestMetrics};
 
 /// A receipt to sign and who waits for it.
 type Request = (Receipt, oneshot::Sender<SignedReceipt>);
 
-/// Hands receipts to the task that signs.
-#[derive(Debug)]
+/// Signs receipts together. Clones share the queue.
+#[derive(Debug, Clone)]
 pub(crate) struct ReceiptSigner {
-    requests: mpsc::Sender<Request>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    key: PlatformKey,
+    metrics: IngestMetrics,
+    queue: Mutex<Queue>,
+}
+
+/// No longer than there are requests in flight.
+#[derive(Debug, Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    /// Somebody signs, or is about to, and looks at the queue again before it stops.
+    is_served: bool,
 }
 
 impl ReceiptSigner {
-    /// Starts the task. It ends after the shutdown, once no request is in flight.
-    pub(crate) fn start(
-        key: PlatformKey,
-        in_flight_max: usize,
-        in_flight: &Arc<Semaphore>,
-        metrics: &IngestMetrics,
-        shutdown: &Shutdown,
-    ) -> Self {
-        let (requests, receiver) = mpsc::channel(in_flight_max);
-        let in_flight = Arc::clone(in_flight);
-        let (metrics, requested) = (metrics.clone(), shutdown.clone());
-        shutdown.spawn("receipt signer", async move {
-            let idle = async {
-                requested.requested().await;
-                let all = u32::try_from(in_flight_max).expect("far fewer requests than 2^32 are in flight");
-                let _ = in_flight.acquire_many(all).await;
-            };
-            tokio::select! {
-                () = sign_all(&key, receiver, &metrics) => {}
-                () = idle => {}
-            }
-        });
-        Self { requests }
+    pub(crate) fn new(key: PlatformKey, metrics: &IngestMetrics) -> Self {
+        let inner = Inner { key, metrics: metrics.clone(), queue: Mutex::default() };
+        Self { inner: Arc::new(inner) }
     }
 
-    /// The signed receipt; `None` if the task has ended.
+    /// The signed receipt; `None` if the process ends.
     pub(crate) async fn sign(&self, receipt: Receipt) -> Option<SignedReceipt> {
         let (sender, signed) = oneshot::channel();
-        self.requests.send((receipt, sender)).await.ok()?;
+        if let Some(turn) = self.join((receipt, sender)) {
+            turn.sign_next().await;
+        }
         signed.await.ok()
+    }
+
+    /// Waits in the queue; gives the turn to sign if nobody has it.
+    fn join(&self, request: Request) -> Option<Turn> {
+        let mut queue = self.lock();
+        queue.requests.push_back(request);
+        let is_served = std::mem::replace(&mut queue.is_served, true);
+        drop(queue);
+        (!is_served).then(|| Turn { signer: self.clone() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn sign_all(key: &PlatformKey, mut requests: mpsc::Receiver<Request>, metrics: &IngestMetrics) {
-    let mut together = Vec::with_capacity(RECEIPTS_TOGETHER_MAX);
-    while let Some(first) = requests.recv().await {
-        together.push(first);
+/// Who signs now. It ends with the queue being empty or with somebody else's turn, also where a client goes away in the
+/// middle of its own.
+struct Turn {
+    signer: ReceiptSigner,
+}
+
+impl Turn {
+    async fn sign_next(&self) {
         // The log acknowledges many records at once and wakes their requests one after the other: those that are awake
         // get here first, or nearly each would have a signature of its own, which costs more than all else done for it.
         task::yield_now().await;
-        while together.len() < RECEIPTS_TOGETHER_MAX
-            && let Ok(next) = requests.try_recv()
-        {
-            together.push(next);
+        let together: Vec<Request> = {
+            let mut queue = self.signer.lock();
+            let count = queue.requests.len().min(RECEIPTS_TOGETHER_MAX);
+            queue.requests.drain(..count).collect()
+        };
+        if together.is_empty() {
+            return;
         }
-        let (receipts, waiting): (Vec<_>, Vec<_>) = together.drain(..).unzip();
+        let Inner { key, metrics, .. } = &*self.signer.inner;
+        let (receipts, waiting): (Vec<_>, Vec<_>) = together.into_iter().unzip();
         metrics.receipts_per_signature.observe(f64::from(u32::try_from(receipts.len()).unwrap_or(u32::MAX)));
         for (signed, waiting) in sign_receipts(&receipts, key.signing_key()).into_iter().zip(waiting) {
             // A client that has gone needs no receipt.
             let _ = waiting.send(signed);
         }
+    }
+
+    /// Whether somebody still waits. If not, the next who comes has the turn.
+    fn goes_on(&self) -> bool {
+        let mut queue = self.signer.lock();
+        queue.is_served = !queue.requests.is_empty();
+        queue.is_served
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.goes_on() {
+            return;
+        }
+        let next = Self { signer: self.signer.clone() };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move { next.sign_next().await })),
+            // The runtime ends, and with it all who wait.
+            Err(_) => {
+                self.signer.lock().requests.clear();
+                drop(next);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future as _,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use pnyx_core::{
+        id::{Digest, Place, ProposalId, RecordHash},
+        time::TimestampMs,
+    };
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    fn signer() -> ReceiptSigner {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PlatformKey::load_or_create(folder.path()).unwrap();
+        ReceiptSigner::new(key, &IngestMetrics::register(&mut Registry::default()))
+    }
+
+    fn receipt(offset: u64) -> Receipt {
+        Receipt {
+            proposal: ProposalId::new([1; 32]),
+            digest: Digest::new([2; 32]),
+            record: RecordHash::of(&offset.to_be_bytes()),
+            place: Place { partition: 0, offset },
+            appended_at: TimestampMs(1_796_000_000_000),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lone_receipt_is_signed_and_the_next_one_too() {
+        let signer = signer();
+        for offset in 0..3 {
+            let signed = signer.sign(receipt(offset)).await.unwrap();
+            assert_eq!((signed.receipt, signed.path.size), (receipt(offset), 1));
+            signed.verify().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_come_together_share_a_signature_up_to_a_bound() {
+        let signer = signer();
+        let count = RECEIPTS_TOGETHER_MAX as u64 + 3;
+        let all = (0..count).map(|offset| {
+            let signer = signer.clone();
+            async move { signer.sign(receipt(offset)).await.unwrap() }
+        });
+        let signed = futures_util::future::join_all(all).await;
+        let sizes: std::collections::BTreeSet<_> = signed.iter().map(|signed| signed.path.size).collect();
+        assert_eq!(sizes, [3, RECEIPTS_TOGETHER_MAX as u64].into());
+        for (offset, signed) in (0..).zip(&signed) {
+            assert_eq!(signed.receipt, receipt(offset));
+            signed.verify().unwrap();
+        }
+        assert!(!signer.lock().is_served);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_in_its_turn_leaves_nobody_waiting() {
+        let signer = signer();
+        {
+            let mut gone = pin!(signer.sign(receipt(0)));
+            assert!(matches!(gone.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+        }
+        assert_eq!(signer.sign(receipt(1)).await.unwrap().receipt, receipt(1));
     }
 }

@@ -1,11 +1,16 @@
-//! One flight of records after the other: what comes while the brokers have yet to acknowledge a flight goes with the next.
+//! Flights of records: what comes while enough of them have yet to be acknowledged goes with the next.
 //!
-//! The library sends nothing more for a partition while five records of it are unacknowledged, and once the linger of
+//! The library sends nothing more for a partition while five requests for it are unacknowledged, and once the linger of
 //! what waits there is over it asks without a pause whether it may: a thread that spins until the answer comes, which was
 //! half of the processor time of an edge. So records wait here, where waiting costs nothing, and come out in one go.
 //! None waits longer for it: the library would have kept them as long.
+//!
+//! While few records come, one does not wait for the one before it: several flights may be in the air, some time apart.
+//! Once more come, they go one flight after the other, which costs half as much a record. So do batches, which have nobody
+//! waiting for them.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -18,11 +23,22 @@ use tokio::sync::Notify;
 /// for another partition than the one that is stuck.
 const FLIGHT_MAX: Duration = Duration::from_millis(250);
 
+/// Flights in the air at once: one below what makes the library spin, should all of them go to one partition.
+const FLIGHTS_MAX: usize = 4;
+
+/// Between the departures of flights that do not wait for the one before, in lingers: as the library itself would do it.
+const APART_LINGERS: u32 = 1;
+
+/// A flight with more records is waited for: 2,000 ballots a second stay below it, and 5,000 a second do not.
+const LIGHT_RECORDS_MAX: usize = 4;
+
 /// The flights of a process.
 #[derive(Debug)]
 pub(super) struct Flights {
     /// Whoever comes so shortly after a departure still gets on.
     boarding: Duration,
+    /// From one departure to the next while there are flights in the air.
+    apart: Duration,
     inner: Mutex<Inner>,
     departed: Notify,
 }
@@ -31,15 +47,22 @@ pub(super) struct Flights {
 struct Inner {
     /// Of the last flight that departed.
     number: u64,
-    departed_at: Instant,
-    /// Nothing of it has been acknowledged.
-    is_in_air: bool,
-    /// How many batches of it are on their way.
-    batches: usize,
+    /// Those of which nothing has been acknowledged, in order of departure.
+    air: VecDeque<Flight>,
     /// Records that wait for the next one.
     waiting: usize,
     /// Batches that do.
     waiting_batches: usize,
+}
+
+#[derive(Debug)]
+struct Flight {
+    number: u64,
+    departed_at: Instant,
+    /// How many records got on, those of batches left out.
+    records: usize,
+    /// How many batches of it are on their way.
+    batches: usize,
 }
 
 /// What travels.
@@ -63,16 +86,9 @@ impl Flights {
     /// While it lingers the library keeps a request open. Half of that is for getting on, the other half for handing over
     /// the records, so that none comes when the request has gone.
     pub(super) fn new(linger: Duration) -> Arc<Self> {
-        let boarding = linger / 2;
-        let inner = Inner {
-            number: 0,
-            departed_at: Instant::now(),
-            is_in_air: false,
-            batches: 0,
-            waiting: 0,
-            waiting_batches: 0,
-        };
-        Arc::new(Self { boarding, inner: Mutex::new(inner), departed: Notify::new() })
+        let inner = Inner { number: 0, air: VecDeque::with_capacity(FLIGHTS_MAX), waiting: 0, waiting_batches: 0 };
+        let (boarding, apart) = (linger / 2, linger * APART_LINGERS);
+        Arc::new(Self { boarding, apart, inner: Mutex::new(inner), departed: Notify::new() })
     }
 
     /// Returns when the flight departs; its records are to be sent at once.
@@ -84,31 +100,49 @@ impl Flights {
         seat
     }
 
-    /// Lets those who wait depart if the last flight takes too long. To be called every now and then.
+    /// Lets those who wait depart if flights take too long. To be called every now and then.
     pub(super) fn hurry(&self) {
         let mut inner = self.lock();
-        if inner.is_in_air && inner.departed_at.elapsed() >= FLIGHT_MAX {
-            self.land(&mut inner, Instant::now());
+        let before = inner.air.len();
+        inner.air.retain(|flight| flight.departed_at.elapsed() < FLIGHT_MAX);
+        if inner.air.len() < before {
+            self.depart_waiting(&mut inner, Instant::now());
         }
     }
 
-    /// A seat, and the departure to wait for if its flight is not the one that departs now.
+    /// A seat, and the departure to wait for if its flight is not one that departs now.
     fn book(self: &Arc<Self>, freight: Freight, now: Instant) -> (Seat, Option<impl Future<Output = ()> + use<'_>>) {
         let mut inner = self.lock();
-        if !inner.is_in_air {
-            inner.depart(now);
-        } else if now.saturating_duration_since(inner.departed_at) >= self.boarding {
+        let last = inner.air.back().map(|last| now.saturating_duration_since(last.departed_at));
+        if last.is_none_or(|since| self.may_follow(&inner, freight, since)) {
+            // Whoever waited goes along.
+            let had_waiting = inner.depart(now);
+            if had_waiting {
+                self.departed.notify_waiters();
+            }
+        } else if last.is_none_or(|since| since >= self.boarding) {
             *inner.waiting(freight) += 1;
             let seat = Seat { flights: self.clone(), number: inner.number + 1, freight };
             // Made while nothing can depart, so that it is the next departure that it hears of.
             return (seat, Some(self.departed.notified()));
         }
-        inner.batches += usize::from(freight == Freight::Batch);
-        (Seat { flights: self.clone(), number: inner.number, freight }, None)
+        let number = inner.number;
+        if let Some(flight) = inner.air.back_mut() {
+            match freight {
+                Freight::Record => flight.records += 1,
+                Freight::Batch => flight.batches += 1,
+            }
+        }
+        (Seat { flights: self.clone(), number, freight }, None)
     }
 
-    fn land(&self, inner: &mut Inner, now: Instant) {
-        inner.is_in_air = false;
+    /// Whether another flight may depart so long after the last one, which is in the air.
+    fn may_follow(&self, inner: &Inner, freight: Freight, since: Duration) -> bool {
+        let is_light = inner.air.back().is_none_or(|last| last.records <= LIGHT_RECORDS_MAX);
+        freight == Freight::Record && is_light && inner.air.len() < FLIGHTS_MAX && since >= self.apart
+    }
+
+    fn depart_waiting(&self, inner: &mut Inner, now: Instant) {
         if inner.waiting + inner.waiting_batches > 0 {
             inner.depart(now);
             self.departed.notify_waiters();
@@ -121,13 +155,14 @@ impl Flights {
 }
 
 impl Inner {
-    const fn depart(&mut self, now: Instant) {
+    /// Whether somebody waited for it.
+    fn depart(&mut self, now: Instant) -> bool {
+        let had_waiting = self.waiting + self.waiting_batches > 0;
         self.number += 1;
-        self.departed_at = now;
-        self.is_in_air = true;
-        self.waiting = 0;
-        self.batches = self.waiting_batches;
-        self.waiting_batches = 0;
+        let (records, batches) = (self.waiting, self.waiting_batches);
+        self.air.push_back(Flight { number: self.number, departed_at: now, records, batches });
+        (self.waiting, self.waiting_batches) = (0, 0);
+        had_waiting
     }
 
     const fn waiting(&mut self, freight: Freight) -> &mut usize {
@@ -145,11 +180,15 @@ impl Drop for Seat {
             // Whoever waited has gone away.
             let waiting = inner.waiting(self.freight);
             *waiting = waiting.saturating_sub(1);
-        } else if self.number == inner.number {
-            inner.batches = inner.batches.saturating_sub(usize::from(self.freight == Freight::Batch));
-            if inner.is_in_air && inner.batches == 0 {
-                self.flights.land(&mut inner, Instant::now());
-            }
+            return;
+        }
+        // Not there any more: another of its records was acknowledged before, or it took too long.
+        let Some(place) = inner.air.iter().position(|flight| flight.number == self.number) else { return };
+        let flight = &mut inner.air[place];
+        flight.batches = flight.batches.saturating_sub(usize::from(self.freight == Freight::Batch));
+        if flight.batches == 0 {
+            inner.air.remove(place);
+            self.flights.depart_waiting(&mut inner, Instant::now());
         }
     }
 }
@@ -172,6 +211,11 @@ mod tests {
         (seat, waits)
     }
 
+    /// Numbers of the flights in the air.
+    fn in_air(flights: &Flights) -> Vec<u64> {
+        flights.lock().air.iter().map(|flight| flight.number).collect()
+    }
+
     #[test]
     fn whoever_comes_late_goes_with_the_next_flight() {
         let (flights, start) = (Flights::new(BOARDING * 2), Instant::now());
@@ -189,10 +233,47 @@ mod tests {
         };
         assert_eq!(number_and_waiting, (2, 0), "the first that lands lets the others go");
         drop(first);
-        assert!(flights.lock().is_in_air, "what is left of an earlier flight does not end a later one");
+        assert_eq!(in_air(&flights), [2], "what is left of an earlier flight does not end a later one");
         drop(third);
-        assert!(!flights.lock().is_in_air);
+        assert_eq!(in_air(&flights), [0; 0]);
         assert!(!book(&flights, start + 9 * BOARDING).1);
+    }
+
+    #[test]
+    fn a_record_that_comes_long_after_another_does_not_wait_for_it() {
+        let (flights, start) = (Flights::new(BOARDING * 2), Instant::now());
+        let apart = flights.apart;
+        let mut seats = Vec::new();
+        for number in 0..4 {
+            let (seat, waits) = book(&flights, start + number * apart);
+            assert!(!waits);
+            seats.push(seat);
+        }
+        assert_eq!(in_air(&flights), [1, 2, 3, 4]);
+        let (late, waits) = book(&flights, start + 4 * apart);
+        assert!(waits, "as many are in the air as may be");
+        drop(seats.remove(1));
+        assert_eq!(in_air(&flights), [1, 3, 4, 5]);
+        drop(late);
+        let light = flights.lock().air.back().map(|last| last.records);
+        assert_eq!(light, Some(1));
+        let (batch, waits) = book_for(&flights, Freight::Batch, start + 9 * apart);
+        assert!(waits, "a batch has nobody waiting for it");
+        let (_next, waits) = book(&flights, start + 9 * apart);
+        assert!(!waits);
+        let inner = flights.lock();
+        assert_eq!((inner.number, inner.waiting_batches), (6, 0), "who waited goes with the next that departs");
+        drop(inner);
+        drop(batch);
+    }
+
+    #[test]
+    fn a_flight_with_many_records_is_waited_for() {
+        let (flights, start) = (Flights::new(BOARDING * 2), Instant::now());
+        let many: Vec<_> = (0..=LIGHT_RECORDS_MAX).map(|_| book(&flights, start).0).collect();
+        let (next, waits) = book(&flights, start + 9 * flights.apart);
+        assert!(waits);
+        assert_eq!((many[LIGHT_RECORDS_MAX].number, next.number), (1, 2));
     }
 
     #[test]
@@ -206,13 +287,10 @@ mod tests {
         drop(first);
         assert_eq!(flights.lock().number, 1, "one is still on its way");
         drop(second);
-        let number_and_batches = {
-            let inner = flights.lock();
-            (inner.number, inner.batches)
-        };
-        assert_eq!(number_and_batches, (2, 1));
+        assert_eq!(in_air(&flights), [2]);
+        assert_eq!(flights.lock().air[0].batches, 1);
         drop(third);
-        assert!(!flights.lock().is_in_air);
+        assert_eq!(in_air(&flights), [0; 0]);
     }
 
     #[test]
@@ -223,26 +301,29 @@ mod tests {
         assert!(waits);
         drop(gone);
         drop(first);
-        assert!(!flights.lock().is_in_air, "a flight without anybody never lands");
+        assert_eq!(in_air(&flights), [0; 0], "a flight without anybody never lands");
     }
 
     #[test]
     fn a_flight_that_is_stuck_lets_the_next_one_go() {
         let (flights, start) = (Flights::new(BOARDING * 2), Instant::now());
         let long_ago = start.checked_sub(FLIGHT_MAX).expect("the machine has been up for longer");
-        let (stuck, _) = book(&flights, long_ago);
-        let (next, waits) = book(&flights, start);
+        let (stuck, _) = book_for(&flights, Freight::Batch, long_ago);
+        let (next, waits) = book_for(&flights, Freight::Batch, start);
         assert!(waits);
         flights.hurry();
-        assert_eq!(flights.lock().number, next.number);
+        assert_eq!(in_air(&flights), [next.number]);
         drop(stuck);
-        assert!(flights.lock().is_in_air);
+        assert_eq!(in_air(&flights), [next.number]);
     }
 
     #[tokio::test]
     async fn those_who_wait_are_woken_by_the_landing() {
         let flights = Flights::new(Duration::ZERO);
-        let first = flights.board(Freight::Record).await;
+        let mut seats = Vec::new();
+        for _ in 0..FLIGHTS_MAX {
+            seats.push(flights.board(Freight::Record).await);
+        }
         let waiting: Vec<_> = (0..5)
             .map(|_| {
                 let flights = flights.clone();
@@ -252,11 +333,9 @@ mod tests {
         while flights.lock().waiting < waiting.len() {
             tokio::task::yield_now().await;
         }
-        drop(first);
-        let mut seats = Vec::new();
+        drop(seats.remove(0));
         for waiting in waiting {
-            seats.push(waiting.await.expect("boarding does not panic"));
+            assert_eq!(waiting.await.expect("boarding does not panic").number, 5);
         }
-        assert!(seats.iter().all(|seat| seat.number == 2));
     }
 }
