@@ -1,9 +1,10 @@
 //! A real API server takes the definitions, and its refusals are those of the golden file, letter by letter.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up stops there")]
 
+mod bounds;
 mod cases;
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use cases::{Case, When, accepted_status, good};
 use expect_test::expect_file;
@@ -17,14 +18,13 @@ use serde_json::{Value, json};
 /// How often kubectl asks before a definition is established, and how long in all.
 const ESTABLISHED_LIMIT: &str = "--timeout=30s";
 
+/// Tries to make what is read; nothing is kept.
+const DRY_RUN: &[&str] = &["create", "--dry-run=server", "--validate=false", "-f", "-"];
+
 #[test]
 fn the_api_server_refuses_what_the_rules_refuse() {
     let server = ControlPlane::start(ControlPlaneOptions::new()).unwrap();
-    for kind in Kind::ALL {
-        server.apply(&kind.yaml()).unwrap();
-        let definition = format!("crd/{}.pnyx.dev", kind.plural());
-        server.kubectl(&["wait", "--for=condition=Established", ESTABLISHED_LIMIT, &definition]).unwrap();
-    }
+    Kind::ALL.into_iter().for_each(|kind| establish(&server, kind));
     let mut table = String::new();
     for kind in Kind::ALL {
         let stored = good(kind);
@@ -47,12 +47,45 @@ fn the_api_server_refuses_what_the_rules_refuse() {
 }
 
 #[test]
+fn the_api_server_refuses_what_is_out_of_bounds() {
+    let server = ControlPlane::start(ControlPlaneOptions::new()).unwrap();
+    let mut table = String::new();
+    for kind in Kind::ALL {
+        establish(&server, kind);
+        let mut said = BTreeMap::new();
+        for group in bounds::groups(kind) {
+            let refusal = server.kubectl_with(DRY_RUN, &bounds::resource(&group).to_string()).unwrap_err().to_string();
+            for case in group {
+                let lines: Vec<_> = refusal.lines().filter_map(|line| at_place(line, &case.place())).collect();
+                assert_ne!(lines, [""; 0], "{}: {refusal}", case.title());
+                said.insert(case.title(), lines);
+            }
+        }
+        for case in bounds::all(kind) {
+            writeln!(table, "{}", case.title()).unwrap();
+            said[&case.title()].iter().for_each(|line| writeln!(table, "  {line}").unwrap());
+        }
+    }
+    expect_file!["bounds.txt"].assert_eq(&table);
+}
+
+/// What a line says of a place or of what it lacks, without the value, which may be long.
+fn at_place(line: &str, place: &str) -> Option<String> {
+    let line = line.trim_start_matches("* ");
+    let line = line.split_once(" is invalid: ").map_or(line, |(_, problem)| problem);
+    let (path, problem) = line.split_once(": ")?;
+    let is_lack = path.strip_prefix(place).is_some_and(|rest| rest.starts_with('.')) && problem == "Required value";
+    if path != place && !is_lack {
+        return None;
+    }
+    let message = problem.rsplit_once(&format!("{place} in body ")).map_or(problem, |(_, message)| message);
+    Some(format!("{path}: {message}"))
+}
+
+#[test]
 fn shards_are_chosen_through_the_scale_subresource_and_fields_select() {
     let server = ControlPlane::start(ControlPlaneOptions::new()).unwrap();
-    server.apply(&Kind::Proposal.yaml()).unwrap();
-    server
-        .kubectl(&["wait", "--for=condition=Established", ESTABLISHED_LIMIT, "crd/governanceproposals.pnyx.dev"])
-        .unwrap();
+    establish(&server, Kind::Proposal);
     server.apply(&good(Kind::Proposal).to_string()).unwrap();
     server.kubectl(&["scale", "gprop/good", "--replicas=5"]).unwrap();
     let shards = server.kubectl(&["get", "gprop/good", "-o", "jsonpath={.spec.scaling.shards}"]).unwrap();
@@ -64,6 +97,12 @@ fn shards_are_chosen_through_the_scale_subresource_and_fields_select() {
             server.kubectl(&["get", "gprop", "--field-selector", selector, "-o", "jsonpath={.items[*].metadata.name}"]);
         assert_eq!(found.unwrap(), names, "{selector}");
     }
+}
+
+fn establish(server: &ControlPlane, kind: Kind) {
+    server.apply(&kind.yaml()).unwrap();
+    let definition = format!("crd/{}.pnyx.dev", kind.plural());
+    server.kubectl(&["wait", "--for=condition=Established", ESTABLISHED_LIMIT, &definition]).unwrap();
 }
 
 /// Notes what the server says to a case, in the form of the golden file.
