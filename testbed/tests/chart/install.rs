@@ -1,6 +1,8 @@
 //! The chart on a real control plane: installed, upgraded, taken away and installed again. No pod runs there.
 
 use std::{
+    fs,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -29,12 +31,17 @@ struct Cluster {
 }
 
 impl Cluster {
+    /// With the chart of this repository.
     fn start(options: ControlPlaneOptions) -> Self {
+        Self::start_with(options, &path("charts/pnyx"))
+    }
+
+    fn start_with(options: ControlPlaneOptions, chart: &Path) -> Self {
         let control_plane = ControlPlane::start(options).unwrap();
         control_plane.kubectl(&["create", "namespace", NAMESPACE]).unwrap();
         let label = ["label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted"];
         control_plane.kubectl(&label).unwrap();
-        Self { control_plane, chart: path("charts/pnyx").display().to_string() }
+        Self { control_plane, chart: chart.display().to_string() }
     }
 
     /// Helm on our release: no pod becomes ready here, so nothing waits.
@@ -96,6 +103,51 @@ fn it_is_installed_upgraded_and_taken_away_and_leaves_votes_alone() {
     assert_eq!(votes(), before);
     cluster.helm("install", &[]);
     assert_eq!(votes(), before);
+}
+
+/// What people have installed is never left behind: each chart that was released, with a vote in it, becomes this one.
+#[test]
+fn each_released_chart_becomes_this_one() {
+    let released = released();
+    assert_ne!(released.len(), 0, "charts/released has charts");
+    for old in released {
+        let mut cluster = Cluster::start_with(ControlPlaneOptions::new().controllers(), &old);
+        cluster.helm("install", &[]);
+        cluster.wait_for_definitions();
+        for file in ["examples/platform/platform.yaml", VOTE] {
+            cluster.control_plane.kubectl(&["apply", "-f", &path(file).display().to_string()]).unwrap();
+        }
+        let specs = || cluster.control_plane.kubectl(&["get", "gprop,gplat", "--output=jsonpath={.items[*].spec}"]);
+        let before = specs().unwrap();
+
+        let old_image = operator_image(&cluster);
+        cluster.chart = path("charts/pnyx").display().to_string();
+        cluster.helm("upgrade", &[]);
+        cluster.wait_for_definitions();
+        assert_ne!(operator_image(&cluster), old_image, "{} has a version of its own", old.display());
+        assert_eq!(specs().unwrap(), before, "{}", old.display());
+        wait_until(|| cluster.get(&["pods", "--selector=app.kubernetes.io/component=operator"]).lines().count() >= 2);
+        // Everything that is there is what a first installation of this chart makes: kubectl diff ends with 1 otherwise.
+        let manifest = cluster.control_plane.helm(&["get", "manifest", RELEASE, "--namespace", NAMESPACE]).unwrap();
+        let diff = ["diff", "--server-side", "--force-conflicts", "-f", "-"];
+        assert_eq!(cluster.control_plane.kubectl_with(&diff, &manifest).unwrap(), "");
+        cluster.helm("uninstall", &["--wait"]);
+        assert_eq!(specs().unwrap(), before, "{}", old.display());
+    }
+}
+
+/// The charts that were released, as people got them.
+fn released() -> Vec<PathBuf> {
+    let files = fs::read_dir(path("charts/released")).unwrap().map(|entry| entry.unwrap().path());
+    let mut charts: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "tgz")).collect();
+    charts.sort();
+    charts
+}
+
+fn operator_image(cluster: &Cluster) -> String {
+    let image = "--output=jsonpath={.spec.template.spec.containers[0].image}";
+    let line = ["get", "--namespace", NAMESPACE, "deployment/pnyx-operator", image];
+    cluster.control_plane.kubectl(&line).unwrap()
 }
 
 #[test]
