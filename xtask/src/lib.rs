@@ -9,6 +9,7 @@ mod peers;
 mod process;
 mod stages;
 mod testbed;
+mod tests;
 
 use std::path::Path;
 

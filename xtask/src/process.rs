@@ -68,7 +68,8 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-fn command(folder: &Path, line: &[&str]) -> Command {
+/// A command line that can be started, in this folder.
+pub(crate) fn command(folder: &Path, line: &[&str]) -> Command {
     let (program, arguments) = line.split_first().expect("a command line names a program");
     // The cargo that runs this task, so that a toolchain chosen with `+` stays chosen.
     let cargo = env::var_os("CARGO").filter(|_| *program == "cargo");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 use pnyx_testbed::kubernetes;
 
-use crate::{generated, peers, process};
+use crate::{generated, peers, process, tests};
 
 /// One step of the tests.
 struct Stage {
@@ -55,11 +55,7 @@ const STAGES: &[Stage] = &[
         name: "tests",
         about: "unit, property and integration tests of all crates",
         needed: false,
-        run: || {
-            // The whole workspace as in the stages before: another choice has other features and compiles libraries again.
-            let line = ["cargo", "test", "--locked", "--workspace", "--no-fail-fast"];
-            process::run_with(crate::root(), &line, peers::MODULES_VARIABLE, &peers::modules()?)
-        },
+        run: tests::run,
     },
     Stage {
         name: "peers",

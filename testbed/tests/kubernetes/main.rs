@@ -4,7 +4,6 @@ mod charts;
 mod control_plane;
 mod endings;
 mod fake_nodes;
-mod node;
 
 use std::{
     thread,
