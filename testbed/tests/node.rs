@@ -96,7 +96,7 @@ fn pods_run_services_have_names_and_nothing_is_left() {
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]).unwrap();
     assert_eq!(cluster.kubectl(&["exec", "deployment/web", "--", "cat", "/tmp/index.html"]).unwrap(), "hello\n");
     // The rules of a service that is new take a moment.
-    let by_name = "until wget -q -O - http://web.default.svc.cluster.local; do sleep 0.2; done";
+    let by_name = "until wget -q -O - http://web.default.svc.cluster.local 2>/dev/null; do sleep 0.2; done";
     assert_eq!(ask(&node, "by-name", by_name), "hello\n");
     let elsewhere = ask(&node, "elsewhere", "nslookup example.org 2>&1; nc -w 5 192.0.2.1 80 2>&1; true");
     assert!(elsewhere.contains("NXDOMAIN") && elsewhere.contains("No route to host"), "{elsewhere}");
