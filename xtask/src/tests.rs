@@ -4,6 +4,7 @@
 //! starts whole platforms and injects faults into them comes after both and has the machine for itself.
 
 use std::{
+    env,
     fs::{self, File},
     path::PathBuf,
     process::Child,
@@ -26,10 +27,7 @@ const TEST: [&str; 5] = ["cargo", "test", "--locked", "--workspace", "--no-fail-
 /// Runs all of them, and fails if one did.
 pub(crate) fn run() -> anyhow::Result<()> {
     let modules = peers::modules()?;
-    let run = |choice: &[String]| {
-        let line: Vec<&str> = TEST.into_iter().chain(choice.iter().map(String::as_str)).collect();
-        process::run_with(crate::root(), &line, peers::MODULES_VARIABLE, &modules)
-    };
+    let run = |choice: &[String]| process::run_with(crate::root(), &line(choice), peers::MODULES_VARIABLE, &modules);
     let (platform, libraries) = targets()?;
     let node = Beside::start(&["--test".to_owned(), ON_A_NODE.to_owned()])?;
     let of_libraries = ["--lib".to_owned(), "--bins".to_owned()].into_iter().chain(libraries).collect::<Vec<_>>();
@@ -37,6 +35,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let failed: Vec<String> = ends.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
+}
+
+fn line(choice: &[String]) -> Vec<&str> {
+    TEST.into_iter().chain(choice.iter().map(String::as_str)).collect()
 }
 
 /// Arguments that choose the integration tests of the platform, and those of all other packages, without what runs on a
@@ -68,8 +70,8 @@ struct Beside {
 
 impl Beside {
     fn start(choice: &[String]) -> anyhow::Result<Self> {
-        let line: Vec<&str> = TEST.into_iter().chain(choice.iter().map(String::as_str)).collect();
-        let output = crate::root().join("target/tests-beside.log");
+        let line = line(choice);
+        let output = env::temp_dir().join(format!("pnyx-tests-beside-{}.log", std::process::id()));
         let file = File::create(&output).with_context(|| output.display().to_string())?;
         process::say(&format!("$ {} (beside what follows; shown when it has ended)", line.join(" ")))?;
         let child = process::command(crate::root(), &line).stderr(file.try_clone()?).stdout(file).spawn()?;
@@ -80,7 +82,8 @@ impl Beside {
     fn finish(mut self) -> anyhow::Result<()> {
         process::say(&format!("\n== waiting for `{}`", self.line))?;
         let status = self.child.wait()?;
-        process::say(&fs::read_to_string(&self.output)?)?;
+        process::say(&String::from_utf8_lossy(&fs::read(&self.output)?))?;
+        fs::remove_file(&self.output)?;
         ensure!(status.success(), "`{}` failed: {status}", self.line);
         Ok(())
     }
