@@ -5,23 +5,40 @@ use serde_json::{Value, json};
 
 use crate::cases::good;
 
-/// What schemas bound values with. `required` is of an object, which is then empty.
-const BOUNDS: [&str; 10] = [
-    "required",
-    "minimum",
-    "maximum",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "enum",
-    "minItems",
-    "maxItems",
-    "maxProperties",
+/// What schemas bound values with, and words of the server's message. `required` is of an object, which is then empty.
+const BOUNDS: [(&str, &str); 12] = [
+    ("required", "Required value"),
+    ("minimum", "should be greater than or equal to"),
+    ("maximum", "should be less than or equal to"),
+    ("minLength", "chars long"),
+    ("maxLength", "Too long"),
+    ("pattern", "should match"),
+    ("format", "must be of type date-time"),
+    ("enum", "Unsupported value"),
+    ("minItems", "should have at least"),
+    ("maxItems", "Too many"),
+    ("maxProperties", "Too many"),
+    (LIST_TYPE, "Duplicate value"),
 ];
 
+/// Whether items of a list, or their keys, may come twice.
+const LIST_TYPE: &str = "x-kubernetes-list-type";
+
 /// Keywords that say nothing about what a value may be, only what it is and what is said of it.
-const UNBOUNDED: [&str; 8] =
-    ["type", "description", "format", "default", "nullable", "properties", "items", "additionalProperties"];
+const UNBOUNDED: [&str; 11] = [
+    "type",
+    "description",
+    "default",
+    "nullable",
+    "properties",
+    "items",
+    "additionalProperties",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-int-or-string",
+    "x-kubernetes-preserve-unknown-fields",
+    // Rules have cases of their own.
+    "x-kubernetes-validations",
+];
 
 /// No pattern of ours lets it pass.
 const STRANGE: &str = "?!";
@@ -33,6 +50,8 @@ pub(crate) struct Beyond {
     pub(crate) path: Vec<String>,
     /// The bound, as the schema has it.
     pub(crate) bound: &'static str,
+    /// What the server says of it.
+    pub(crate) words: &'static str,
     value: Value,
 }
 
@@ -71,12 +90,12 @@ pub(crate) fn resource(group: &[Beyond]) -> Value {
 
 fn walk(kind: Kind, schema: &Value, path: &mut Vec<String>, found: &mut Vec<Beyond>) {
     for keyword in schema.as_object().expect("a schema is an object").keys() {
-        let is_known = BOUNDS.contains(&keyword.as_str()) || UNBOUNDED.contains(&keyword.as_str());
-        assert!(is_known || keyword.starts_with("x-kubernetes-"), "{path:?}: no case is made for {keyword}");
+        let is_bound = BOUNDS.iter().any(|(bound, _)| bound == keyword);
+        assert!(is_bound || UNBOUNDED.contains(&keyword.as_str()), "{path:?}: no case is made for {keyword}");
     }
-    for bound in BOUNDS.into_iter().filter(|bound| !schema[bound].is_null()) {
+    for (bound, words) in BOUNDS.into_iter().filter(|(bound, _)| binds(bound, &schema[bound])) {
         let value = beyond(bound, &schema[bound], schema);
-        found.push(Beyond { kind, path: path.clone(), bound, value });
+        found.push(Beyond { kind, path: path.clone(), bound, words, value });
     }
     let below = schema["properties"].as_object().into_iter().flatten();
     let below = below.map(|(field, schema)| (field.as_str(), schema));
@@ -85,6 +104,15 @@ fn walk(kind: Kind, schema: &Value, path: &mut Vec<String>, found: &mut Vec<Beyo
         path.push(step.to_owned());
         walk(kind, schema, path, found);
         path.pop();
+    }
+}
+
+/// Whether a keyword with this value refuses anything.
+fn binds(bound: &str, limit: &Value) -> bool {
+    match (bound, limit.as_str()) {
+        // That of an integer is its type's.
+        ("format", Some("int64")) | (LIST_TYPE, Some("atomic")) => false,
+        _ => !limit.is_null(),
     }
 }
 
@@ -110,7 +138,16 @@ fn beyond(bound: &str, limit: &Value, schema: &Value) -> Value {
             let entry = |number: usize| (number.to_string(), item(&schema["additionalProperties"]));
             Value::Object((0..=count()).map(entry).collect())
         }
-        _ => STRANGE.into(),
+        LIST_TYPE => {
+            let keys = schema["x-kubernetes-list-map-keys"].as_array();
+            let keyed =
+                |keys: &Vec<Value>| -> Value { keys.iter().map(|key| (key.as_str().expect("a name"), "a")).collect() };
+            vec![keys.map_or_else(|| json!("a"), keyed); 2].into()
+        }
+        _ => {
+            let shortest = schema["minLength"].as_u64().unwrap_or_default();
+            STRANGE.repeat(usize::try_from(shortest).expect("a count").div_ceil(STRANGE.len()).max(1)).into()
+        }
     }
 }
 
