@@ -47,7 +47,7 @@ impl ReceiptSigner {
     /// The signed receipt; `None` if the process ends.
     pub(crate) async fn sign(&self, receipt: Receipt) -> Option<SignedReceipt> {
         let (sender, signed) = oneshot::channel();
-        if let Some(turn) = self.join((receipt, sender)) {
+        if let Some(mut turn) = self.join((receipt, sender)) {
             turn.sign_next().await;
         }
         signed.await.ok()
@@ -59,7 +59,7 @@ impl ReceiptSigner {
         queue.requests.push_back(request);
         let is_served = std::mem::replace(&mut queue.is_served, true);
         drop(queue);
-        (!is_served).then(|| Turn { signer: self.clone() })
+        (!is_served).then(|| Turn { signer: self.clone(), state: TurnState::Begun })
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -71,10 +71,21 @@ impl ReceiptSigner {
 /// middle of its own.
 struct Turn {
     signer: ReceiptSigner,
+    state: TurnState,
+}
+
+/// How far a turn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TurnState {
+    /// A task was started for it, which has not run yet.
+    Spawned,
+    /// Somebody works on it.
+    Begun,
 }
 
 impl Turn {
-    async fn sign_next(&self) {
+    async fn sign_next(&mut self) {
+        self.state = TurnState::Begun;
         // The log acknowledges many records at once and wakes their requests one after the other: those that are awake
         // get here first, or nearly each would have a signature of its own, which costs more than all else done for it.
         task::yield_now().await;
@@ -108,13 +119,16 @@ impl Drop for Turn {
         if !self.goes_on() {
             return;
         }
-        let next = Self { signer: self.signer.clone() };
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(async move { next.sign_next().await })),
-            // The runtime ends, and with it all who wait.
-            Err(_) => {
-                self.signer.lock().requests.clear();
-                drop(next);
+            Ok(runtime) if self.state == TurnState::Begun => {
+                let mut next = Self { signer: self.signer.clone(), state: TurnState::Spawned };
+                drop(runtime.spawn(async move { next.sign_next().await }));
+            }
+            // A runtime that ends takes tasks and drops them at once; with it end all who wait.
+            Ok(_) | Err(_) => {
+                let mut queue = self.signer.lock();
+                queue.requests.clear();
+                queue.is_served = false;
             }
         }
     }
@@ -178,6 +192,24 @@ mod tests {
             signed.verify().unwrap();
         }
         assert!(!signer.lock().is_served);
+    }
+
+    #[test]
+    fn a_runtime_that_ends_takes_those_who_wait_along() {
+        let signer = signer();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            for offset in 0..3 {
+                let signer = signer.clone();
+                drop(tokio::spawn(async move { signer.sign(receipt(offset)).await }));
+            }
+            // One has its turn and waits for others, two are in the queue.
+            task::yield_now().await;
+        });
+        assert!(signer.lock().is_served);
+        drop(runtime);
+        let queue = signer.lock();
+        assert!(queue.requests.is_empty() && !queue.is_served);
     }
 
     #[tokio::test]

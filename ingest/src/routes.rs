@@ -102,7 +102,7 @@ async fn post_ballot(State(ingest): State<Ingest>, request: Request) -> Response
 async fn admit(ingest: &Inner, request: Request) -> Result<SignedReceipt, Refused> {
     check_rate(ingest, &request)?;
     let _in_flight = ingest.in_flight.try_acquire().map_err(|_| Refused::Overloaded)?;
-    // Asked after a place was taken, so that the task that signs outlives whoever passes here.
+    // A process that ends takes nothing new.
     if ingest.shutdown.is_requested() {
         return Err(Refused::ShuttingDown);
     }

@@ -82,7 +82,7 @@ async fn a_false_signature_is_acknowledged_and_left_to_the_verifier() {
 }
 
 #[tokio::test]
-async fn the_signer_ends_with_the_process() {
+async fn nothing_of_the_edge_outlives_the_process() {
     let bed = Bed::new().await;
     let id = bed.open().await;
     receipt(&bed.post(ballot(id, 1)).await, bed.key.address());

@@ -5,9 +5,9 @@
 //! half of the processor time of an edge. So records wait here, where waiting costs nothing, and come out in one go.
 //! None waits longer for it: the library would have kept them as long.
 //!
-//! While few records come, one does not wait for the one before it: several flights may be in the air, some time apart.
-//! Once more come, they go one flight after the other, which costs half as much a record. So do batches, which have nobody
-//! waiting for them.
+//! While few records come, one hardly waits for the one before it: several flights may be in the air, some time apart.
+//! Once more come, they go one flight after the other, which costs less. A batch has nobody waiting for it: it follows the
+//! flights in the air, or goes along with the next one.
 
 use std::{
     collections::VecDeque,
@@ -126,24 +126,22 @@ impl Flights {
             // Made while nothing can depart, so that it is the next departure that it hears of.
             return (seat, Some(self.departed.notified()));
         }
-        let number = inner.number;
-        if let Some(flight) = inner.air.back_mut() {
-            match freight {
-                Freight::Record => flight.records += 1,
-                Freight::Batch => flight.batches += 1,
-            }
+        let flight = inner.air.back_mut().expect("one has just departed or is boarding");
+        match freight {
+            Freight::Record => flight.records += 1,
+            Freight::Batch => flight.batches += 1,
         }
-        (Seat { flights: self.clone(), number, freight }, None)
+        (Seat { flights: self.clone(), number: flight.number, freight }, None)
     }
 
     /// Whether another flight may depart so long after the last one, which is in the air.
     fn may_follow(&self, inner: &Inner, freight: Freight, since: Duration) -> bool {
-        let is_light = inner.air.back().is_none_or(|last| last.records <= LIGHT_RECORDS_MAX);
-        freight == Freight::Record && is_light && inner.air.len() < FLIGHTS_MAX && since >= self.apart
+        freight == Freight::Record && inner.is_light() && inner.air.len() < FLIGHTS_MAX && since >= self.apart
     }
 
+    /// Unless a flight with many records is still to be waited for.
     fn depart_waiting(&self, inner: &mut Inner, now: Instant) {
-        if inner.waiting + inner.waiting_batches > 0 {
+        if inner.waiting + inner.waiting_batches > 0 && inner.is_light() {
             inner.depart(now);
             self.departed.notify_waiters();
         }
@@ -155,6 +153,11 @@ impl Flights {
 }
 
 impl Inner {
+    /// Whether no flight in the air has so many records that it is to be waited for.
+    fn is_light(&self) -> bool {
+        self.air.iter().all(|flight| flight.records <= LIGHT_RECORDS_MAX)
+    }
+
     /// Whether somebody waited for it.
     fn depart(&mut self, now: Instant) -> bool {
         let had_waiting = self.waiting + self.waiting_batches > 0;
@@ -255,8 +258,6 @@ mod tests {
         drop(seats.remove(1));
         assert_eq!(in_air(&flights), [1, 3, 4, 5]);
         drop(late);
-        let light = flights.lock().air.back().map(|last| last.records);
-        assert_eq!(light, Some(1));
         let (batch, waits) = book_for(&flights, Freight::Batch, start + 9 * apart);
         assert!(waits, "a batch has nobody waiting for it");
         let (_next, waits) = book(&flights, start + 9 * apart);
@@ -274,6 +275,19 @@ mod tests {
         let (next, waits) = book(&flights, start + 9 * flights.apart);
         assert!(waits);
         assert_eq!((many[LIGHT_RECORDS_MAX].number, next.number), (1, 2));
+    }
+
+    #[test]
+    fn a_landing_beside_a_flight_with_many_records_lets_nobody_go() {
+        let (flights, start) = (Flights::new(BOARDING * 2), Instant::now());
+        let (light, _) = book(&flights, start);
+        let many: Vec<_> = (0..=LIGHT_RECORDS_MAX).map(|_| book(&flights, start + flights.apart).0).collect();
+        let (next, waits) = book(&flights, start + 9 * flights.apart);
+        assert!(waits);
+        drop(light);
+        assert_eq!(in_air(&flights), [2]);
+        drop(many);
+        assert_eq!(in_air(&flights), [next.number]);
     }
 
     #[test]
