@@ -8,6 +8,7 @@ use crate::{
     id::{LogIdentity, ProposalId, Voter},
     proposal::Definition,
     result::{Cut, Dispute, PublishedResult},
+    stored_archive::StoredArchive,
 };
 
 /// A record of the `pnyx.proposals` topic.
@@ -27,6 +28,8 @@ pub enum Decision {
     Dispute(Dispute),
     /// What came out.
     Result(Box<PublishedResult>),
+    /// Where its archive is kept, if that is not only in the log.
+    Archive(StoredArchive),
 }
 
 /// What a decision record did to the book.
@@ -58,6 +61,8 @@ pub struct ProposalDecisions {
     pub dispute: Option<Arc<Dispute>>,
     /// The result, once published.
     pub result: Option<Arc<PublishedResult>>,
+    /// Where the archive is kept, once it was stored and read back.
+    pub archive: Option<Arc<StoredArchive>>,
 }
 
 impl ProposalDecisions {
@@ -116,6 +121,15 @@ impl DecisionBook {
                 }),
                 None => Recorded::Unknown,
             },
+            Decision::Archive(archive) => match self.proposals.get_mut(&archive.proposal) {
+                // Without a result there is nothing to archive.
+                Some(ProposalDecisions { result: None, .. }) => Recorded::Conflicts,
+                // Where it lies and who looked when is no part of what it says.
+                Some(decisions) => {
+                    record_once(&mut decisions.archive, archive, |standing, archive| standing.sha256 == archive.sha256)
+                }
+                None => Recorded::Unknown,
+            },
         }
     }
 
@@ -125,8 +139,9 @@ impl DecisionBook {
             return if *standing.definition == definition { Recorded::Repeated } else { Recorded::Conflicts };
         }
         let definition = Arc::new(definition);
-        self.proposals
-            .insert(id, ProposalDecisions { offset, definition, pins: None, cut: None, dispute: None, result: None });
+        let decisions =
+            ProposalDecisions { offset, definition, pins: None, cut: None, dispute: None, result: None, archive: None };
+        self.proposals.insert(id, decisions);
         Recorded::Stands
     }
 
@@ -219,6 +234,25 @@ mod tests {
         assert_eq!(book.record(0, Decision::Cut(cut(id, 100))), Recorded::Unknown);
         assert_eq!(book.record(1, result(cut(id, 100), 1)), Recorded::Unknown);
         assert!(book.get(id).is_none() && book.proposals().is_empty());
+    }
+
+    #[test]
+    fn an_archive_stands_once_there_is_a_result() {
+        let mut book = DecisionBook::default();
+        let (id, first) = definition("grants", 4);
+        let archive = |location: &str, digit| {
+            let stored = StoredArchive::new(id, location.to_owned(), 1, [digit; 32], TimestampMs(7));
+            Decision::Archive(stored.expect("short"))
+        };
+        assert_eq!(book.record(0, archive("a", 1)), Recorded::Unknown);
+        book.record(0, first);
+        book.record(1, Decision::Cut(cut(id, 100)));
+        assert_eq!(book.record(2, archive("a", 1)), Recorded::Conflicts, "nothing came out yet");
+        book.record(3, result(cut(id, 100), 1));
+        assert_eq!(book.record(4, archive("a", 1)), Recorded::Stands);
+        assert_eq!(book.record(5, archive("b", 1)), Recorded::Repeated, "the same bytes, elsewhere");
+        assert_eq!(book.record(6, archive("a", 2)), Recorded::Conflicts, "other bytes");
+        assert_eq!(book.get(id).unwrap().archive.as_ref().unwrap().location(), "a");
     }
 
     #[test]

@@ -31,5 +31,6 @@ pub mod merkle;
 pub mod receipt;
 pub mod result;
 pub mod signing;
+pub mod stored_archive;
 
 pub mod wire;

@@ -96,6 +96,8 @@ pub mod reasons {
             SECRET_NOT_FOUND = "SecretNotFound",
             /// A chain that the proposal reads is not one of the platform's.
             CHAIN_NOT_CONFIGURED = "ChainNotConfigured",
+            /// The proposal wants its topics removed, and its platform keeps archives nowhere else.
+            ARCHIVE_NOT_CONFIGURED = "ArchiveNotConfigured",
             /// Blocks are not final yet.
             WAITING_FOR_FINALITY = "WaitingForFinality",
             /// A chain does not answer, or its endpoints do not agree.
@@ -128,6 +130,8 @@ pub mod reasons {
             RECOUNT_FAILED = "RecountFailed",
             /// The result is published.
             PUBLISHED = "Published",
+            /// The result is published and its archive could not be stored; the message says why, and it is tried again.
+            ARCHIVE_NOT_STORED = "ArchiveNotStored",
             /// The last sample is too old, or there is none.
             STALE = "Stale",
             /// Replicas are starting, or too few are ready.

@@ -73,11 +73,13 @@ fn archive_problem(error: ArchiveError) -> ArchiveProblem {
         | ArchiveError::ShuttingDown
         | ArchiveError::ReaderStalled
         | ArchiveError::Read(_)
+        | ArchiveError::Store(_)
         | ArchiveError::Evidence(EvidenceError::Log(_) | EvidenceError::Stalled { .. })
         | ArchiveError::Recount(
             RecountError::Read(_) | RecountError::Power(_) | RecountError::Signatures(_) | RecountError::Interrupted,
         ) => ArchiveProblem::Unavailable,
         ArchiveError::Differs { .. }
+        | ArchiveError::Damaged { .. }
         | ArchiveError::Recount(RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. }) => {
             ArchiveProblem::Failed
         }

@@ -18,6 +18,10 @@ pub const DISPUTE_RETRY_MS: u64 = 10 * 60 * 1_000;
 /// How long to wait after the log or the store failed.
 pub const FAILURE_RETRY_MS: u64 = 1_000;
 
+/// How long to wait before an archive that could not be stored is tried again: the result stands, so nobody waits, and each
+/// try reads the whole log of the proposal.
+pub const ARCHIVE_RETRY_MS: u64 = 60 * 1_000;
+
 /// How often a chain is asked whether a snapshot's block is final: seconds do not matter where finality takes minutes,
 /// and a public endpoint allows it.
 pub const PIN_POLL_MS: u64 = 2_000;
@@ -40,6 +44,8 @@ pub struct Config {
     pub dispute_retry: Duration,
     /// See [`FAILURE_RETRY_MS`].
     pub failure_retry: Duration,
+    /// See [`ARCHIVE_RETRY_MS`].
+    pub archive_retry: Duration,
     /// See [`PIN_POLL_MS`].
     pub pin_poll: Duration,
     /// See [`LATE_WATCH_MS`].
@@ -57,6 +63,7 @@ impl Default for Config {
             drain_poll: Duration::from_millis(DRAIN_POLL_MS),
             dispute_retry: Duration::from_millis(DISPUTE_RETRY_MS),
             failure_retry: Duration::from_millis(FAILURE_RETRY_MS),
+            archive_retry: Duration::from_millis(ARCHIVE_RETRY_MS),
             pin_poll: Duration::from_millis(PIN_POLL_MS),
             late_watch: Duration::from_millis(LATE_WATCH_MS),
             late_poll: Duration::from_millis(LATE_POLL_MS),

@@ -16,6 +16,7 @@ mod late;
 mod live;
 mod look_up;
 mod pinning;
+mod storing;
 
 pub mod archive;
 pub mod audit;
@@ -30,3 +31,4 @@ pub use config::Config;
 pub use evidence::{EvidenceError, recorded_sources};
 pub use metrics::RecountMetrics;
 pub use recounting::{Progress, ReadError, RecountError, Recounted, recount};
+pub use storing::StoringError;

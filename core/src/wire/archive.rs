@@ -200,7 +200,7 @@ pub fn decode(line: &str) -> Result<ArchiveLine, WireError> {
                 Decision::Cut(cut) => Ok(ArchiveLine::Cut(cut)),
                 Decision::Pins(pins) => Ok(ArchiveLine::Pins(pins)),
                 Decision::Result(result) => Ok(ArchiveLine::Result(result)),
-                Decision::PlatformKey(_) | Decision::Log(_) | Decision::Dispute(_) => {
+                Decision::PlatformKey(_) | Decision::Log(_) | Decision::Dispute(_) | Decision::Archive(_) => {
                     Err(FORMAT.malformed("kind: an archive has no such line"))
                 }
             };

@@ -1,4 +1,4 @@
-//! Decision records, the values of `pnyx.proposals`: JSON objects `{"v":1,"kind":"log|key|definition|pins|cut|dispute|result",…}`.
+//! Decision records, the values of `pnyx.proposals`: JSON objects `{"v":1,"kind":"log|key|definition|pins|cut|dispute|result|archived",…}`.
 
 use alloy_primitives::hex;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use crate::{
     decisions::Decision,
     id::{LogIdentity, ProposalId},
     result::Dispute,
+    stored_archive::StoredArchive,
+    time::TimestampMs,
 };
 
 const FORMAT: Format = Format("decision record");
@@ -24,6 +26,7 @@ const KIND_DEFINITION: &str = "definition";
 const KIND_PINS: &str = "pins";
 const KIND_CUT: &str = "cut";
 const KIND_DISPUTE: &str = "dispute";
+const KIND_ARCHIVED: &str = "archived";
 
 /// The bytes of a decision: the same decision always gives the same bytes.
 pub fn encode(decision: &Decision) -> Vec<u8> {
@@ -50,6 +53,15 @@ pub fn encode(decision: &Decision) -> Vec<u8> {
             differences: dispute.differences().to_vec(),
         }),
         Decision::Result(result) => result::encode(result),
+        Decision::Archive(archive) => to_json(&ArchiveRecordDto {
+            v: VERSION,
+            kind: KIND_ARCHIVED.to_owned(),
+            proposal: archive.proposal.to_string(),
+            location: archive.location().to_owned(),
+            bytes: archive.bytes,
+            sha256: hex::encode_prefixed(archive.sha256),
+            verified_at_ms: archive.verified_at.0,
+        }),
     };
     json.into_bytes()
 }
@@ -82,6 +94,7 @@ pub fn decode(bytes: &[u8]) -> Result<Decision, WireError> {
             let proposal: ProposalId = FORMAT.field("proposal", proposal.parse())?;
             Decision::Dispute(Dispute::new(proposal, differences))
         }
+        Some(KIND_ARCHIVED) => Decision::Archive(FORMAT.parse::<ArchiveRecordDto>(bytes)?.into_archive()?),
         Some(result::KIND) => {
             // Its own decoder is as strict.
             let json = FORMAT.field("result", std::str::from_utf8(bytes))?;
@@ -141,4 +154,25 @@ struct DisputeRecordDto {
     kind: String,
     proposal: String,
     differences: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ArchiveRecordDto {
+    v: u8,
+    kind: String,
+    proposal: String,
+    location: String,
+    bytes: u64,
+    sha256: String,
+    verified_at_ms: u64,
+}
+
+impl ArchiveRecordDto {
+    fn into_archive(self) -> Result<StoredArchive, WireError> {
+        let Self { v: _, kind: _, proposal, location, bytes, sha256, verified_at_ms } = self;
+        let proposal = FORMAT.field("proposal", proposal.parse())?;
+        let sha256 = FORMAT.hex("sha256", &sha256)?;
+        FORMAT.field("location", StoredArchive::new(proposal, location, bytes, sha256, TimestampMs(verified_at_ms)))
+    }
 }

@@ -17,6 +17,7 @@ use pnyx_core::{
     result::{Cut, CutPartition, Dispute, Provenance, PublishedResult, ResultCore},
     signature_check::SignatureCheck,
     signing::SigningKey,
+    stored_archive::StoredArchive,
     tally::StandingBallot,
     time::{TimestampMs, Window},
     verdict::{CountingBallot, RejectedRecord, Ruling, Verdict},
@@ -164,7 +165,7 @@ pub(crate) fn receipts() -> Vec<SignedReceipt> {
 }
 
 /// In the order in which the kinds were introduced: golden lines are only ever added.
-pub(crate) fn decisions() -> [Decision; 6] {
+pub(crate) fn decisions() -> [Decision; 7] {
     [
         Decision::PlatformKey(platform_key().address()),
         Decision::Definition(Box::new(definition())),
@@ -172,7 +173,13 @@ pub(crate) fn decisions() -> [Decision; 6] {
         Decision::Result(Box::new(result())),
         Decision::Log(LogIdentity([0x44; 16])),
         Decision::Dispute(dispute()),
+        Decision::Archive(stored_archive()),
     ]
+}
+
+pub(crate) fn stored_archive() -> StoredArchive {
+    let location = format!("s3://votes/archives/{}.jsonl", proposal_id());
+    StoredArchive::new(proposal_id(), location, 1_234, [0x55; 32], TimestampMs(1_800_000_000_000)).expect("short")
 }
 
 pub(crate) fn dispute() -> Dispute {

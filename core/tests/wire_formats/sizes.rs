@@ -19,6 +19,7 @@ use pnyx_core::{
     result::{
         ChainEvidence, Cut, CutPartition, DISPUTE_DIFFERENCES_MAX, Dispute, Provenance, PublishedResult, ResultCore,
     },
+    stored_archive::{LOCATION_BYTES_MAX, StoredArchive},
     time::{TimestampMs, Window},
     wire::decision,
 };
@@ -166,6 +167,19 @@ fn every_dispute_fits_into_a_record_and_stays_as_it_is() {
     let record = decision::encode(&Decision::Dispute(dispute.clone()));
     assert!(record.len() < RECORD_BYTES_MAX / 4, "{} bytes", record.len());
     assert_eq!(decision::decode(&record), Ok(Decision::Dispute(dispute)));
+}
+
+#[test]
+fn every_place_of_an_archive_fits_into_a_record_and_stays_as_it_is() {
+    let sample = samples::stored_archive();
+    let place = |bytes: usize| {
+        StoredArchive::new(sample.proposal, "\u{1}".repeat(bytes), sample.bytes, sample.sha256, sample.verified_at)
+    };
+    assert!(place(LOCATION_BYTES_MAX + 1).is_err());
+    let longest = Decision::Archive(place(LOCATION_BYTES_MAX).expect("it is at the bound"));
+    let record = decision::encode(&longest);
+    assert!(record.len() < RECORD_BYTES_MAX / 4, "{} bytes", record.len());
+    assert_eq!(decision::decode(&record), Ok(longest));
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::secret::{OBJECT_NAME_BYTES_MAX, OBJECT_NAME_PATTERN, SecretKeyRef, TlsSpec};
+use crate::secret::{OBJECT_NAME_BYTES_MAX, OBJECT_NAME_PATTERN, SecretKeyRef};
+
+/// Folders, without a slash at either end.
+const PREFIX_PATTERN: &str = r"^([_A-Za-z0-9][-_.A-Za-z0-9]*(/[_A-Za-z0-9][-_.A-Za-z0-9]*)*)?$";
 
 /// Where archives are kept: exactly one member is set.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
@@ -34,7 +37,7 @@ pub struct LogArchiveSpec {}
 #[serde(rename_all = "camelCase")]
 pub struct PersistentVolumeClaimArchiveSpec {
     /// The claim's name. Recounts write it and tallies read it, so it must allow several nodes at once where there are
-    /// several.
+    /// several. Files belong to group 65532.
     #[schemars(length(min = 1, max = OBJECT_NAME_BYTES_MAX), regex(pattern = OBJECT_NAME_PATTERN))]
     pub claim_name: String,
 }
@@ -53,17 +56,17 @@ pub struct S3ArchiveSpec {
     #[serde(default = "region_default")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[-a-z0-9]+$"))]
     pub region: String,
-    /// What objects' names begin with.
+    /// What objects' names begin with, such as "votes/archives".
     #[serde(default)]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 512), regex(pattern = PREFIX_PATTERN))]
     pub prefix: String,
     /// The access key's id.
     pub access_key_id_secret_ref: SecretKeyRef,
     /// The access key.
     pub secret_access_key_secret_ref: SecretKeyRef,
-    /// TLS, where the system's authorities are not enough.
+    /// Authorities that may sign the server's certificate, PEM. By default the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsSpec>,
+    pub ca_secret_ref: Option<SecretKeyRef>,
 }
 
 /// What servers that know no regions expect.

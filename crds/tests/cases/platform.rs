@@ -45,9 +45,6 @@ pub(crate) const CREATED: &[&str] = &[
     "{spec: {chains: [{chainId: '1', endpoints: [{name: own, urlSecretRef: {name: chains, key: own}, requestTimeout: 6m}]}]}}",
     "{spec: {archive: {persistentVolumeClaim: null}}}",
     "{spec: {archive: {log: {}}}}",
-    "{spec: {archive: {persistentVolumeClaim: null, s3: {endpoint: 'https://s3.example', bucket: archive, \
-     accessKeyIdSecretRef: {name: s3, key: id}, secretAccessKeySecretRef: {name: s3, key: key}, \
-     tls: {certSecretRef: {name: s3, key: tls.crt}}}}}}",
     "{spec: {ingest: {replicas: {min: 7}}}}",
     "{spec: {tally: {replicas: {min: 5}}}}",
     "{spec: {verifier: {replicas: {min: 5, max: 4}}}}",

@@ -64,6 +64,22 @@ impl Component {
         }
     }
 
+    /// Who writes archives that are kept outside the log, or serves them.
+    pub(super) const fn reads_archives(self) -> bool {
+        match self {
+            Self::Tally | Self::Recount => true,
+            Self::Ingest | Self::Verifier | Self::Pin => false,
+        }
+    }
+
+    /// Who writes archives that are kept outside the log.
+    pub(super) const fn writes_archives(self) -> bool {
+        match self {
+            Self::Recount => true,
+            Self::Ingest | Self::Tally | Self::Verifier | Self::Pin => false,
+        }
+    }
+
     /// Who tells what became of a ballot.
     pub(super) const fn tells_traces(self) -> bool {
         match self {

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use self::sections::{chain, file, ingest, kafka, redis, seconds, traces};
+use self::sections::{archive, chain, file, ingest, kafka, redis, seconds, traces};
 use super::{part::platform_metadata, pod, secrets};
 use crate::validate::PlatformParts;
 
@@ -48,6 +48,7 @@ fn text(platform: &PlatformParts) -> String {
         "kafka": kafka(&platform.kafka),
         "redis": redis(&platform.redis),
         "chains": platform.chains.iter().map(chain).collect::<Vec<_>>(),
+        "archive": archive(&platform.archive),
         "otlp": platform.traces.as_ref().map(traces),
     }));
     serde_saphyr::to_string(&file).expect("a JSON value has no unusual keys")

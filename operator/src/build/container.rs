@@ -12,6 +12,7 @@ use k8s_openapi::{
 use pnyx_crds::PullPolicy;
 
 use super::{
+    archives,
     files::{FOLDER, VOLUME},
     part::Part,
     pod::PORT_NAME,
@@ -52,13 +53,17 @@ pub(super) fn container(part: &Part<'_>, arguments: Vec<String>) -> Container {
         security_context: Some(security_context()),
         liveness_probe: port.map(|_| probe("/livez", LIVENESS_PERIOD_S, LIVENESS_FAILURES)),
         readiness_probe: port.map(|_| probe("/readyz", READINESS_PERIOD_S, 1)),
-        volume_mounts: Some(vec![VolumeMount {
-            name: VOLUME.to_owned(),
-            mount_path: FOLDER.to_owned(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        }]),
+        volume_mounts: Some([files_mount()].into_iter().chain(archives::mount(part)).collect()),
         ..Container::default()
+    }
+}
+
+fn files_mount() -> VolumeMount {
+    VolumeMount {
+        name: VOLUME.to_owned(),
+        mount_path: FOLDER.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
     }
 }
 

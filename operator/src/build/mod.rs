@@ -12,6 +12,7 @@ mod names;
 mod part;
 mod size;
 
+mod archives;
 mod container;
 mod deployment;
 mod files;

@@ -17,7 +17,7 @@ use k8s_openapi::{
 use pnyx_backbone::store::HostPort;
 
 use super::{component::Component, part::Part};
-use crate::validate::RedisPlace;
+use crate::validate::{ArchiveStorage, RedisPlace};
 
 /// Ports of name servers: the usual one, and the one that OpenShift's pods have behind their Service.
 const DNS_PORTS: [u16; 2] = [53, 5353];
@@ -60,7 +60,7 @@ fn ingress(part: &Part<'_>) -> Vec<NetworkPolicyIngressRule> {
     part.component.port().map(|port| NetworkPolicyIngressRule { from, ports: ports(port) }).into_iter().collect()
 }
 
-/// Ports of the log, of the store and of the collector of traces, as far as the part reaches them.
+/// Ports of the log, of the store, of the bucket with archives and of the collector of traces, as far as the part reaches them.
 fn named_ports(part: &Part<'_>) -> BTreeSet<u16> {
     let (platform, component) = (part.platform, part.component);
     let mut ports: BTreeSet<u16> = platform.kafka.bootstrap_servers.iter().map(HostPort::port).collect();
@@ -73,6 +73,11 @@ fn named_ports(part: &Part<'_>) -> BTreeSet<u16> {
                 ports.extend(addresses.iter().map(HostPort::port).chain([REDIS_PORT]));
             }
         }
+    }
+    if let ArchiveStorage::Bucket(bucket) = &platform.archive
+        && component.reads_archives()
+    {
+        ports.insert(bucket.port);
     }
     ports.extend(platform.traces.as_ref().filter(|_| component.tells_traces()).map(|traces| traces.port));
     ports

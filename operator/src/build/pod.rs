@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{configuration, container, files, part::Part, placement};
+use super::{archives, configuration, container, files, part::Part, placement};
 
 /// What the port is called.
 pub(super) const PORT_NAME: &str = "http";
@@ -48,7 +48,7 @@ pub(super) fn template(part: &Part<'_>, arguments: Vec<String>, restart: Restart
         enable_service_links: Some(false),
         security_context: Some(security_context()),
         containers: vec![container::container(part, arguments)],
-        volumes: Some(vec![files::volume(part)]),
+        volumes: Some([files::volume(part)].into_iter().chain(archives::volume(part)).collect()),
         restart_policy: Some(match restart {
             Restart::Always => "Always".to_owned(),
             Restart::Never => "Never".to_owned(),

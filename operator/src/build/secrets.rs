@@ -11,7 +11,7 @@ use pnyx_core::chain::ChainId;
 use pnyx_crds::SecretKeyRef;
 
 use super::part::Part;
-use crate::validate::{ChainEndpoint, RedisPlace, Tls};
+use crate::validate::{ArchiveStorage, ChainEndpoint, RedisPlace, Tls};
 
 /// Where the files are, below the mount.
 pub(super) const FOLDER: &str = "secrets";
@@ -25,6 +25,9 @@ pub(super) const CERTIFICATE: &str = "certificate.pem";
 pub(super) const KEY: &str = "key.pem";
 pub(super) const PASSWORD: &str = "password";
 pub(super) const SENTINEL_PASSWORD: &str = "sentinel-password";
+pub(super) const ACCESS_KEY_ID: &str = "archive/access-key-id";
+pub(super) const SECRET_ACCESS_KEY: &str = "archive/secret-access-key";
+pub(super) const ARCHIVE_AUTHORITIES: &str = "archive/ca.pem";
 pub(super) const TRACES_HEADERS: &str = "traces-headers";
 
 /// The file with an endpoint's URL.
@@ -76,6 +79,13 @@ fn files<'a>(part: &Part<'a>) -> Vec<(String, &'a SecretKeyRef)> {
         files.extend(urls.map(|(chain, endpoint)| (url_file(chain, endpoint), &endpoint.url)));
     }
     files.extend(component.signs().then_some((SIGNING_KEY.to_owned(), &platform.signing_key)));
+    if let ArchiveStorage::Bucket(bucket) = &platform.archive
+        && component.reads_archives()
+    {
+        files.push((ACCESS_KEY_ID.to_owned(), &bucket.access_key_id));
+        files.push((SECRET_ACCESS_KEY.to_owned(), &bucket.secret_access_key));
+        files.extend(bucket.authorities.as_ref().map(|authorities| (ARCHIVE_AUTHORITIES.to_owned(), authorities)));
+    }
     let headers =
         platform.traces.as_ref().and_then(|traces| traces.headers.as_ref()).filter(|_| component.tells_traces());
     files.extend(headers.map(|headers| (TRACES_HEADERS.to_owned(), headers)));

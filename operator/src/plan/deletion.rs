@@ -38,7 +38,8 @@ const RELEASED_UNDONE: &str = "ReleasedUndone";
 const ACTION: &str = "Delete";
 
 /// What stays, and why, where ballots were not counted.
-const TOPICS_STAY: &str = "its topics stay in the log, because only what is counted is removed";
+const TOPICS_STAY: &str =
+    "its topics stay in the log, because only what is counted, and archived where that is asked for, is removed";
 
 /// What becomes of a proposal, as far as its deletion is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,8 @@ struct Facts<'a> {
     has_platform: bool,
     /// Verifiers are there, and nobody takes them away.
     has_verifiers: bool,
+    /// Its platform keeps archives outside the log.
+    keeps_archives: bool,
     log: LogSays<'a>,
     topics: &'a TopicsSeen,
     asked_at: Timestamp,
@@ -145,12 +148,19 @@ pub fn deletion(
         is_paused: observed.is_paused(),
         has_platform: !matches!(observed.platform, PlatformSeen::Missing),
         has_verifiers: verifiers.is_some_and(|object| object.metadata.deletion_timestamp.is_none()),
+        keeps_archives: keeps_archives(observed),
         log: log_says(observed, id),
         topics,
         asked_at: asked_at.0,
         limit,
     };
     decide(&facts, now)
+}
+
+fn keeps_archives(observed: &ProposalObserved) -> bool {
+    let PlatformSeen::Found(platform) = &observed.platform else { return false };
+    let archive = platform.resource.spec.archive.as_ref();
+    archive.is_some_and(|archive| archive.persistent_volume_claim.is_some() || archive.s3.is_some())
 }
 
 /// An id that is another resource's is none: anybody may have written it into this one's status.
@@ -208,6 +218,10 @@ fn within_limit(facts: &Facts<'_>, now: Timestamp) -> Deletion {
             // Nobody would mend that any more: a whole namespace may be going.
             DeletionPolicy::Delete if !facts.has_platform && !facts.topics.is_followed => {
                 goes(Some("its platform is gone and its log cannot be reached, so its topics stay there"))
+            }
+            // Where a copy is meant to stay, nothing goes before it is there.
+            DeletionPolicy::Delete if facts.keeps_archives && decisions.archive.is_none() => {
+                Deletion::Waits("its archive is stored")
             }
             DeletionPolicy::Delete => Deletion::RemovesTopics(id),
         };

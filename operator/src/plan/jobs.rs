@@ -35,8 +35,14 @@ pub struct JobsWanted {
 }
 
 /// What is open of a proposal now. A disputed one keeps its Job, which says what differs, until a person has looked.
-/// While nobody reads the log, what is there stays.
-pub fn jobs_wanted(decisions: Option<&ProposalDecisions>, children: &LiveChildren, now: TimestampMs) -> JobsWanted {
+/// While nobody reads the log, what is there stays. Where archives are kept outside the log (`keeps_archives`), what closes a
+/// proposal stores its archive, too.
+pub fn jobs_wanted(
+    decisions: Option<&ProposalDecisions>,
+    children: &LiveChildren,
+    keeps_archives: bool,
+    now: TimestampMs,
+) -> JobsWanted {
     let Some(decisions) = decisions else {
         return JobsWanted {
             pins: is_there(children, Component::Pin),
@@ -48,7 +54,7 @@ pub fn jobs_wanted(decisions: Option<&ProposalDecisions>, children: &LiveChildre
     let is_over = decisions.cut.is_some() || proposal.window().position(now) == WindowPosition::After;
     JobsWanted {
         pins: decisions.waits_for_pins() && now >= proposal.snapshots_from(),
-        recounts: is_over && decisions.result.is_none(),
+        recounts: is_over && (decisions.result.is_none() || (keeps_archives && decisions.archive.is_none())),
     }
 }
 
@@ -165,7 +171,7 @@ mod tests {
     #[test]
     fn a_job_stays_while_nobody_reads_the_log_and_none_is_made() {
         let there = job(id(), &json!([]));
-        assert_eq!(jobs_wanted(None, &there, TimestampMs(0)), JobsWanted { pins: false, recounts: true });
-        assert_eq!(jobs_wanted(None, &Vec::new(), TimestampMs(0)), JobsWanted::default());
+        assert_eq!(jobs_wanted(None, &there, false, TimestampMs(0)), JobsWanted { pins: false, recounts: true });
+        assert_eq!(jobs_wanted(None, &Vec::new(), true, TimestampMs(0)), JobsWanted::default());
     }
 }

@@ -1,5 +1,6 @@
 //! What is to be done for a proposal.
 
+mod archive;
 mod result;
 mod said;
 
@@ -82,10 +83,16 @@ pub fn proposal(
     let ready = match (deletion.said(), validated) {
         (Some(deleting), _) => deleting,
         (None, Err(refusal)) if stands(observed) => Said::new(false, refusal.reason, &refusal.message),
-        (None, Ok(_) | Err(_)) => summary(&plan.conditions),
+        (None, Ok(validated)) => without_archive(observed, validated).unwrap_or_else(|| summary(&plan.conditions)),
+        (None, Err(_)) => summary(&plan.conditions),
     };
     plan.conditions.set(types::READY, ready);
     plan
+}
+
+/// As [`archive::missing`], if the log was read.
+fn without_archive(observed: &ProposalObserved, validated: &ValidatedProposal) -> Option<Said> {
+    archive::missing(observed, validated, observed.book.as_ref()?.get(validated.proposal().id())?)
 }
 
 /// Of one that cannot be run. Where its definition stands in the log it stays accepted, whatever else is wrong now: voters
@@ -151,6 +158,7 @@ fn accepted(
         plan.status.result = result::result(decisions);
         result::stand(&mut plan.status, decisions, observed.standing.as_ref());
         plan.effects.extend(result::news(decisions).filter(|_| observed.before.result.is_none()));
+        plan.effects.extend(archive::news(decisions, observed));
         let until_pins = Duration::from_millis(proposal.snapshots_from().saturating_since_ms(at)).max(LOOK_AGAIN_MIN);
         let waits = decisions.waits_for_pins() && at < proposal.snapshots_from();
         plan.again = plan.again.map(|again| if waits { again.min(until_pins) } else { again });
@@ -173,6 +181,8 @@ fn accepted(
         plan.effects.extend(effects);
         let is_disputed = plan.status.phase == Some(ProposalPhase::Disputed);
         plan.effects.extend(jobs::begin_anew(&observed.children, proposal.id(), is_disputed, now));
+        let retention = |decisions| archive::retention(observed, validated, decisions, topics, at);
+        plan.effects.extend(decisions.map(retention).unwrap_or_default());
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn traces(spec: Option<&TracesSpec>, problems: &mut Problems) -> Opti
 }
 
 /// The port of a URL of HTTP.
-fn port(url: &str) -> Result<u16, String> {
+pub(super) fn port(url: &str) -> Result<u16, String> {
     let problem = || format!("{url:?} is not a URL; write one such as http://collector.example:4318");
     let (scheme, rest) = url.split_once("://").ok_or_else(problem)?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

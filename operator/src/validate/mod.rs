@@ -4,6 +4,7 @@
 mod platform;
 mod proposal;
 
+mod archive;
 mod chains;
 mod edge;
 mod image;
@@ -18,6 +19,7 @@ mod problems;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{ArchiveBucket, ArchiveStorage};
 pub use chains::{Chain, ChainEndpoint};
 pub use edge::{Edge, Traces};
 pub use image::{Image, OwnImage, OwnImageError};

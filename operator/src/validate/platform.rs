@@ -1,9 +1,10 @@
 //! A platform that can be run, and everything of it that its children are made from.
 
-use pnyx_crds::{ArchiveSpec, GovernancePlatform, SecretKeyRef, conditions::reasons};
+use pnyx_crds::{GovernancePlatform, SecretKeyRef, conditions::reasons};
 
 use super::{
     Refusal,
+    archive::{ArchiveStorage, archive},
     chains::{Chain, chains},
     duration,
     edge::{Edge, Traces, edge, traces},
@@ -62,6 +63,8 @@ pub struct PlatformParts {
     pub grace_s: u64,
     /// Where traces go; `None` is nowhere.
     pub traces: Option<Traces>,
+    /// Where archives are kept.
+    pub archive: ArchiveStorage,
 }
 
 impl ValidatedPlatform {
@@ -112,7 +115,7 @@ fn parts(resource: &GovernancePlatform, own: &OwnImage, problems: &mut Problems)
     // All of them first, so that everything that is wrong is said at once.
     let (kafka, redis) = (kafka(&spec.kafka, problems), redis(&spec.redis, problems));
     let chains = chains(&spec.chains, problems);
-    archive(spec.archive.as_ref(), problems);
+    let archive = archive(spec.archive.as_ref(), problems);
     let (ingest, tally) = (workload("ingest", &spec.ingest, problems), workload("tally", &spec.tally, problems));
     let verifier = workload("verifier", &spec.verifier, problems);
     let recount = workload("recount", &spec.recount, problems);
@@ -139,18 +142,6 @@ fn parts(resource: &GovernancePlatform, own: &OwnImage, problems: &mut Problems)
         edge: edge?,
         grace_s: grace_s?,
         traces: traces?,
+        archive: archive?,
     })
-}
-
-/// Archives are made from the log whenever somebody asks; a platform that was told otherwise must not think that more is
-/// kept than is.
-fn archive(spec: Option<&ArchiveSpec>, problems: &mut Problems) {
-    let Some(ArchiveSpec { log: _, persistent_volume_claim, s3 }) = spec else { return };
-    let problem = "this version makes archives from the log and keeps them nowhere else; set spec.archive.log instead";
-    if persistent_volume_claim.is_some() {
-        problems.add("spec.archive.persistentVolumeClaim", problem);
-    }
-    if s3.is_some() {
-        problems.add("spec.archive.s3", problem);
-    }
 }

@@ -14,11 +14,14 @@ use pnyx_crds::{
     resolve, resolve_scaling,
 };
 
-use super::{OwnImage, Refusal, ValidatedPlatform};
+use super::{OwnImage, Refusal, ValidatedPlatform, duration};
 use crate::{
     clock::since_epoch,
     observe::{PlatformSeen, ProposalBrief, ProposalObserved, Seen},
 };
+
+/// Shortest and longest retention, in seconds, as the schema has them.
+const RETENTION_S: (u64, u64) = (24 * 3_600, 99_999 * 3_600 + 99_999 * 60 + 999_999);
 
 /// A proposal that can be voted on.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +30,7 @@ pub struct ValidatedProposal {
     platform: ValidatedPlatform,
     scaling: ScalingSpec,
     is_defined: bool,
+    retention_s: Option<u64>,
 }
 
 impl ValidatedProposal {
@@ -43,6 +47,11 @@ impl ValidatedProposal {
     /// How it is scaled, within what its space may take.
     pub const fn scaling(&self) -> &ScalingSpec {
         &self.scaling
+    }
+
+    /// How long after its archive was stored its topics are kept, in seconds; without it, as long as the resource.
+    pub const fn retention_s(&self) -> Option<u64> {
+        self.retention_s
     }
 
     /// Whether what voters sign stands in the log. Before that nothing runs for it.
@@ -75,6 +84,7 @@ pub fn proposal(observed: &ProposalObserved, own: &OwnImage, now: Timestamp) -> 
     let limits = limits_of(&platform.resource, &resource.spec.space);
     let scaling = scaling(resource, limits).map_err(|problems| invalid(&problems))?;
     check_chains(&proposal, &platform.resource)?;
+    let retention_s = retention_s(resource.spec.retention.as_deref())?;
     let is_defined = is_defined(&proposal, observed);
     if !is_defined {
         check_platform(platform)?;
@@ -85,7 +95,10 @@ pub fn proposal(observed: &ProposalObserved, own: &OwnImage, now: Timestamp) -> 
         let message = format!("GovernancePlatform {name} cannot be run: {}", refusal.message);
         Refusal::new(reasons::PLATFORM_NOT_READY, message)
     })?;
-    Ok(ValidatedProposal { proposal, platform, scaling, is_defined })
+    if !is_defined {
+        check_archive(retention_s, &platform)?;
+    }
+    Ok(ValidatedProposal { proposal, platform, scaling, is_defined, retention_s })
 }
 
 fn invalid(problems: &[ProposalError]) -> Refusal {
@@ -180,6 +193,24 @@ fn check_space(proposal: &Proposal, limits: &SpaceLimits, others: &[ProposalBrie
         }
         Some(_) | None => Ok(()),
     }
+}
+
+fn retention_s(text: Option<&str>) -> Result<Option<u64>, Refusal> {
+    let read = text.map(|text| duration::seconds_within(text, RETENTION_S.0, RETENTION_S.1)).transpose();
+    read.map_err(|problem| Refusal::new(reasons::INVALID, format!("spec.retention: {problem}")))
+}
+
+/// Topics go only where something else is left to count again from.
+fn check_archive(retention_s: Option<u64>, platform: &ValidatedPlatform) -> Result<(), Refusal> {
+    if retention_s.is_none() || platform.parts().archive.is_outside_log() {
+        return Ok(());
+    }
+    let message = format!(
+        "spec.retention: topics are removed only once the archive is kept elsewhere, and GovernancePlatform {} makes \
+         archives from the log; name a claim or a bucket in its spec.archive, or leave retention out",
+        platform.parts().name
+    );
+    Err(Refusal::new(reasons::ARCHIVE_NOT_CONFIGURED, message))
 }
 
 /// Addresses that all lists name together.

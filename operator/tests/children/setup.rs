@@ -1,4 +1,5 @@
-//! Children of two platforms and two proposals: one of each that says the least, one that says everything.
+//! Children of three platforms and their proposals: one of each that says the least, one that says everything, one that
+//! keeps archives in a claim.
 
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ pub(crate) struct Case {
     pub(crate) children: Vec<Child>,
 }
 
-/// Both of them, validated and built as the operator does it.
-pub(crate) fn cases() -> [Case; 2] {
+/// All of them, validated and built as the operator does it.
+pub(crate) fn cases() -> [Case; 3] {
     let minimal = case(
         "minimal",
         include_str!("minimal/platform.yaml"),
@@ -40,7 +41,14 @@ pub(crate) fn cases() -> [Case; 2] {
         PlatformSize { ingest: 5, tally: 100 },
         ProposalSize { shards: 8, pins: true, recounts: true },
     );
-    [minimal, full]
+    let claim = case(
+        "claim",
+        include_str!("claim/platform.yaml"),
+        include_str!("claim/proposal.yaml"),
+        PlatformSize::default(),
+        ProposalSize { recounts: true, ..ProposalSize::default() },
+    );
+    [minimal, full, claim]
 }
 
 fn case(

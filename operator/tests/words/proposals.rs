@@ -270,6 +270,8 @@ fn refused() -> Vec<Case> {
             ..base()
         }
         .case("its space has as many as it may", said),
+        Situation { spec: json!({"retention": "720h"}), ..base() }
+            .case("its topics shall go, and archives are made from them", said),
         Situation { now: AFTER, ..base() }.case("it comes too late", said),
         base().case("its definition is not recorded yet", said),
         Situation { is_read: false, ..base() }.case("its log was not read", said),
@@ -350,6 +352,12 @@ fn over() -> Vec<Case> {
         Situation::over(Decided::Cut, true).case("every ballot is verified", kinds),
         Situation { children: failed_job("recount"), ..Situation::over(Decided::Cut, true) }
             .case("the Job that counts again failed", recounts),
+        Situation {
+            children: failed_job("recount"),
+            platform: Some(json!({"archive": {"persistentVolumeClaim": {"claimName": "archives"}}})),
+            ..Situation::over(Decided::Result, true)
+        }
+        .case("the Job that stores the archive failed", recounts),
         Situation::over(Decided::Dispute, true).case("the recount differs", recounts),
         Situation::over(Decided::Result, true).case(
             "the result is published",

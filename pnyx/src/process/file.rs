@@ -47,6 +47,27 @@ pub(crate) struct ConfigFile {
     pub(crate) redis: RedisSection,
     pub(crate) otlp: OtlpSection,
     pub(crate) chains: Option<Vec<ChainSection>>,
+    pub(crate) archive: ArchiveSection,
+}
+
+/// Where archives are kept outside the log: one of the two, or neither.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ArchiveSection {
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) s3: Option<S3Section>,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct S3Section {
+    pub(crate) endpoint: Option<String>,
+    pub(crate) bucket: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) prefix: Option<String>,
+    pub(crate) access_key_id_file: Option<PathBuf>,
+    pub(crate) secret_access_key_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// A chain and who answers for it.
@@ -195,8 +216,15 @@ impl ConfigFile {
     }
 
     fn resolve_paths(&mut self, directory: &Path) {
-        let Self { kafka, redis, otlp, chains, signing_key_file, .. } = self;
+        let Self { kafka, redis, otlp, chains, archive, signing_key_file, .. } = self;
         let mut paths = vec![signing_key_file, &mut redis.password_file, &mut otlp.headers_file];
+        paths.push(&mut archive.folder);
+        paths.extend(
+            archive
+                .s3
+                .iter_mut()
+                .flat_map(|it| [&mut it.access_key_id_file, &mut it.secret_access_key_file, &mut it.ca_file]),
+        );
         paths.extend(redis.sentinel.as_mut().map(|sentinel| &mut sentinel.password_file));
         paths.extend(kafka.sasl.as_mut().map(|sasl| &mut sasl.password_file));
         for TlsSection { ca_file, certificate_file, key_file } in [&mut kafka.tls, &mut redis.tls].into_iter().flatten()
@@ -291,7 +319,7 @@ mod tests {
         check(
             "kafkaa: {}",
             expect![
-                "kafkaa: unknown field `kafkaa`, expected one of `domain`, `listen`, `signingKeyFile`, `grace`, `drainLimit`, `shards`, `corsOrigins`, `ingest`, `kafka`, `redis`, `otlp`, `chains`"
+                "kafkaa: unknown field `kafkaa`, expected one of `domain`, `listen`, `signingKeyFile`, `grace`, `drainLimit`, `shards`, `corsOrigins`, `ingest`, `kafka`, `redis`, `otlp`, `chains`, `archive`"
             ],
         );
         check(

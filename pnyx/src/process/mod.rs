@@ -14,6 +14,7 @@ pub mod recount;
 pub mod tally;
 pub mod verifier;
 
+mod archive;
 pub(crate) mod chains;
 pub(crate) mod traces;
 pub(crate) mod words;

@@ -1,11 +1,12 @@
 //! `pnyx recount`: closes proposals as a process, one proposal on request, or counts one again and decides nothing.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use axum::Router;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use pnyx_backbone::{
+    archives::ArchivePlace,
     clock::{self, time_text},
     log::{EmbeddedLog, Log},
     proposals::Proposals,
@@ -17,12 +18,12 @@ use pnyx_chains::Chains;
 use pnyx_core::{chain::Pin, id::ProposalId, lifecycle::Phase, power::format_units, signing::SigningKey, wire};
 use pnyx_ingest::PlatformKey;
 use pnyx_recount::{
-    CloseError, Closing, Config, PhaseChange, Pinned, Progress, RecountMetrics, count::all_cores, offline,
+    Archives, CloseError, Closing, Config, PhaseChange, Pinned, Progress, RecountMetrics, count::all_cores, offline,
 };
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
-use super::{Process, Started, banner, chains, kafka_words, open_log, open_store, redis_words, settings};
+use super::{Process, Started, archive, banner, chains, kafka_words, open_log, open_store, redis_words, settings};
 use crate::{EXIT_FOUND_WRONG, cli::process::RecountArgs, screen};
 
 /// Where it listens unless told otherwise.
@@ -51,9 +52,12 @@ async fn serve(args: &RecountArgs) -> anyhow::Result<ExitCode> {
     let redis = settings::redis(&args.redis, &file)?;
     let key = PlatformKey::load(&settings::signing_key_file(&args.key, &file)?)?;
     let chains_config = chains::config(&args.chains, file.chains.as_deref())?;
+    let place = archive::place(&file.archive)?;
     let process = Process::begin("recount", settings::serving(&args.serve, &file, PORT)).await?;
     let key_words = format!("key {}", key.address());
-    let words = [kafka_words(&kafka), redis_words(&redis.address), chains::words(&chains_config), key_words];
+    let archive_words = archive::words(place.as_ref());
+    let words =
+        [kafka_words(&kafka), redis_words(&redis.address), chains::words(&chains_config), archive_words, key_words];
     banner("recount", &words);
     let chains = chains::start(&chains_config, &process.metrics)?;
     let starting = async {
@@ -65,7 +69,8 @@ async fn serve(args: &RecountArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let config = Config { grace_after_close: settings::grace(&args.grace, &file), ..Config::default() };
-    let closing = closing(&log, store, chains, proposals.clone(), key.signing_key(), &process.metrics);
+    let archives = kept(place, &log, &proposals, &process.shutdown);
+    let closing = closing(&log, store, chains, proposals.clone(), key.signing_key(), archives, &process.metrics);
     let phases = closing.phases.subscribe();
     let (running, stop) = (pnyx_recount::run(config, closing, process.shutdown.clone()), process.shutdown.clone());
     process.shutdown.spawn("recount", running);
@@ -87,13 +92,15 @@ async fn close_one(args: &RecountArgs, proposal: &str) -> anyhow::Result<ExitCod
     let key = PlatformKey::load(&settings::signing_key_file(&args.key, &file)?)?;
     let metrics = Metrics::new();
     let chains = chains::start(&chains::config(&args.chains, file.chains.as_deref())?, &metrics)?;
+    let place = archive::place(&file.archive)?;
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals(Duration::ZERO).context("listening for signals")?;
     let (log, proposals) = open_log(kafka, &shutdown).await?;
     let store = Store::Redis(open_store(redis).await?);
     let id = find(&proposals, proposal, "the log")?;
     let config = Config { grace_after_close: settings::grace(&args.grace, &file), ..Config::default() };
-    let closing = closing(&log, store, chains, proposals.clone(), key.signing_key(), &metrics);
+    let archives = kept(place, &log, &proposals, &shutdown);
+    let closing = closing(&log, store, chains, proposals.clone(), key.signing_key(), archives, &metrics);
     let printing = print_phases(closing.phases.subscribe(), proposals.clone(), screen::error_line);
     let bar = tokio::spawn(show_progress(closing.progress.subscribe()));
     let printing = tokio::spawn(printing);
@@ -110,7 +117,9 @@ async fn close_one(args: &RecountArgs, proposal: &str) -> anyhow::Result<ExitCod
             screen::error_line(&format!("{}: nothing is published until a person has looked", phase.name()));
             Ok(ExitCode::from(EXIT_FOUND_WRONG))
         }
-        Err(error @ (CloseError::Interrupted | CloseError::UnknownProposal { .. })) => Err(error.into()),
+        Err(error @ (CloseError::Interrupted | CloseError::UnknownProposal { .. } | CloseError::Archive(_))) => {
+            Err(error.into())
+        }
     };
     shutdown.trigger();
     log.close().await;
@@ -187,6 +196,7 @@ fn closing(
     chains: Chains,
     proposals: Proposals,
     key: &SigningKey,
+    archives: Option<Arc<Archives>>,
     metrics: &Metrics,
 ) -> Closing {
     Closing {
@@ -195,12 +205,17 @@ fn closing(
         chains,
         proposals,
         key: key.clone(),
-        // Archives are the tally's to serve.
-        archives: None,
+        archives,
         metrics: RecountMetrics::register(metrics),
         phases: broadcast::Sender::new(PHASE_CHANGES_QUEUED_MAX),
         progress: watch::Sender::new(Progress::default()),
     }
+}
+
+/// Archives are the tally's to serve; they are made here where they are kept outside the log.
+fn kept(place: Option<ArchivePlace>, log: &Log, proposals: &Proposals, shutdown: &Shutdown) -> Option<Arc<Archives>> {
+    let archives = || Archives::new(log.clone(), proposals.clone(), all_cores(), shutdown.clone());
+    place.map(|place| Arc::new(archives().kept_at(Some(place))))
 }
 
 fn find(proposals: &Proposals, proposal: &str, place: &str) -> anyhow::Result<ProposalId> {

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{
-    Closing, PhaseChange, Turns,
+    CloseError, Closing, PhaseChange, Turns,
     steps::StepError,
     waiting::{millis, sleep_until},
 };
@@ -97,6 +97,34 @@ impl Life {
             };
             let next = self.phase().after(event).expect("each phase waits for an event that can happen in it");
             self.enter(next);
+        }
+    }
+
+    /// Lives to the last phase, or to a dispute, and keeps the archive.
+    pub(super) async fn close(&mut self, decisions: &ProposalDecisions) -> Result<Phase, CloseError> {
+        let phase = self.live(decisions, OnDispute::End).await;
+        if let (Phase::Final, Some(archives)) = (phase, &self.closing.archives) {
+            archives.keep(self.id).await?;
+        }
+        Ok(phase)
+    }
+
+    /// Keeps the archive, however often it has to be tried.
+    pub(super) fn keeping_archive(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (archives, turns) = (self.closing.archives.clone(), Arc::clone(&self.turns));
+        let (id, retry) = (self.id, self.config.archive_retry);
+        async move {
+            let Some(archives) = archives else { return };
+            loop {
+                let kept = {
+                    let _turn = turns.archives.acquire().await;
+                    archives.keep(id).await
+                };
+                let Err(error) = kept else { return };
+                let problem = telemetry::chain(&error);
+                warn!(proposal = %id, problem, "the archive is not stored, trying again");
+                sleep(retry).await;
+            }
         }
     }
 

@@ -33,6 +33,7 @@ use crate::{
     metrics::RecountMetrics,
     pinning::{self, Pinning},
     recounting::Progress,
+    storing::StoringError,
 };
 
 /// Recounts under way at once of proposals that read power from chains, and as many of those where contracts may sign:
@@ -53,12 +54,14 @@ struct Turns {
     chains: Semaphore,
     /// For a whole recount where contracts may sign.
     signers: Semaphore,
+    /// To store an archive, which checks all signatures again.
+    archives: Semaphore,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         let [chains, signers] = [(); 2].map(|()| Semaphore::new(RECOUNTS_ON_CHAINS_MAX));
-        Self { cores: Semaphore::new(1), chains, signers }
+        Self { cores: Semaphore::new(1), chains, signers, archives: Semaphore::new(1) }
     }
 }
 
@@ -85,7 +88,7 @@ pub struct Closing {
     /// Signs results.
     pub key: SigningKey,
     /// Remembers the ballots of a recount, so that the first archive need not count again; where this process serves
-    /// any.
+    /// any, or keeps them outside the log.
     pub archives: Option<Arc<Archives>>,
     /// Where numbers go.
     pub metrics: RecountMetrics,
@@ -107,6 +110,9 @@ pub enum CloseError {
     /// The process was asked to end; whatever was decided stands, and the next start goes on from there.
     #[error("interrupted before the proposal was closed")]
     Interrupted,
+    /// The result stands, its archive is not kept where it should be.
+    #[error("the result is published, but its archive is not stored")]
+    Archive(#[from] StoringError),
 }
 
 /// Pins the snapshot of every proposal there is and every one that comes, and closes them, until shutdown.
@@ -130,7 +136,8 @@ async fn close_all(config: Config, closing: &Closing, shutdown: &Shutdown) {
                 let mut life = Life::new(config, closing, &turns, id, &decisions);
                 tasks.spawn(async move {
                     life.live(&decisions, OnDispute::TryAgain).await;
-                    life.watch_beyond_cut().await;
+                    let keeping = life.keeping_archive();
+                    tokio::join!(keeping, life.watch_beyond_cut());
                 });
             }
         }
@@ -149,7 +156,7 @@ async fn close_all(config: Config, closing: &Closing, shutdown: &Shutdown) {
 }
 
 /// Closes one proposal: waits for the end of its window, cuts, drains, recounts and publishes, as far as that is not
-/// done yet. Returns the phase it ends in, final or disputed; one that was disputed before is counted again.
+/// done yet; and stores the archive where that is kept outside the log. Returns the phase it ends in, final or disputed; one that was disputed before is counted again.
 pub async fn close_one(
     config: Config,
     closing: Closing,
@@ -161,7 +168,7 @@ pub async fn close_one(
     let mut life = Life::new(config, &closing, &Arc::new(Turns::default()), proposal, decisions);
     tokio::select! {
         () = shutdown.requested() => Err(CloseError::Interrupted),
-        phase = life.live(decisions, OnDispute::End) => Ok(phase),
+        phase = life.close(decisions) => phase,
         () = pinning::run(closing.pinning(config)) => Err(CloseError::Interrupted),
     }
 }

@@ -198,6 +198,7 @@ async fn decided(platform: &Platform) -> Vec<&'static str> {
         Decision::Cut(_) => "cut",
         Decision::Dispute(_) => "dispute",
         Decision::Result(_) => "result",
+        Decision::Archive(_) => "archive",
     };
     records.iter().map(|record| kind(&record.value)).collect()
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use pnyx_backbone::{
+    archives::ArchivePlace,
     log::{AppendTo, EmbeddedLog, Log, LogRecord, Topic, VERIFIER_GROUP},
     proposals::Proposals,
     shutdown::Shutdown,
@@ -73,11 +74,16 @@ impl Platform {
     }
 
     pub(crate) async fn open(dir: TempDir) -> Self {
+        Self::open_keeping(dir, None).await
+    }
+
+    /// The same with archives that are kept at a place.
+    pub(crate) async fn open_keeping(dir: TempDir, place: Option<ArchivePlace>) -> Self {
         let log = Log::Embedded(open_log(dir.path()).await);
         let shutdown = Shutdown::new();
         let proposals = Proposals::start(log.clone(), &shutdown).await.unwrap();
-        let archives =
-            Arc::new(Archives::new(log.clone(), proposals.clone(), Config::default().threads, shutdown.clone()));
+        let archives = Archives::new(log.clone(), proposals.clone(), Config::default().threads, shutdown.clone());
+        let archives = Arc::new(archives.kept_at(place));
         let (phases_sender, phases) = broadcast::channel(64);
         let (store, metrics) = (Store::Memory(MemoryStore::new()), RecountMetrics::register(&Metrics::new()));
         Self { dir, log, store, proposals, chains: Chains::none(), archives, metrics, shutdown, phases, phases_sender }

@@ -4,8 +4,8 @@ use pnyx_backbone::log::kafka::GroupProtocol;
 use serde_json::{Value, json};
 
 use crate::{
-    build::{files, secrets},
-    validate::{Chain, ChainEndpoint, Edge, Kafka, Redis, RedisPlace, Tls, Traces},
+    build::{archives, files, secrets},
+    validate::{ArchiveStorage, Chain, ChainEndpoint, Edge, Kafka, Redis, RedisPlace, Tls, Traces},
 };
 
 pub(super) fn ingest(edge: &Edge) -> Value {
@@ -75,6 +75,22 @@ pub(super) fn chain(chain: &Chain) -> Value {
     };
     let endpoints: Vec<_> = chain.endpoints.iter().map(endpoint).collect();
     json!({"id": chain.id.to_string(), "agreement": chain.agreement, "endpoints": endpoints})
+}
+
+pub(super) fn archive(archive: &ArchiveStorage) -> Value {
+    match archive {
+        ArchiveStorage::Log => Value::Null,
+        ArchiveStorage::Claim(_) => json!({"folder": archives::FOLDER}),
+        ArchiveStorage::Bucket(bucket) => json!({"s3": {
+            "endpoint": bucket.endpoint,
+            "bucket": bucket.bucket,
+            "region": bucket.region,
+            "prefix": Some(&bucket.prefix).filter(|prefix| !prefix.is_empty()),
+            "accessKeyIdFile": file(secrets::ACCESS_KEY_ID),
+            "secretAccessKeyFile": file(secrets::SECRET_ACCESS_KEY),
+            "caFile": bucket.authorities.as_ref().map(|_| file(secrets::ARCHIVE_AUTHORITIES)),
+        }}),
+    }
 }
 
 pub(super) fn traces(traces: &Traces) -> Value {

@@ -11,6 +11,7 @@ use pnyx_core::{
     proposal::Definition,
     result::{Cut, CutPartition, Dispute, Provenance, PublishedResult, ResultCore},
     signing::SigningKey,
+    stored_archive::StoredArchive,
     time::TimestampMs,
 };
 use pnyx_crds::{GovernanceProposal, resolve};
@@ -29,6 +30,7 @@ enum Come {
     Cut,
     Disputed,
     Counted,
+    Archived,
 }
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -63,11 +65,15 @@ fn decided(come: Come) -> (ProposalId, ProposalDecisions) {
         let differences = vec!["scores".to_owned()];
         book.record(2, Decision::Dispute(Dispute::new(id, differences)));
     }
-    if come == Come::Counted {
+    if matches!(come, Come::Counted | Come::Archived) {
         let core = ResultCore { proposal: id, ballots: 0, outcome, ballots_root: Root::new([7; 32]) };
         let provenance = Provenance { cut, records: 0, rejected: BTreeMap::new(), chains: None };
         let key = SigningKey::from_bytes([1; 32]).expect("a key");
         book.record(2, Decision::Result(Box::new(PublishedResult::sign(core, provenance, &key))));
+    }
+    if come == Come::Archived {
+        let stored = StoredArchive::new(id, format!("{id}.jsonl"), 1, [1; 32], TimestampMs(0)).expect("short");
+        book.record(3, Decision::Archive(stored));
     }
     (id, book.get(id).expect("it is defined").clone())
 }
@@ -75,7 +81,17 @@ fn decided(come: Come) -> (ProposalId, ProposalDecisions) {
 /// Of a vote that has all it needs, asked to go when its window had been open for half an hour.
 fn facts<'a>(policy: DeletionPolicy, log: LogSays<'a>, topics: &'a TopicsSeen) -> Facts<'a> {
     let asked_at = at(30, 0);
-    Facts { policy, is_paused: false, has_platform: true, has_verifiers: true, log, topics, asked_at, limit: LIMIT }
+    Facts {
+        policy,
+        is_paused: false,
+        has_platform: true,
+        has_verifiers: true,
+        keeps_archives: false,
+        log,
+        topics,
+        asked_at,
+        limit: LIMIT,
+    }
 }
 
 fn words(deletion: &Deletion) -> String {
@@ -115,7 +131,7 @@ fn what_came_before_is_verified_first() {
     check(stands, |_| {}, &TopicsSeen::default(), at(30, 59), &waits);
     let goes = expect![[r#"
         Retain: goes
-        Delete: goes: its topics stay in the log, because only what is counted is removed
+        Delete: goes: its topics stay in the log, because only what is counted, and archived where that is asked for, is removed
     "#]];
     check(stands, |_| {}, &since, at(30, 5), &goes);
     // Before the window nobody has voted.
@@ -127,7 +143,7 @@ fn what_came_before_is_verified_first() {
         at(31, 0),
         &expect![[r#"
             Retain: goes: waited for no longer than 60 s; not waited until the ballots that came before it are verified
-            Delete: goes: waited for no longer than 60 s; not waited until the ballots that came before it are verified; its topics stay in the log, because only what is counted is removed
+            Delete: goes: waited for no longer than 60 s; not waited until the ballots that came before it are verified; its topics stay in the log, because only what is counted, and archived where that is asked for, is removed
         "#]],
     );
 }
@@ -151,7 +167,7 @@ fn after_the_window_the_result_is_waited_for() {
         at(30, 5),
         &expect![[r#"
             Retain: goes: its recount differs from the live tally, and no result is published
-            Delete: goes: its recount differs from the live tally, and no result is published; its topics stay in the log, because only what is counted is removed
+            Delete: goes: its recount differs from the live tally, and no result is published; its topics stay in the log, because only what is counted, and archived where that is asked for, is removed
         "#]],
     );
 }
@@ -247,17 +263,42 @@ fn what_cannot_come_is_not_waited_for() {
     );
 }
 
+#[test]
+fn topics_stay_until_the_archive_is_where_it_should_be() {
+    let (id, counted) = decided(Come::Counted);
+    let (_, archived) = decided(Come::Archived);
+    let topics = TopicsSeen { is_followed: true, ..TopicsSeen::default() };
+    let keeps = |facts: &mut Facts<'_>| facts.keeps_archives = true;
+    let expected = expect![[r#"
+        Retain: goes
+        Delete: waits until its archive is stored
+    "#]];
+    check(LogSays::Stands(id, &counted), keeps, &topics, at(30, 1), &expected);
+    let expected = expect![[r#"
+        Retain: goes
+        Delete: goes: waited for no longer than 60 s; not waited until its archive is stored; its topics stay in the log, because only what is counted, and archived where that is asked for, is removed
+    "#]];
+    check(LogSays::Stands(id, &counted), keeps, &topics, at(31, 0), &expected);
+    let expected = expect![[r#"
+        Retain: goes
+        Delete: removes its topics
+    "#]];
+    check(LogSays::Stands(id, &archived), keeps, &topics, at(30, 1), &expected);
+}
+
 proptest! {
     #[test]
     fn no_deletion_waits_for_ever_and_nothing_uncounted_is_removed(
-        come in prop::sample::select(vec![Come::Defined, Come::Cut, Come::Disputed, Come::Counted]),
+        come in prop::sample::select(vec![Come::Defined, Come::Cut, Come::Disputed, Come::Counted, Come::Archived]),
         read in 0..3_u8,
-        flags in prop::array::uniform7(any::<bool>()),
+        flags in prop::array::uniform8(any::<bool>()),
         asked in -90..90_i64,
         waited_s in 0..120_i64,
     ) {
         let (id, decisions) = decided(come);
-        let [is_kept, is_paused, has_platform, has_verifiers, is_followed, are_removed, is_verified] = flags;
+        let [is_kept, is_paused, has_platform, has_verifiers, keeps_archives, is_followed, are_removed, is_verified] =
+            flags;
+        let is_counted = matches!(come, Come::Counted | Come::Archived);
         let log = match read {
             0 => LogSays::Nothing,
             1 => LogSays::Unread { is_recorded: is_followed, has_result: are_removed },
@@ -267,18 +308,28 @@ proptest! {
         let verified_to = is_verified.then(|| since_epoch(now));
         let topics = TopicsSeen { is_followed, are_removed, verified_to, ..TopicsSeen::default() };
         let policy = if is_kept { DeletionPolicy::Retain } else { DeletionPolicy::Delete };
-        let facts =
-            Facts { policy, is_paused, has_platform, has_verifiers, log, topics: &topics, asked_at, limit: LIMIT };
+        let facts = Facts {
+            policy,
+            is_paused,
+            has_platform,
+            has_verifiers,
+            keeps_archives,
+            log,
+            topics: &topics,
+            asked_at,
+            limit: LIMIT,
+        };
         match decide(&facts, now) {
             Deletion::Goes { undone } => {
                 // Whoever asked for topics to go is told where they stay.
-                let has_topics = read == 2 && !is_kept && !(come == Come::Counted && are_removed);
+                let has_topics = read == 2 && !is_kept && !(is_counted && are_removed);
                 prop_assert!(!has_topics || !undone.is_empty());
             }
             other => {
                 prop_assert!(waited_s < 60, "{other:?} beyond the limit");
                 if let Deletion::RemovesTopics(_) = other {
-                    prop_assert!(come == Come::Counted && read == 2 && !is_kept && !is_paused && !are_removed);
+                    prop_assert!(is_counted && read == 2 && !is_kept && !is_paused && !are_removed);
+                    prop_assert!(come == Come::Archived || !keeps_archives);
                 }
             }
         }

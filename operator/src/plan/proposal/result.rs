@@ -10,6 +10,7 @@ use pnyx_crds::{
     conditions::reasons,
 };
 
+use super::archive;
 use crate::{
     observe::Standing,
     plan::{Effect, Note, NoteKind},
@@ -46,7 +47,7 @@ pub(super) fn result(decisions: &ProposalDecisions) -> Option<ResultStatus> {
         merkle_root: core.ballots_root.to_string(),
         cut_at: Some(time(provenance.cut.decided_at)),
         signed_by: Some(key.to_string()),
-        archive: None,
+        archive: archive::reference(decisions),
     })
 }
 
@@ -102,7 +103,7 @@ fn outcome(decision: &OutcomeDecision) -> (OutcomeWord, Vec<ChoiceNumber>) {
 }
 
 /// RFC 3339; a time that no calendar has is the epoch's.
-fn time(at: TimestampMs) -> String {
+pub(super) fn time(at: TimestampMs) -> String {
     let milliseconds = i64::try_from(at.0).unwrap_or_default();
     Timestamp::from_millisecond(milliseconds).unwrap_or_default().to_string()
 }

@@ -22,7 +22,7 @@ use crate::{
 
 /// What is known of the log.
 #[derive(Clone, Copy)]
-enum Book {
+pub(super) enum Book {
     Unread,
     Empty,
     Defined,
@@ -345,7 +345,7 @@ fn plan(observed: &ProposalObserved, now: &str) -> Plan<GovernanceProposalStatus
     proposal(observed, validated.as_ref(), wanted, &topics, None, &deletion, now)
 }
 
-fn observed(book: Book) -> ProposalObserved {
+pub(super) fn observed(book: Book) -> ProposalObserved {
     let platform: GovernancePlatform = serde_json::from_value(json!({
         "metadata": {"name": "default", "namespace": "n"},
         "spec": {

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Arg, Args, Command, CommandFactory as _};
 use expect_test::{Expect, expect};
 
-use super::*;
+use super::{super::archive, *};
 use crate::cli::{Cli, process::RecountArgs};
 
 /// What the process gets from these flags and this file, if anything is in it.
@@ -206,6 +206,7 @@ fn the_example_file_is_understood_and_its_comments_too() {
     assert!(kafka(&parse(&[]), &file, "test").unwrap().sasl.is_some());
     let endpoints = file.chains.iter().flatten().flat_map(|chain| &chain.endpoints);
     assert_eq!(endpoints.map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>(), ["own", "provider", "spare"]);
+    check_error(archive::place(&file.archive), expect!["archive: folder and s3 exclude each other"]);
     check_error(redis(&parse(&[]), &file), expect!["redis: address, sentinel and cluster exclude each other"]);
 }
 
@@ -214,7 +215,7 @@ fn what_the_operator_writes_is_understood() {
     // The user's name comes from a variable.
     let user = ["--kafka-sasl-username", "pnyx"];
     for (case, flags, chain_names) in
-        [("minimal", &[][..], &[][..]), ("full", &user[..], &["own", "provider", "own"][..])]
+        [("minimal", &[][..], &[][..]), ("claim", &[], &[]), ("full", &user[..], &["own", "provider", "own"][..])]
     {
         let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/../operator/tests/children");
         let file = ConfigFile::load(Path::new(&format!("{cases}/{case}/golden/pnyx.yaml"))).unwrap();
@@ -229,6 +230,7 @@ fn what_the_operator_writes_is_understood() {
         let is_full = case == "full";
         assert_eq!((log.tls.is_some(), log.sasl.is_some()), (is_full, is_full), "{case}");
         assert_eq!(matches!(store.address, RedisAddress::Sentinel { .. }), is_full, "{case}");
+        assert_eq!((file.archive.folder.is_some(), file.archive.s3.is_some()), (case == "claim", is_full), "{case}");
         let traces = (file.otlp.endpoint.is_some(), file.otlp.sample.is_some(), file.otlp.headers_file.is_some());
         assert_eq!(traces, (is_full, is_full, is_full), "{case}");
     }

@@ -5,35 +5,40 @@
 //! ballots of the last few archives are remembered (the closing hands over those it has just counted), and one recount
 //! runs at a time, whoever asks: a crowd of auditors costs one. How many archives are under way at once and how long
 //! one waits for its reader are bounded, and all end with the process.
+//!
+//! An archive that is kept elsewhere ([`crate::storing`]) is read from there: no recount, and no need of the log.
+
+mod sending;
+mod writer;
 
 use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use pnyx_backbone::{log::Log, proposals::Proposals, shutdown::Shutdown, telemetry};
+use pnyx_backbone::{
+    archives::{ArchivePlace, ArchiveStore, ArchiveStoreError},
+    log::Log,
+    proposals::Proposals,
+    shutdown::Shutdown,
+    telemetry,
+};
 use pnyx_core::{
     id::{ProposalId, Voter},
     power::VoterPower,
     proposal::Definition,
     result::PublishedResult,
-    wire::archive::{self, ArchiveLine, ArchivedBallot, ArchivedContractSignature, ArchivedPower},
+    stored_archive::StoredArchive,
+    wire::archive::{ArchivedBallot, ArchivedContractSignature},
 };
 use thiserror::Error;
-use tokio::{
-    sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout,
-};
+use tokio::sync::{Mutex, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
-use tracing::{error, info, warn};
+use tracing::warn;
 
+use self::sending::{Sending, chunks};
+pub use self::writer::{ArchiveWriter, CHUNK_BYTES_MIN};
 use crate::{
     evidence::{EvidenceError, published_sources},
-    recounting::{ReadError, RecordsBelow, RecountError, Recounted, recount},
+    recounting::{ReadError, RecountError, Recounted, recount},
 };
-
-/// A chunk is sent once it has this many bytes: few wake-ups, and little memory for each reader.
-pub const CHUNK_BYTES_MIN: usize = 64 * 1024;
-
-/// Chunks that may wait for a slow reader.
-const CHUNKS_QUEUED_MAX: usize = 2;
 
 /// Archives under way at once: each holds a few chunks and a reader of the log, and keeps its proposal's ballots in
 /// memory even where they are no longer remembered.
@@ -89,6 +94,17 @@ pub enum ArchiveError {
     /// The records could not be read; the stream ends without its end line.
     #[error("the archive's records could not be read")]
     Read(#[from] ReadError),
+    /// The store of archives did not give it.
+    #[error("the stored archive could not be read")]
+    Store(#[from] ArchiveStoreError),
+    /// What the store gave is not what was stored; the stream ends with this error after its last byte.
+    #[error("the archive {location} of proposal {proposal} is not what was stored there")]
+    Damaged {
+        /// The proposal.
+        proposal: ProposalId,
+        /// Where it is kept.
+        location: String,
+    },
 }
 
 /// The bytes of an archive. A stream that fails ends without the end line, which every reader notices.
@@ -116,12 +132,13 @@ impl Derived {
 #[derive(Debug)]
 pub struct Archives {
     log: Log,
-    proposals: Proposals,
-    threads: NonZeroUsize,
+    pub(crate) proposals: Proposals,
+    pub(crate) threads: NonZeroUsize,
     remembered: Mutex<VecDeque<(ProposalId, Arc<Derived>)>>,
     recounting: Mutex<()>,
     places: Arc<Semaphore>,
-    shutdown: Shutdown,
+    place: Option<ArchivePlace>,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Archives {
@@ -129,11 +146,53 @@ impl Archives {
     pub fn new(log: Log, proposals: Proposals, threads: NonZeroUsize, shutdown: Shutdown) -> Self {
         let places = Arc::new(Semaphore::new(STREAMS_AT_ONCE_MAX));
         let (remembered, recounting) = (Mutex::default(), Mutex::default());
-        Self { log, proposals, threads, remembered, recounting, places, shutdown }
+        Self { log, proposals, threads, remembered, recounting, places, place: None, shutdown }
     }
 
-    /// The archive of a final proposal. Waits for a recount where its ballots are not remembered.
+    /// The same, kept at a place outside the log.
+    #[must_use]
+    pub fn kept_at(self, place: Option<ArchivePlace>) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Where archives are kept, if that is not only in the log.
+    pub(crate) const fn place(&self) -> Option<&ArchivePlace> {
+        self.place.as_ref()
+    }
+
+    /// The archive of a final proposal, from where it is kept if it is; else, or if it cannot be had from there, from the
+    /// log.
     pub async fn stream(&self, proposal: ProposalId) -> Result<ArchiveStream, ArchiveError> {
+        let book = self.proposals.book();
+        let stored = book.get(proposal).and_then(|decisions| decisions.archive.clone());
+        if let (Some(stored), Some(place)) = (stored, &self.place) {
+            match self.stream_stored(place, stored).await {
+                Err(ArchiveError::Store(error)) => {
+                    let problem = telemetry::chain(&error);
+                    warn!(%proposal, problem, "a stored archive cannot be had, it is made from the log instead");
+                }
+                streamed => return streamed,
+            }
+        }
+        self.stream_log(proposal).await
+    }
+
+    async fn stream_stored(
+        &self,
+        place: &ArchivePlace,
+        stored: Arc<StoredArchive>,
+    ) -> Result<ArchiveStream, ArchiveError> {
+        let place_taken = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ArchiveError::Busy)?;
+        let pieces = ArchiveStore::open(place)?.read(stored.proposal).await?;
+        let (chunks, for_error, receiver) = chunks();
+        let sending = Sending { for_error, shutdown: self.shutdown.clone(), proposal: stored.proposal };
+        let send = async move { chunks.send_stored(Box::pin(pieces), &stored).await };
+        self.shutdown.spawn("archive", sending.run(place_taken, send));
+        Ok(receiver)
+    }
+
+    /// The archive of a final proposal from the log. Waits for a recount where its ballots are not remembered.
+    pub(crate) async fn stream_log(&self, proposal: ProposalId) -> Result<ArchiveStream, ArchiveError> {
         let book = self.proposals.book();
         let decisions = book.get(proposal).ok_or(ArchiveError::UnknownProposal { proposal })?;
         let result = decisions.result.clone().ok_or(ArchiveError::NotFinal { proposal })?;
@@ -144,13 +203,12 @@ impl Archives {
             () = self.shutdown.requested() => return Err(ArchiveError::ShuttingDown),
             derived = self.derived(&definition, &result) => derived?,
         };
-        // One more, which is kept for the error: a reader who takes nothing must not mistake the end for a good one.
-        let (sender, receiver) = mpsc::channel(CHUNKS_QUEUED_MAX + 1);
-        let for_error = sender.clone().try_reserve_owned().expect("a new channel is empty and open");
-        let chunks = Chunks { sender, writer: ArchiveWriter::default() };
-        let sending = Sending { log: self.log.clone(), chunks, for_error, shutdown: self.shutdown.clone() };
-        self.shutdown.spawn("archive", sending.run(place, definition, result, derived));
-        Ok(ReceiverStream::new(receiver))
+        let (mut chunks, for_error, receiver) = chunks();
+        let sending = Sending { for_error, shutdown: self.shutdown.clone(), proposal };
+        let log = self.log.clone();
+        let send = async move { chunks.send_archive(&log, &definition, &result, &derived).await };
+        self.shutdown.spawn("archive", sending.run(place, send));
+        Ok(receiver)
     }
 
     /// Keeps what a recount derived for the next archives.
@@ -201,166 +259,5 @@ impl Archives {
         let derived = Arc::new(Derived { ballots, powers, signatures });
         self.remember_shared(proposal, Arc::clone(&derived)).await;
         Ok(derived)
-    }
-}
-
-/// Collects lines into bytes and counts them.
-#[derive(Debug, Default)]
-pub struct ArchiveWriter {
-    lines: u64,
-    bytes: Vec<u8>,
-}
-
-impl ArchiveWriter {
-    /// Header, definition, cut and, where the proposal reads chains, pins.
-    pub fn open(&mut self, definition: &Definition, result: &PublishedResult) {
-        self.push(&ArchiveLine::Header { proposal: definition.proposal().id() });
-        self.push(&ArchiveLine::Definition(Box::new(definition.clone())));
-        self.push(&ArchiveLine::Cut(result.provenance.cut.clone()));
-        if let Some(chains) = &result.provenance.chains {
-            self.push(&ArchiveLine::Pins(chains.pins.clone()));
-        }
-    }
-
-    /// One line.
-    pub fn push(&mut self, line: &ArchiveLine) {
-        self.lines += 1;
-        self.bytes.extend_from_slice(archive::encode(line).as_bytes());
-        self.bytes.push(b'\n');
-    }
-
-    /// Result and end.
-    pub fn close(&mut self, result: &PublishedResult) {
-        self.push(&ArchiveLine::Result(Box::new(result.clone())));
-        self.push(&ArchiveLine::End { lines: self.lines });
-    }
-
-    /// The bytes since the last call.
-    pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.bytes)
-    }
-
-    /// Whether there are enough bytes for a chunk.
-    pub const fn is_full(&self) -> bool {
-        self.bytes.len() >= CHUNK_BYTES_MIN
-    }
-}
-
-/// Why an archive under way ends before its end.
-#[derive(Debug)]
-enum Stopped {
-    /// The reader went away and needs nothing more.
-    Gone,
-    /// What the reader is told.
-    Failed(ArchiveError),
-}
-
-impl From<ReadError> for Stopped {
-    fn from(error: ReadError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// One archive under way.
-struct Sending {
-    log: Log,
-    chunks: Chunks,
-    for_error: mpsc::OwnedPermit<Result<Vec<u8>, ArchiveError>>,
-    shutdown: Shutdown,
-}
-
-impl Sending {
-    async fn run(
-        self,
-        _place: OwnedSemaphorePermit,
-        definition: Arc<Definition>,
-        result: Arc<PublishedResult>,
-        derived: Arc<Derived>,
-    ) {
-        let Self { log, mut chunks, for_error, shutdown } = self;
-        let sent = tokio::select! {
-            () = shutdown.requested() => Err(Stopped::Failed(ArchiveError::ShuttingDown)),
-            sent = chunks.send_archive(&log, &definition, &result, &derived) => sent,
-        };
-        if let Err(Stopped::Failed(problem)) = sent {
-            let proposal = result.core.proposal;
-            let text = telemetry::chain(&problem);
-            match problem {
-                ArchiveError::ShuttingDown => info!(%proposal, reason = text, "an archive was not sent to its end"),
-                ArchiveError::ReaderStalled => warn!(%proposal, reason = text, "an archive was not sent to its end"),
-                ArchiveError::UnknownProposal { .. }
-                | ArchiveError::NotFinal { .. }
-                | ArchiveError::Recount(_)
-                | ArchiveError::Evidence(_)
-                | ArchiveError::Differs { .. }
-                | ArchiveError::Busy
-                | ArchiveError::Read(_) => error!(%proposal, error = text, "an archive was not sent to its end"),
-            }
-            for_error.send(Err(problem));
-        }
-    }
-}
-
-/// Lines on their way to a reader.
-struct Chunks {
-    sender: mpsc::Sender<Result<Vec<u8>, ArchiveError>>,
-    writer: ArchiveWriter,
-}
-
-impl Chunks {
-    async fn send_archive(
-        &mut self,
-        log: &Log,
-        definition: &Definition,
-        result: &PublishedResult,
-        derived: &Derived,
-    ) -> Result<(), Stopped> {
-        self.writer.open(definition, result);
-        if result.provenance.chains.is_some() {
-            for (voter, power) in &derived.powers {
-                self.writer.push(&ArchiveLine::Power(ArchivedPower { voter: *voter, power: *power }));
-                self.send_if_full().await?;
-            }
-        }
-        for signature in &derived.signatures {
-            self.writer.push(&ArchiveLine::ContractSignature(*signature));
-            self.send_if_full().await?;
-        }
-        self.send_records(log, result).await?;
-        for ballot in &derived.ballots {
-            self.writer.push(&ArchiveLine::Ballot(ballot.clone()));
-            self.send_if_full().await?;
-        }
-        self.writer.close(result);
-        self.send().await
-    }
-
-    async fn send_records(&mut self, log: &Log, result: &PublishedResult) -> Result<(), Stopped> {
-        let cut = &result.provenance.cut;
-        for (partition, cut_partition) in (0..).zip(&cut.partitions) {
-            let mut records = RecordsBelow::new(log, cut.proposal, partition, cut_partition.end_offset)?;
-            loop {
-                let batch = records.next_batch().await?;
-                if batch.is_empty() {
-                    break;
-                }
-                for record in batch {
-                    self.writer.push(&ArchiveLine::Record(record));
-                    self.send_if_full().await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn send_if_full(&mut self) -> Result<(), Stopped> {
-        if self.writer.is_full() { self.send().await } else { Ok(()) }
-    }
-
-    async fn send(&mut self) -> Result<(), Stopped> {
-        match timeout(READER_WAIT_MAX, self.sender.send(Ok(self.writer.take()))).await {
-            Ok(sent) => sent.map_err(|_| Stopped::Gone),
-            Err(_) => Err(Stopped::Failed(ArchiveError::ReaderStalled)),
-        }
     }
 }
