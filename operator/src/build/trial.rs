@@ -1,7 +1,7 @@
 //! What runs once before anybody is bound: the trial of a proposal's strategies on their chains. The proposal comes as a
 //! file, because nothing of it stands in the log yet.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 use kube::Resource as _;
 use pnyx_core::id::ProposalId;
 use pnyx_crds::{GovernanceProposal, GovernanceProposalSpec};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     component::Component,
@@ -40,8 +40,23 @@ pub(super) fn config_map(
         "metadata": {"name": owner.name, "namespace": owner.namespace},
         "spec": spec,
     });
-    let data = BTreeMap::from([(id.to_string(), resource.to_string())]);
+    let data = BTreeMap::from([(id.to_string(), as_yaml(&resource))]);
     ConfigMap { metadata: part.metadata(), data: Some(data), ..ConfigMap::default() }
+}
+
+/// JSON is YAML once everything is escaped that YAML does not take as it is, or may take for the end of a line.
+fn as_yaml(value: &Value) -> String {
+    let mut yaml = String::new();
+    // In JSON such characters stand in texts alone.
+    for char in value.to_string().chars() {
+        match char {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                let _ = write!(yaml, "\\u{:04x}", u32::from(char));
+            }
+            char => yaml.push(char),
+        }
+    }
+    yaml
 }
 
 /// Where a trial finds its file among those of its pod; nothing for other parts.
@@ -56,4 +71,17 @@ pub(super) fn source(part: &Part<'_>) -> Option<VolumeProjection> {
 pub(super) fn trial(part: &Part<'_>, id: ProposalId) -> Job {
     let words = ["propose".to_owned(), "--only-try".to_owned(), format!("{FOLDER}/{PROPOSALS}/{id}")];
     job(part, words.into(), vec![fails_at_once(part, EXIT_NEVER_ANSWERS), disrupted()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_comes_as_it_was_whatever_is_in_it() {
+        let text = "# Why\n---\n- a: \"b\" 'c' \\d\t{{e}} \u{0}\u{7f}\u{85}\u{9f}\u{a0}\u{2028}\u{feff}\u{ffff} 🗳️ %f\r\n...\n";
+        let value = json!({ text: text });
+        assert_eq!(serde_saphyr::from_str::<Value>(&as_yaml(&value)).expect("YAML"), value);
+        assert_eq!(serde_json::from_str::<Value>(&as_yaml(&value)).expect("JSON"), value);
+    }
 }
