@@ -90,6 +90,10 @@ pub mod reasons {
             LIMIT_EXCEEDED = "LimitExceeded",
             /// The window was over before the proposal was accepted.
             WINDOW_OVER = "WindowOver",
+            /// Whether the strategies can answer is being tried on their chains: until then the spec may still change.
+            TRYING_STRATEGIES = "TryingStrategies",
+            /// A strategy can never answer; the log of the Job that the message names says which, and why.
+            STRATEGY_FAILS = "StrategyFails",
             /// What voters sign is being recorded in the log: from here on that part of the spec cannot change.
             RECORDING = "Recording",
             /// A Secret or a key of it is missing; the message names it.

@@ -231,6 +231,9 @@ impl Reconciler {
         let scaling = validated.as_ref().ok().filter(|validated| validated.is_defined());
         let scaling = scaling.map(|validated| self.proposal_scaling(object, &observed, validated, &topics, now));
         let children = match validated.as_ref().map(|proposal| {
+            if plan::is_tried_first(proposal) {
+                return build::trial(&seen.owner, proposal, &seen.resource.spec);
+            }
             let keeps_archives = proposal.platform().parts().archive.is_outside_log();
             let JobsWanted { pins, recounts } =
                 plan::jobs_wanted(decisions, &observed.children, keeps_archives, since_epoch(now));

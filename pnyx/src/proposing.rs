@@ -20,7 +20,10 @@ use pnyx_core::{
 };
 use pnyx_crds::{Resource, read_resources};
 
-use crate::{cli::LayoutArgs, trying};
+use crate::{
+    cli::LayoutArgs,
+    trying::{self, Tried},
+};
 
 /// Partitions of a new ballots topic unless told otherwise: enough that four verifiers share the work.
 const BALLOTS_PARTITIONS_DEFAULT: u32 = 4;
@@ -120,7 +123,8 @@ pub(crate) async fn propose(
                 Some(_) => None,
                 None => trying::strategies(&proposal, chains)
                     .await
-                    .with_context(|| format!("{}: {}", resource.file().display(), proposal.parts().name))?,
+                    .and_then(Tried::for_proposing)
+                    .with_context(|| place(&resource, &proposal))?,
             };
             resolved.push((resource, proposal, strategies));
         }
@@ -142,6 +146,29 @@ pub(crate) async fn propose(
         proposed.push(Proposed { id, growth, strategies });
     }
     Ok(proposed)
+}
+
+/// Tries every proposal of the files and records nothing; returns what came of each, in the order of the files.
+pub(crate) async fn try_only(
+    paths: &[PathBuf],
+    layout: &Layout,
+    chains: &Chains,
+    now: TimestampMs,
+) -> anyhow::Result<Vec<(Resource, Proposal, Tried)>> {
+    let mut tried = Vec::new();
+    for path in paths {
+        for resource in read_resources(path)? {
+            let proposal = resolve(&resource, layout, &DecisionBook::default(), now)?;
+            let came = trying::strategies(&proposal, chains).await.with_context(|| place(&resource, &proposal))?;
+            tried.push((resource, proposal, came));
+        }
+    }
+    Ok(tried)
+}
+
+/// Where a proposal stands, for whoever wrote it.
+pub(crate) fn place(resource: &Resource, proposal: &Proposal) -> String {
+    format!("{}: {}", resource.file().display(), proposal.parts().name)
 }
 
 /// Gives the ballots topic as many partitions as are asked for, if it has fewer.

@@ -33,7 +33,7 @@
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
-# What runs once for a proposal: its pin and its recount.
+# What runs once for a proposal: its trial, its pin and its recount.
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]

@@ -13,11 +13,13 @@ pub enum Component {
     Recount,
     /// Decides the blocks at which one proposal is read.
     Pin,
+    /// Tries the strategies of one proposal before what voters sign is recorded.
+    Trial,
 }
 
 impl Component {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Ingest, Self::Tally, Self::Verifier, Self::Recount, Self::Pin];
+    pub const ALL: [Self; 6] = [Self::Ingest, Self::Tally, Self::Verifier, Self::Recount, Self::Pin, Self::Trial];
 
     /// As names and labels say it.
     pub const fn word(self) -> &'static str {
@@ -27,6 +29,7 @@ impl Component {
             Self::Verifier => "verifier",
             Self::Recount => "recount",
             Self::Pin => "pin",
+            Self::Trial => "trial",
         }
     }
 
@@ -36,7 +39,15 @@ impl Component {
             Self::Ingest => Some(8080),
             Self::Tally => Some(8081),
             Self::Verifier => Some(8082),
-            Self::Recount | Self::Pin => None,
+            Self::Recount | Self::Pin | Self::Trial => None,
+        }
+    }
+
+    /// Who reads or writes the log: all but who comes before it.
+    pub(super) const fn reads_log(self) -> bool {
+        match self {
+            Self::Ingest | Self::Tally | Self::Verifier | Self::Recount | Self::Pin => true,
+            Self::Trial => false,
         }
     }
 
@@ -44,14 +55,14 @@ impl Component {
     pub(super) const fn reads_redis(self) -> bool {
         match self {
             Self::Tally | Self::Recount => true,
-            Self::Ingest | Self::Verifier | Self::Pin => false,
+            Self::Ingest | Self::Verifier | Self::Pin | Self::Trial => false,
         }
     }
 
     /// Who asks chains.
     pub(super) const fn reads_chains(self) -> bool {
         match self {
-            Self::Tally | Self::Verifier | Self::Recount | Self::Pin => true,
+            Self::Tally | Self::Verifier | Self::Recount | Self::Pin | Self::Trial => true,
             Self::Ingest => false,
         }
     }
@@ -60,7 +71,7 @@ impl Component {
     pub(super) const fn signs(self) -> bool {
         match self {
             Self::Ingest | Self::Recount => true,
-            Self::Tally | Self::Verifier | Self::Pin => false,
+            Self::Tally | Self::Verifier | Self::Pin | Self::Trial => false,
         }
     }
 
@@ -68,7 +79,7 @@ impl Component {
     pub(super) const fn reads_archives(self) -> bool {
         match self {
             Self::Tally | Self::Recount => true,
-            Self::Ingest | Self::Verifier | Self::Pin => false,
+            Self::Ingest | Self::Verifier | Self::Pin | Self::Trial => false,
         }
     }
 
@@ -76,7 +87,7 @@ impl Component {
     pub(super) const fn writes_archives(self) -> bool {
         match self {
             Self::Recount => true,
-            Self::Ingest | Self::Tally | Self::Verifier | Self::Pin => false,
+            Self::Ingest | Self::Tally | Self::Verifier | Self::Pin | Self::Trial => false,
         }
     }
 
@@ -84,7 +95,7 @@ impl Component {
     pub(super) const fn tells_traces(self) -> bool {
         match self {
             Self::Ingest | Self::Tally | Self::Verifier => true,
-            Self::Recount | Self::Pin => false,
+            Self::Recount | Self::Pin | Self::Trial => false,
         }
     }
 }

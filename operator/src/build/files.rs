@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMapProjection, KeyToPath, ProjectedVolumeSource, Volume, VolumeProjection};
 
-use super::{configuration, names, part::Part, secrets};
+use super::{configuration, names, part::Part, secrets, trial};
 
 /// Where the configuration and, in a folder of it, the secrets are.
 pub(super) const FOLDER: &str = "/etc/pnyx";
@@ -22,6 +22,7 @@ pub(super) fn volume(part: &Part<'_>) -> Volume {
         optional: None,
     };
     let mut sources = vec![VolumeProjection { config_map: Some(configuration), ..VolumeProjection::default() }];
+    sources.extend(trial::source(part));
     sources.extend(secrets::sources(part));
     let projected = ProjectedVolumeSource {
         default_mode: Some(FILE_MODE),

@@ -28,6 +28,7 @@ mod network;
 mod recount;
 mod service;
 mod tally;
+mod trial;
 mod verifier;
 
 pub use component::Component;
@@ -35,6 +36,8 @@ pub use names::NAME_BYTES_MAX;
 pub use part::PROPOSAL_LABEL;
 pub use pod::CONFIGURATION_ANNOTATION;
 pub use size::{PlatformSize, ProposalSize};
+
+use pnyx_crds::GovernanceProposalSpec;
 
 use self::part::Part;
 use crate::{
@@ -93,6 +96,24 @@ pub fn proposal(owner: &Owner, proposal: &ValidatedProposal, size: ProposalSize)
         children.push(Child::of(owner, &network::policy(part))?);
     }
     Ok(in_order(children))
+}
+
+/// What a proposal has before its definition stands in the log: the trial of its strategies, and nothing else.
+///
+/// # Errors
+/// As [`platform`].
+pub fn trial(
+    owner: &Owner,
+    proposal: &ValidatedProposal,
+    spec: &GovernanceProposalSpec,
+) -> Result<Vec<Child>, ChildError> {
+    let (part, id) = (Part::of_proposal(Component::Trial, proposal), proposal.proposal().id());
+    Ok(in_order(vec![
+        Child::of(owner, &account::service_account(&part))?,
+        Child::of(owner, &trial::config_map(&part, id, &owner.key().object, spec))?,
+        Child::of(owner, &network::policy(&part))?,
+        Child::of(owner, &trial::trial(&part, id))?,
+    ]))
 }
 
 /// By kind, and by name within it.

@@ -31,7 +31,9 @@ const EVERYWHERE: [(&str, &[&str]); 2] =
 
 /// The policy of a part.
 pub(super) fn policy(part: &Part<'_>) -> NetworkPolicy {
-    let mut egress = vec![to_ports("UDP", DNS_PORTS), to_ports("TCP", DNS_PORTS), to_ports("TCP", named_ports(part))];
+    let mut egress = vec![to_ports("UDP", DNS_PORTS), to_ports("TCP", DNS_PORTS)];
+    // A rule without ports would allow all of them.
+    egress.extend(Some(named_ports(part)).filter(|ports| !ports.is_empty()).map(|ports| to_ports("TCP", ports)));
     if part.component.reads_chains() && !part.platform.chains.is_empty() {
         egress.push(to_chains());
     }
@@ -48,7 +50,7 @@ pub(super) fn policy(part: &Part<'_>) -> NetworkPolicy {
 fn ingress(part: &Part<'_>) -> Vec<NetworkPolicyIngressRule> {
     let from = match part.component {
         Component::Ingest | Component::Tally => None,
-        Component::Verifier | Component::Recount | Component::Pin => Some(vec![any_pod()]),
+        Component::Verifier | Component::Recount | Component::Pin | Component::Trial => Some(vec![any_pod()]),
     };
     let ports = |port| {
         Some(vec![NetworkPolicyPort {
@@ -63,7 +65,10 @@ fn ingress(part: &Part<'_>) -> Vec<NetworkPolicyIngressRule> {
 /// Ports of the log, of the store, of the bucket with archives and of the collector of traces, as far as the part reaches them.
 fn named_ports(part: &Part<'_>) -> BTreeSet<u16> {
     let (platform, component) = (part.platform, part.component);
-    let mut ports: BTreeSet<u16> = platform.kafka.bootstrap_servers.iter().map(HostPort::port).collect();
+    let mut ports = BTreeSet::new();
+    if component.reads_log() {
+        ports.extend(platform.kafka.bootstrap_servers.iter().map(HostPort::port));
+    }
     if component.reads_redis() {
         match &platform.redis.place {
             RedisPlace::Single(address) => ports.extend([address.port()]),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use pnyx_core::{id::ProposalId, proposal::Proposal};
 
 use super::{component::Component, names};
 use crate::{
@@ -24,7 +25,7 @@ pub const PROPOSAL_LABEL: &str = "pnyx.dev/proposal";
 pub(super) struct Part<'a> {
     pub(super) component: Component,
     pub(super) platform: &'a PlatformParts,
-    proposal: Option<&'a str>,
+    proposal: Option<&'a Proposal>,
 }
 
 impl<'a> Part<'a> {
@@ -35,14 +36,21 @@ impl<'a> Part<'a> {
 
     /// Of a proposal.
     pub(super) fn of_proposal(component: Component, proposal: &'a ValidatedProposal) -> Self {
-        let name = proposal.proposal().parts().name.as_str();
-        Self { component, platform: proposal.platform().parts(), proposal: Some(name) }
+        Self { component, platform: proposal.platform().parts(), proposal: Some(proposal.proposal()) }
     }
 
     /// What all its objects are called.
     pub(super) fn name(&self) -> String {
-        let owner = self.proposal.unwrap_or(&self.platform.name);
-        names::child_name(owner, self.component.word())
+        names::child_name(self.proposal_name().unwrap_or(&self.platform.name), self.component.word())
+    }
+
+    /// Of which proposal it is, if it is of one.
+    pub(super) fn proposal_id(&self) -> Option<ProposalId> {
+        self.proposal.map(Proposal::id)
+    }
+
+    fn proposal_name(&self) -> Option<&'a str> {
+        self.proposal.map(|proposal| proposal.parts().name.as_str())
     }
 
     /// How its pods run.
@@ -51,7 +59,7 @@ impl<'a> Part<'a> {
             Component::Ingest => &self.platform.ingest,
             Component::Tally => &self.platform.tally,
             Component::Verifier => &self.platform.verifier,
-            Component::Recount | Component::Pin => &self.platform.recount,
+            Component::Recount | Component::Pin | Component::Trial => &self.platform.recount,
         }
     }
 
@@ -69,7 +77,7 @@ impl<'a> Part<'a> {
     pub(super) fn selected(&self) -> BTreeMap<String, String> {
         let mut labels = platform_labels(self.platform);
         labels.insert(COMPONENT_LABEL.to_owned(), self.component.word().to_owned());
-        labels.extend(self.proposal.map(|name| (PROPOSAL_LABEL.to_owned(), names::label_value(name))));
+        labels.extend(self.proposal_name().map(|name| (PROPOSAL_LABEL.to_owned(), names::label_value(name))));
         labels
     }
 

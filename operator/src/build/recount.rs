@@ -25,26 +25,23 @@ const EXIT_DIFFERS: i32 = 1;
 
 /// Closes a proposal. It waits for the end of the window and for the drain by itself.
 pub(super) fn recount(part: &Part<'_>, id: ProposalId) -> Job {
-    let differs = PodFailurePolicyRule {
-        action: "FailJob".to_owned(),
-        on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
-            container_name: Some(part.component.word().to_owned()),
-            operator: "In".to_owned(),
-            values: vec![EXIT_DIFFERS],
-        }),
-        on_pod_conditions: None,
-    };
-    job(part, id, &["--wait", "--json"], vec![differs, disrupted()])
+    let differs = fails_at_once(part, EXIT_DIFFERS);
+    job(part, words(id, &["--wait", "--json"]), vec![differs, disrupted()])
 }
 
 /// Decides a proposal's blocks once they are final.
 pub(super) fn pin(part: &Part<'_>, id: ProposalId) -> Job {
-    job(part, id, &["--pin"], vec![disrupted()])
+    job(part, words(id, &["--pin"]), vec![disrupted()])
 }
 
-fn job(part: &Part<'_>, id: ProposalId, flags: &[&str], rules: Vec<PodFailurePolicyRule>) -> Job {
+fn words(id: ProposalId, flags: &[&str]) -> Vec<String> {
     let words = ["recount".to_owned(), id.to_string()].into_iter();
-    let arguments = words.chain(flags.iter().map(|&flag| flag.to_owned())).chain(configuration_argument()).collect();
+    words.chain(flags.iter().map(|&flag| flag.to_owned())).collect()
+}
+
+/// A Job with what stands behind `pnyx` beside configuration.
+pub(super) fn job(part: &Part<'_>, words: Vec<String>, rules: Vec<PodFailurePolicyRule>) -> Job {
+    let arguments = words.into_iter().chain(configuration_argument()).collect();
     let spec = JobSpec {
         completions: Some(1),
         parallelism: Some(1),
@@ -58,8 +55,21 @@ fn job(part: &Part<'_>, id: ProposalId, flags: &[&str], rules: Vec<PodFailurePol
     Job { metadata: part.metadata(), spec: Some(spec), ..Job::default() }
 }
 
+/// A pod that ends so would end so again.
+pub(super) fn fails_at_once(part: &Part<'_>, exit_code: i32) -> PodFailurePolicyRule {
+    PodFailurePolicyRule {
+        action: "FailJob".to_owned(),
+        on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+            container_name: Some(part.component.word().to_owned()),
+            operator: "In".to_owned(),
+            values: vec![exit_code],
+        }),
+        on_pod_conditions: None,
+    }
+}
+
 /// A pod that a node's drain took away did not fail.
-fn disrupted() -> PodFailurePolicyRule {
+pub(super) fn disrupted() -> PodFailurePolicyRule {
     let (type_, status) = ("DisruptionTarget".to_owned(), Some("True".to_owned()));
     PodFailurePolicyRule {
         action: "Ignore".to_owned(),

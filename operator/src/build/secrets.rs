@@ -51,7 +51,8 @@ pub(super) fn sources(part: &Part<'_>) -> Vec<VolumeProjection> {
 
 /// User names, where servers ask for them.
 pub(super) fn environment(part: &Part<'_>) -> Vec<EnvVar> {
-    let kafka = part.platform.kafka.sasl.as_ref().map(|sasl| ("PNYX_KAFKA_SASL_USERNAME", &sasl.username));
+    let kafka = part.platform.kafka.sasl.as_ref().filter(|_| part.component.reads_log());
+    let kafka = kafka.map(|sasl| ("PNYX_KAFKA_SASL_USERNAME", &sasl.username));
     let redis = part.platform.redis.credentials.as_ref().filter(|_| part.component.reads_redis());
     let redis = redis.and_then(|it| it.username.as_ref()).map(|username| ("PNYX_REDIS_USERNAME", username));
     let variable = |(name, secret): (&str, &SecretKeyRef)| {
@@ -64,8 +65,11 @@ pub(super) fn environment(part: &Part<'_>) -> Vec<EnvVar> {
 
 fn files<'a>(part: &Part<'a>) -> Vec<(String, &'a SecretKeyRef)> {
     let (platform, component) = (part.platform, part.component);
-    let mut files = tls(KAFKA, platform.kafka.tls.as_ref());
-    files.extend(platform.kafka.sasl.as_ref().map(|sasl| (format!("{KAFKA}/{PASSWORD}"), &sasl.password)));
+    let mut files = Vec::new();
+    if component.reads_log() {
+        files.extend(tls(KAFKA, platform.kafka.tls.as_ref()));
+        files.extend(platform.kafka.sasl.as_ref().map(|sasl| (format!("{KAFKA}/{PASSWORD}"), &sasl.password)));
+    }
     if component.reads_redis() {
         let redis = &platform.redis;
         files.extend(tls(REDIS, redis.tls.as_ref()));

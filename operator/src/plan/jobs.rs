@@ -22,8 +22,8 @@ use crate::{
 const ENDED_AGAIN: SignedDuration = SignedDuration::from_mins(2);
 
 /// Conditions of Jobs.
-const FAILED: &str = "Failed";
-const COMPLETE: &str = "Complete";
+pub(super) const FAILED: &str = "Failed";
+pub(super) const COMPLETE: &str = "Complete";
 
 /// Which Jobs there shall be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,17 +62,18 @@ fn is_there(children: &LiveChildren, component: Component) -> bool {
     jobs(children).any(|job| is_of(job, component))
 }
 
-fn jobs(children: &LiveChildren) -> impl Iterator<Item = &DynamicObject> {
+pub(super) fn jobs(children: &LiveChildren) -> impl Iterator<Item = &DynamicObject> {
     children.iter().filter(|(kind, _)| *kind == ChildKind::Job).map(|(_, job)| &**job)
 }
 
-fn is_of(job: &DynamicObject, component: Component) -> bool {
-    let label = job.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL));
+/// Whether an object, such as a Job, is of a component.
+pub(super) fn is_of(object: &DynamicObject, component: Component) -> bool {
+    let label = object.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL));
     label.is_some_and(|label| label == component.word())
 }
 
 /// How a Job ended, if it did: its condition of this type.
-fn ended(job: &DynamicObject, kind: &str) -> Option<Condition> {
+pub(super) fn ended(job: &DynamicObject, kind: &str) -> Option<Condition> {
     let conditions = job.data.pointer("/status/conditions").and_then(Value::as_array)?;
     let read = |condition: &Value| serde_json::from_value::<Condition>(with_reason(condition)).ok();
     conditions.iter().filter_map(read).find(|condition| condition.type_ == kind && condition.status == "True")
@@ -92,23 +93,28 @@ fn with_reason(condition: &Value) -> Value {
 /// What is said of a component's Job that failed and waits to be begun anew.
 pub(super) fn failed(children: &LiveChildren, component: Component) -> Option<String> {
     let failure = jobs(children).filter(|job| is_of(job, component)).find_map(|job| ended(job, FAILED))?;
+    Some(failure_words(component, &failure))
+}
+
+/// What is said of how it failed.
+pub(super) fn failure_words(component: Component, failure: &Condition) -> String {
     let name = component.word();
-    Some(format!("the Job of {name} failed and is begun anew: {}: {}", failure.reason, failure.message))
+    format!("the Job of {name} failed and is begun anew: {}: {}", failure.reason, failure.message)
 }
 
 /// Removes Jobs so that they are made anew at the next look, if they are still wanted: those that ended long enough ago, and
-/// those of another vote of the same name, at once. What a disputed one's says is left for a person to look at.
-pub(super) fn begin_anew(children: &LiveChildren, id: ProposalId, is_disputed: bool, now: Timestamp) -> Vec<Effect> {
+/// those of another vote of the same name, at once. What one says that `is_kept` is left for a person to look at.
+pub(super) fn begin_anew(children: &LiveChildren, id: ProposalId, is_kept: bool, now: Timestamp) -> Vec<Effect> {
     let has_rested = |end: Condition| now.duration_since(end.last_transition_time.0) >= ENDED_AGAIN;
     let is_due = |job: &DynamicObject| {
         let end = [FAILED, COMPLETE].into_iter().find_map(|kind| ended(job, kind));
-        !workload::runs_for(job, id) || (!is_disputed && end.is_some_and(has_rested))
+        !workload::runs_for(job, id) || (!is_kept && end.is_some_and(has_rested))
     };
     let delete = |job: &DynamicObject| {
         let metadata = &job.metadata;
         let key = ObjectKey::new(metadata.namespace.clone()?, metadata.name.clone()?);
-        let is_kept = metadata.deletion_timestamp.is_some();
-        Some(Effect::Delete { kind: ChildKind::Job, key, uid: metadata.uid.clone()? }).filter(|_| !is_kept)
+        let is_going = metadata.deletion_timestamp.is_some();
+        Some(Effect::Delete { kind: ChildKind::Job, key, uid: metadata.uid.clone()? }).filter(|_| !is_going)
     };
     jobs(children).filter(|job| is_due(job)).filter_map(delete).collect()
 }

@@ -14,6 +14,7 @@ mod platform;
 mod proposal;
 mod rollout;
 mod scaling;
+mod trial;
 mod workload;
 
 pub use child::{APPLIED_ANNOTATION, Child, ChildError, MANAGED_BY, MANAGED_BY_LABEL, OWNER_LABEL, Owner};
@@ -30,6 +31,7 @@ pub use scaling::{
     Histories, PlatformHistory, PlatformScaling, ProposalHistory, ProposalScaling, ScalingFacts, platform_scaling,
     proposal_scaling, remembered_of,
 };
+pub use trial::is_tried_first;
 pub use workload::COMPONENT_LABEL;
 
 use std::time::Duration;

@@ -14,8 +14,12 @@ use pnyx_crds::{
 };
 
 use super::{
-    Child, Deletion, Effect, Note, NoteKind, Plan, ProposalScaling, children_effects, definition::definition,
-    deletion::DELETION_AGAIN, finalizer, jobs, rollout, workload,
+    Child, Deletion, Effect, Note, NoteKind, Plan, ProposalScaling, children_effects,
+    definition::definition,
+    deletion::DELETION_AGAIN,
+    finalizer, jobs, rollout,
+    trial::{self, Trial},
+    workload,
 };
 use crate::{
     build::Component,
@@ -40,7 +44,8 @@ const LOOK_AGAIN_MIN: Duration = Duration::from_millis(100);
 /// refuses what is written.
 const BEGIN_AGAIN: Duration = Duration::from_millis(500);
 
-/// Plans for a proposal, from what it wants to have (`children`), what it has, and what its log shows of it.
+/// Plans for a proposal, from what it wants to have (`children`: of its trial, before its definition stands), what it has,
+/// and what its log shows of it.
 pub fn proposal(
     observed: &ProposalObserved,
     validated: Result<&ValidatedProposal, &Refusal>,
@@ -137,7 +142,7 @@ fn accepted(
     let may_begin = may_act && !observed.seen.is_deleted;
     if !validated.is_defined() {
         if observed.book.is_some() && may_begin {
-            begin(plan, observed, validated);
+            begin(plan, observed, validated, children, now);
         }
         return;
     }
@@ -216,17 +221,63 @@ fn scaled(
 
 /// What comes before voters are bound: the resource can no longer vanish without a word, and what it binds can no longer
 /// change. Only once both are seen to be so is anything recorded, so nothing that stands in the log has lost its resource.
-fn begin(plan: &mut Plan<GovernanceProposalStatus>, observed: &ProposalObserved, validated: &ValidatedProposal) {
+///
+/// What is bound was tried before. It is not asked again: its definition may have been written since.
+fn begin(
+    plan: &mut Plan<GovernanceProposalStatus>,
+    observed: &ProposalObserved,
+    validated: &ValidatedProposal,
+    children: Vec<Child>,
+    now: Timestamp,
+) {
+    let is_bound = observed.is_recording() && observed.status_id() == Some(validated.proposal().id());
+    if !is_bound && trial::reads_chains(validated.proposal()) && !is_tried(plan, observed, validated, children, now) {
+        return;
+    }
     let message = "what voters sign is being recorded in the log";
     plan.conditions.set(types::ACCEPTED, Said::new(State::Unknown, reasons::RECORDING, message));
     let hold = finalizer::hold(&observed.seen.resource.metadata);
-    let is_bound = observed.is_recording() && observed.status_id() == Some(validated.proposal().id());
     if hold.is_none() && is_bound {
         plan.effects.extend(define(observed, validated));
     } else {
         plan.effects.extend(hold);
         plan.again = Some(BEGIN_AGAIN);
     }
+}
+
+/// Whether nothing speaks against its strategies. What is tried may still be mended, so the resource is neither held nor
+/// bound; another spec has another id, and gets a trial of its own at once. A Job that found something wrong stays, because
+/// its log says what.
+fn is_tried(
+    plan: &mut Plan<GovernanceProposalStatus>,
+    observed: &ProposalObserved,
+    validated: &ValidatedProposal,
+    children: Vec<Child>,
+    now: Timestamp,
+) -> bool {
+    let (there, id) = (trial::children(&observed.children), validated.proposal().id());
+    let trial = trial::trial(&there, id);
+    let (state, reason, message) = match &trial {
+        Trial::Passed => return true,
+        Trial::Awaited => {
+            let message = "whether its strategies can answer is being tried on their chains; it may still be changed";
+            (State::Unknown, reasons::TRYING_STRATEGIES, message.to_owned())
+        }
+        Trial::Failed(failure) => (State::Unknown, reasons::TRYING_STRATEGIES, failure.clone()),
+        Trial::Refuted(ObjectKey { namespace, name }) => {
+            let message = format!("a strategy can never answer: `kubectl logs job/{name} -n {namespace}` says which");
+            (State::False, reasons::STRATEGY_FAILS, message)
+        }
+    };
+    let is_refuted = matches!(trial, Trial::Refuted(_));
+    if trial != Trial::Awaited {
+        plan.effects.push(note(NoteKind::Warning, reason, "Try", message.clone()));
+    }
+    plan.conditions.set(types::ACCEPTED, Said::new(state, reason, message));
+    plan.effects.extend(children_effects(children, &there).0);
+    plan.effects.extend(jobs::begin_anew(&there, id, is_refuted, now));
+    plan.effects.extend(finalizer::release(&observed.seen.resource.metadata).filter(|_| is_refuted));
+    false
 }
 
 /// The topics and what voters sign.

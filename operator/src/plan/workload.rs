@@ -26,11 +26,14 @@ pub(super) fn works_for(children: &LiveChildren, component: &str, id: ProposalId
     is_ready && deployment(children, component).is_some_and(|object| runs_for(object, id))
 }
 
-/// Whether the pods of an object are told this proposal.
+/// Whether the pods of an object are told this proposal, by its id or by a file that is called by it.
 pub(super) fn runs_for(object: &DynamicObject, id: ProposalId) -> bool {
     let arguments = object.data.pointer("/spec/template/spec/containers/0/args").and_then(Value::as_array);
     let id = id.to_string();
-    arguments.into_iter().flatten().any(|argument| argument.as_str() == Some(&id))
+    arguments
+        .into_iter()
+        .flatten()
+        .any(|argument| argument.as_str().and_then(|argument| argument.rsplit('/').next()) == Some(&id))
 }
 
 /// By which a component's pods are found, as a label selector.

@@ -41,8 +41,9 @@ fn what_pods_need_stands_before_pods() {
             let has = |kind, name: &str| case.children.iter().any(|it| it.kind() == kind && it.key().name == name);
             assert!(has(ChildKind::ServiceAccount, account) && has(ChildKind::NetworkPolicy, account), "{account}");
             let sources = pod["volumes"][0]["projected"]["sources"].as_array().expect("one volume with all files");
-            let map = sources[0]["configMap"]["name"].as_str().expect("the configuration first");
-            assert!(has(ChildKind::ConfigMap, map), "{map}");
+            let maps: Vec<_> = sources.iter().filter_map(|source| source["configMap"]["name"].as_str()).collect();
+            assert!(maps.iter().all(|map| has(ChildKind::ConfigMap, map)), "{maps:?}");
+            assert_eq!(sources[0]["configMap"]["name"], maps[0], "the configuration first");
         }
     }
 }
@@ -84,6 +85,25 @@ fn children_belong_to_who_wants_them_and_have_no_other_secrets() {
             }
         }
     }
+}
+
+/// The program reads the very proposal that the Job is for.
+#[test]
+fn what_is_tried_is_what_the_resource_says() {
+    let [_, full] = setup::cases();
+    let of_trial = |kind| {
+        let is_it = |it: &&Child| it.kind() == kind && it.key().name.ends_with("-trial");
+        full.children.iter().find(is_it).expect("a proposal that reads chains is tried").object()
+    };
+    let (id, text) =
+        of_trial(ChildKind::ConfigMap)["data"].as_object().and_then(|data| data.iter().next()).expect("a file");
+    let path = of_trial(ChildKind::Job)["spec"]["template"]["spec"]["containers"][0]["args"][2].as_str();
+    assert_eq!(path, Some(&*format!("/etc/pnyx/proposals/{id}")));
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), text.as_str().expect("a text")).expect("it can be written");
+    let resources = pnyx_crds::read_resources(file.path()).expect("the program reads it");
+    let [resource] = &resources[..] else { panic!("there is one") };
+    assert_eq!(resource.resolve("dao.example", None).expect("a proposal of the core").id().to_string(), *id);
 }
 
 /// What a container mounts is what the configuration and the environment of its process name, and no more.

@@ -80,6 +80,11 @@ fn case(
     };
     let validated = validate::proposal(&observed, &own, Timestamp::UNIX_EPOCH).expect("it can be voted on");
     children.extend(build::proposal(&owner, &validated, proposal_size).expect("objects"));
+    // What comes before is shown beside what comes then.
+    if !validated.proposal().parts().snapshots.is_empty() {
+        let spec = &observed.seen.resource.spec;
+        children.extend(build::trial(&owner, &validated, spec).expect("objects"));
+    }
     Case { name, platform, proposal, children }
 }
 

@@ -9,6 +9,7 @@ mod log;
 mod resources;
 mod running;
 mod support;
+mod trial;
 
 /// What is built, as the tests of the children themselves have it.
 #[path = "../children/setup.rs"]

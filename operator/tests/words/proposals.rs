@@ -228,6 +228,17 @@ fn running(id: &str) -> LiveChildren {
     child(ChildKind::Deployment, "verifier", data)
 }
 
+/// A Job that tries a vote with this spec, which failed for this reason.
+fn failed_trial(id: &str, reason: &str) -> LiveChildren {
+    let failed = json!({
+        "type": "Failed", "status": "True", "reason": reason, "message": "it failed",
+        "lastTransitionTime": "2026-11-22T08:59:30Z",
+    });
+    let containers = json!([{"args": ["propose", "--only-try", format!("/etc/pnyx/proposals/{id}")]}]);
+    let data = json!({"spec": {"template": {"spec": {"containers": containers}}}, "status": {"conditions": [failed]}});
+    child(ChildKind::Job, "trial", data)
+}
+
 fn id_of(spec: &Value) -> String {
     let resource: GovernanceProposal =
         serde_json::from_value(json!({"metadata": {"name": "vote", "namespace": "n"}, "spec": spec})).unwrap();
@@ -255,15 +266,15 @@ pub(super) fn cases() -> Vec<Case> {
 /// What slips past the schema, and what only others know.
 fn refused() -> Vec<Case> {
     let base = || Situation { decided: Decided::Nothing, now: BEFORE, ..Situation::new() };
-    let chain = json!({"power": {"strategies": [{"erc20BalanceOf": {
-        "network": "1", "address": "0x0101010101010101010101010101010101010101", "decimals": 18,
-    }}]}});
+    let reading = reading();
+    let chained = |children| Situation { spec: reading.clone(), platform: Some(chain()), children, ..base() };
+    let trial = |reason| failed_trial(&id_of(&patched(&spec(), &reading)), reason);
     let said = &[types::ACCEPTED, types::READY];
     vec![
         Situation { platform: None, ..base() }.case("its platform is not there", said),
         Situation { platform_conditions: Vec::new(), ..base() }.case("its platform is not accepted", said),
         Situation { spec: json!({"choices": ["yes", "yes"]}), ..base() }.case("a field slipped past the schema", said),
-        Situation { spec: chain, ..base() }.case("its platform does not have its chain", said),
+        Situation { spec: reading.clone(), ..base() }.case("its platform does not have its chain", said),
         Situation {
             platform: Some(json!({"limits": {"default": {"maxOpenProposals": 1}}})),
             others: vec![another()],
@@ -273,9 +284,23 @@ fn refused() -> Vec<Case> {
         Situation { spec: json!({"retention": "720h"}), ..base() }
             .case("its topics shall go, and archives are made from them", said),
         Situation { now: AFTER, ..base() }.case("it comes too late", said),
+        chained(Vec::new()).case("its strategies are being tried", said),
+        chained(trial("BackoffLimitExceeded")).case("the Job that tries its strategies failed", said),
+        chained(trial("PodFailurePolicy")).case("one of its strategies can never answer", said),
         base().case("its definition is not recorded yet", said),
         Situation { is_read: false, ..base() }.case("its log was not read", said),
     ]
+}
+
+/// A vote by what an account has of a token.
+fn reading() -> Value {
+    let token = json!({"network": "1", "address": "0x0101010101010101010101010101010101010101", "decimals": 18});
+    json!({"power": {"strategies": [{"erc20BalanceOf": token}]}})
+}
+
+/// A platform that reads the chain of the token.
+fn chain() -> Value {
+    json!({"chains": [{"chainId": "1", "endpoints": [{"name": "one", "urlSecretRef": {"name": "s", "key": "one"}}]}]})
 }
 
 fn before() -> Vec<Case> {
@@ -303,15 +328,7 @@ fn before() -> Vec<Case> {
 
 fn open() -> Vec<Case> {
     let base = Situation::new;
-    let chained = || {
-        let chain =
-            json!({"chainId": "1", "endpoints": [{"name": "one", "urlSecretRef": {"name": "s", "key": "one"}}]});
-        let strategy = json!({"erc20BalanceOf": {
-            "network": "1", "address": "0x0101010101010101010101010101010101010101", "decimals": 18,
-        }});
-        let platform = Some(json!({"chains": [chain]}));
-        Situation { spec: json!({"power": {"strategies": [strategy]}}), platform, ..base() }
-    };
+    let chained = || Situation { spec: reading(), platform: Some(chain()), ..base() };
     let topics = TopicsSeen { partitions: Some(0), ..base().topics };
     vec![
         base().case(

@@ -114,13 +114,22 @@ pub struct TallyArgs {
 #[derive(Debug, Default, Args)]
 #[command(
     after_help = "Doing it again changes nothing: a proposal that the log has is only listed, with the window it was given \
-first. Only --partitions, where it is given, adds partitions to it.\n\nA flag counts more than its environment variable, that more than the file of --config, and that more than the \
-default.\n\nExample:\n  pnyx propose examples/grants-round.yaml --open-for 10m --config examples/processes/pnyx.yaml"
+first. Only --partitions, where it is given, adds partitions to it.\n\nStrategies that read \
+chains are tried before anything is written, at the block that the snapshot names or, where that is still to come, at the \
+last final one. One that can never answer, such as the balance of a token where there is no contract, is refused. Where a \
+chain cannot be asked, that is said, and the proposal is written all the same.\n\nExit code 0: written, or with --only-try \
+nothing speaks against the strategies. 1: with --only-try, a strategy can never answer; its field is named on standard \
+error. 2: anything else.\n\nA flag counts more than its environment variable, that more than the file of --config, and that more than the \
+default.\n\nExamples:\n  pnyx propose examples/grants-round.yaml --open-for 10m --config examples/processes/pnyx.yaml\n  pnyx propose vote.yaml --only-try --domain my.platform --chain 1=https://node.example"
 )]
 pub struct ProposeArgs {
     /// GovernanceProposal files, or directories of them (*.yaml, *.yml).
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
+    /// Try the strategies on their chains and write nothing: neither log nor store nor key is needed. Says of each proposal
+    /// whether its strategies can answer.
+    #[arg(long)]
+    pub only_try: bool,
     /// How proposals are laid out.
     #[command(flatten)]
     pub layout: LayoutArgs,

@@ -35,7 +35,8 @@ const FOLLOW_INTERVAL: Duration = Duration::from_secs(2);
 /// The image of the chart's own test.
 const TEST_IMAGE: &str = "docker.io/library/busybox:1.37";
 
-/// The platform reads a chain, because contract wallets may vote on a second proposal, which opens in an hour.
+/// The platform reads a chain, because contract wallets may vote on a second proposal, which opens in an hour. A third one
+/// counts a token where there is no contract.
 fn add_chain(bed: &Bed) -> Evm {
     let (node, cluster) = (&bed.node, bed.node.control_plane());
     let chain = Evm::start(EvmOptions::new().listen_on(node.outside()).block_time_s(1)).unwrap();
@@ -54,7 +55,22 @@ fn add_chain(bed: &Bed) -> Evm {
     later["spec"]["signers"] = json!({"chain": "31337"});
     later["spec"]["power"]["snapshot"] = json!([{"network": "31337", "block": 1}]);
     cluster.apply(&later.to_string()).unwrap();
+    let mut never = later;
+    never["metadata"]["name"] = "never".into();
+    let token = json!({"network": "31337", "address": format!("0x{}", "01".repeat(20)), "decimals": 18});
+    never["spec"]["power"]["strategies"] = json!([{"erc20BalanceOf": token}]);
+    cluster.apply(&never.to_string()).unwrap();
     chain
+}
+
+/// Both proposals that read the chain were tried by pods before anything was recorded.
+fn check_trials(bed: &Bed) {
+    bed.wait_for("gprop/later", "Accepted", 120);
+    bed.wait_for("gprop/never", "Accepted=False", 120);
+    let reason = "--output=jsonpath={.status.conditions[?(@.type==\"Accepted\")].reason}";
+    assert_eq!(bed.kubectl(&["get", "gprop/never", reason]).unwrap(), "StrategyFails");
+    let said = bed.kubectl(&["logs", "job/never-trial"]).unwrap();
+    assert!(said.contains("spec.power.strategies[0]"), "{said}");
 }
 
 /// The chart's own test, in a pod of the operator's namespace.
@@ -74,6 +90,7 @@ fn a_vote_from_apply_to_its_result() {
     bed.wait_for("gplat/default", "Ready", 120);
     println!("the platform is ready after {} s", began.elapsed().as_secs());
     monitoring.look(cluster);
+    check_trials(&bed);
     try_helms_test(&bed);
     let mut proposal = proposal(OPENS_IN, OPEN_FOR);
     proposal["spec"]["scaling"] = json!({"warmShards": 2, "maxShards": 4, "lead": "40s"});

@@ -1,5 +1,7 @@
 //! What is planned for a proposal, by what its log says and by the clock.
 
+mod trials;
+
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
@@ -14,6 +16,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    build,
     kinds::{ChildKind, Key, ObjectKey, Primary},
     observe::{PlatformSeen, Seen, Standing},
     plan::{COMPONENT_LABEL, FINALIZER, OWNER_LABEL, Owner},
@@ -335,7 +338,10 @@ fn plan(observed: &ProposalObserved, now: &str) -> Plan<GovernanceProposalStatus
     let now = now.parse().expect("RFC 3339");
     let validated = validate::proposal(observed, &OwnImage::default(), now);
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "wanted"}});
-    let wanted = match validated {
+    let wanted = match &validated {
+        Ok(validated) if trial::is_tried_first(validated) => {
+            build::trial(&observed.seen.owner, validated, &observed.seen.resource.spec).expect("children")
+        }
         Ok(_) => vec![Child::of(&observed.seen.owner, &account).expect("a child")],
         Err(_) => Vec::new(),
     };
