@@ -47,6 +47,38 @@ impl Bed {
         bed
     }
 
+    /// A claim in the platform's namespace, of a folder of the node's.
+    pub(crate) fn add_claim(&self, name: &str, folder: &Path) {
+        let (access, capacity) = (json!(["ReadWriteMany"]), json!({"storage": "1Gi"}));
+        let here = json!([{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]);
+        let volume = json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+            "spec": {
+                "accessModes": access, "capacity": capacity, "storageClassName": "", "local": {"path": folder},
+                "persistentVolumeReclaimPolicy": "Retain", "claimRef": {"name": name, "namespace": "votes"},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": here}]}},
+            },
+        });
+        let claim = json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "votes"},
+            "spec": {"accessModes": access, "resources": {"requests": capacity}, "storageClassName": "", "volumeName": name},
+        });
+        self.node.control_plane().apply(&format!("{volume}\n---\n{claim}")).unwrap();
+    }
+
+    /// Waits until the result's archive is stored, and returns what the status says of it.
+    pub(crate) fn wait_for_archive(&self) -> Value {
+        let waits = Instant::now();
+        loop {
+            let archive = self.status()["result"]["archive"].take();
+            if archive.is_object() {
+                return archive;
+            }
+            assert!(waits.elapsed() < Duration::from_secs(60), "{}", self.described("votes"));
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
     /// Installs the chart with one operator and further values (`name=value`), and waits until that is ready.
     pub(crate) fn install_chart(&self, values: &[&str]) {
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("charts/pnyx");
@@ -100,9 +132,9 @@ impl Bed {
     }
 
     /// A stranger counts again: what the archive comes to is what the status says.
-    pub(crate) fn audit(&self, status: &Value) {
+    pub(crate) fn audit(&self, name: &str, status: &Value) {
         let archive = format!("{READS}/v1/proposals/{}/archive", status["proposalId"].as_str().unwrap());
-        let audited = run(&self.node, "audit", &pod("audit", &["audit", &archive, "--json"]));
+        let audited = run(&self.node, name, &pod(name, &["audit", &archive, "--json"]));
         let audited: Value = serde_json::from_str(audited.lines().last().unwrap()).unwrap();
         assert_eq!(audited["ballotsRoot"], status["result"]["merkleRoot"], "{audited}\n{status}");
     }

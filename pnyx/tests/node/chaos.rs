@@ -3,13 +3,14 @@
 //! is taken away while ballots come, and soon after each fault the status is true.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
 use pnyx_testbed::kubernetes::NodePart;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     bed::{Bed, EDGE, READS, opens_at, proposal},
@@ -62,7 +63,11 @@ enum Lease {
 #[test]
 fn a_surge_and_faults_lose_nothing_and_take_nothing_away() {
     let began = Instant::now();
-    let bed = Bed::with(&["operator.replicas=2"], |_| ());
+    let archives = tempfile::tempdir().unwrap();
+    let bed = Bed::with(&["operator.replicas=2"], |platform| {
+        platform["spec"]["archive"] = json!({"persistentVolumeClaim": {"claimName": "archives"}});
+    });
+    bed.add_claim("archives", archives.path());
     bed.wait_for("gplat/default", "Ready", 120);
     println!("the platform is ready after {} s", began.elapsed().as_secs());
     let mut proposal = proposal(OPENS_IN, OPEN_FOR);
@@ -92,7 +97,12 @@ fn a_surge_and_faults_lose_nothing_and_take_nothing_away() {
     });
     let status = bed.status();
     assert_eq!(status["phase"], "Final");
-    bed.audit(&status);
+    // The file in the claim is what was stored, and what is served.
+    let archive = bed.wait_for_archive();
+    let bytes = fs::read(archives.path().join(archive["location"].as_str().unwrap())).unwrap();
+    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(archive["sha256"], sha256, "{archive}");
+    bed.audit("audit", &status);
     bed.wait_until_drained();
     println!("done after {} s", began.elapsed().as_secs());
 }

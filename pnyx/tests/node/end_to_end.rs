@@ -10,10 +10,11 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use pnyx_testbed::{
+    S3Options, S3Server,
     evm::{Evm, EvmOptions},
     kubernetes::Image,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     bed::{Bed, EDGE, LOOK_INTERVAL, READS, opens_at, proposal},
@@ -73,6 +74,40 @@ fn check_trials(bed: &Bed) {
     assert!(said.contains("spec.power.strategies[0]"), "{said}");
 }
 
+/// Archives are kept in a bucket.
+fn add_bucket(bed: &Bed) -> S3Server {
+    let (node, cluster) = (&bed.node, bed.node.control_plane());
+    let server = S3Server::start(S3Options::new().listen_on(node.outside())).unwrap();
+    let place = node.expose("archives", "votes", server.address().port()).unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "archives", "namespace": "votes"},
+        "stringData": {"id": server.access_key_id(), "key": server.secret_access_key()},
+    });
+    cluster.apply(&secret.to_string()).unwrap();
+    let archive = json!({"spec": {"archive": {"s3": {
+        "endpoint": format!("http://{place}"), "bucket": server.bucket(), "prefix": "votes",
+        "accessKeyIdSecretRef": {"name": "archives", "key": "id"},
+        "secretAccessKeySecretRef": {"name": "archives", "key": "key"},
+    }}}});
+    bed.kubectl(&["patch", "gplat/default", "--type=merge", "--patch", &archive.to_string()]).unwrap();
+    server
+}
+
+/// The vote is deleted, and its topics with it. Its archive is where it was stored, and served as before.
+fn is_left_in_the_bucket(bed: &Bed, archives: &S3Server, status: &Value) {
+    let stored = bed.wait_for_archive();
+    println!("the archive: {stored}");
+    let key = format!("votes/{}.jsonl", status["proposalId"].as_str().unwrap());
+    assert_eq!(stored["location"], format!("s3://{}/{key}", archives.bucket()));
+    assert!(archives.folder().join(key).exists(), "it is in the bucket");
+    bed.kubectl(&["delete", "gprop/grants-round", "--timeout=60s"]).unwrap();
+    let events = bed.kubectl(&["get", "events", "--field-selector=involvedObject.name=grants-round"]).unwrap();
+    for (told, is_told) in [("ArchiveStored", true), ("its topics are removed", true), ("ReleasedUndone", false)] {
+        assert_eq!(events.contains(told), is_told, "{told}:\n{events}");
+    }
+    bed.audit("audit-again", status);
+}
+
 /// The chart's own test, in a pod of the operator's namespace.
 fn try_helms_test(bed: &Bed) {
     bed.node.import_image(Image::with_shell(TEST_IMAGE).unwrap()).unwrap();
@@ -84,7 +119,7 @@ fn a_vote_from_apply_to_its_result() {
     let began = Instant::now();
     let bed = Bed::with(&[&["test.enabled=true"][..], &monitoring::VALUES].concat(), |_| ());
     let cluster = bed.node.control_plane();
-    let chain = add_chain(&bed);
+    let (chain, archives) = (add_chain(&bed), add_bucket(&bed));
     paths::add_stranger(&bed.node);
     let monitoring = Monitoring::start(&bed.node);
     bed.wait_for("gplat/default", "Ready", 120);
@@ -93,6 +128,7 @@ fn a_vote_from_apply_to_its_result() {
     check_trials(&bed);
     try_helms_test(&bed);
     let mut proposal = proposal(OPENS_IN, OPEN_FOR);
+    proposal["spec"]["deletionPolicy"] = "Delete".into();
     proposal["spec"]["scaling"] = json!({"warmShards": 2, "maxShards": 4, "lead": "40s"});
     cluster.apply(&proposal.to_string()).unwrap();
     bed.wait_for("gprop/grants-round", "Prewarmed", 60);
@@ -130,7 +166,7 @@ fn a_vote_from_apply_to_its_result() {
     let places: Vec<_> = phases.iter().map(|phase| PHASES.iter().position(|known| known == phase)).collect();
     assert!(places.is_sorted() && places.iter().all(Option::is_some), "{phases:?}");
 
-    bed.audit(&status);
+    bed.audit("audit", &status);
     assert!(status["result"]["ballots"].as_i64().unwrap() > 100, "{status}");
     assert_eq!(status["turnout"]["ballots"], status["result"]["ballots"], "{status}");
 
@@ -141,6 +177,7 @@ fn a_vote_from_apply_to_its_result() {
         println!("$ kubectl {}\n{}", line.join(" "), bed.kubectl(line).unwrap());
     }
     monitoring.check(cluster);
+    is_left_in_the_bucket(&bed, &archives, &status);
     rights::check(&bed);
     println!("all is compared after {} s", began.elapsed().as_secs());
 }

@@ -1,5 +1,6 @@
 //! The platform behind TLS, passwords and rights: a vote goes through to the published result with the fewest rights that
-//! are enough; what is wrong ends a process within ten seconds with its cause; no secret is in anything they say.
+//! are enough, and its archive into a bucket; what is wrong ends a process within ten seconds with its cause; no secret is in
+//! anything they say.
 
 use std::{
     fs,
@@ -12,7 +13,7 @@ use std::{
 
 use pnyx_testbed::{
     Authority, Issued, KafkaCluster, KafkaOperation as May, KafkaOptions, KafkaResource, Listener, Port, Process,
-    RedisOptions, RedisServer,
+    RedisOptions, RedisServer, S3Options, S3Server,
 };
 use tempfile::TempDir;
 
@@ -71,6 +72,9 @@ struct Access {
 struct Servers {
     kafka: KafkaCluster,
     redis: RedisServer,
+    archives: S3Server,
+    /// Whose certificate the bucket's server shows.
+    archives_ca: PathBuf,
     /// What processes show as their own certificate.
     own: Issued,
     folder: TempDir,
@@ -124,6 +128,8 @@ pub(crate) fn run() {
     });
     let result = get_json(&format!("{reads}/v1/proposals/{}/result", target.id));
     assert_eq!(result["core"]["ballots"], BALLOTS, "{result}");
+    let recount = running.iter().find(|running| running.role == Role::Recount).unwrap();
+    is_in_the_bucket(&servers, recount, &reads, &target);
     for member in &mut running {
         for path in ["readyz", "metrics"] {
             let answer = http::try_get(&format!("{}/{path}", member.url)).unwrap();
@@ -139,6 +145,28 @@ pub(crate) fn run() {
         servers.assert_no_secret(member.role.name(), &log);
     }
     println!("secure: {BALLOTS} ballots over TLS, SCRAM and ACLs to the published result");
+}
+
+/// The archive is stored soon after the result, and from then on the bucket's bytes are what is served.
+fn is_in_the_bucket(servers: &Servers, recount: &Running, reads: &str, target: &Target) {
+    let file = servers.archives.folder().join(format!("votes/{}.jsonl", target.id));
+    http::poll("the stored archive", READY_WAIT_MAX, || {
+        let log = fs::read_to_string(recount.process.log()).unwrap();
+        log.contains("the archive is stored and valid").then_some(())
+    });
+    let url = format!("{reads}/v1/proposals/{}/archive", target.id);
+    let served = |kept: &[u8]| http::try_get(&url).is_some_and(|answer| answer.body.as_bytes() == kept);
+    let kept = fs::read(&file).unwrap();
+    assert!(served(&kept), "what is made from the log is what was stored");
+    // As valid as the other, and only in the bucket.
+    let cut_short = &kept[..kept.len() / 2];
+    fs::write(&file, cut_short).unwrap();
+    http::poll("what is in the bucket", READY_WAIT_MAX, || {
+        let output = pnyx().args(["audit", &url]).output().unwrap();
+        let said = crate::common::everything(&output);
+        (!output.status.success() && !served(&kept)).then_some(said)
+    });
+    fs::write(&file, kept).unwrap();
 }
 
 /// Everything that may be wrong with an access.
@@ -238,15 +266,20 @@ impl Servers {
             &weak,
         );
         let redis = RedisServer::start(options).unwrap();
+        let archives = S3Server::start(S3Options::new().tls(&issued)).unwrap();
+        let archives_ca = authority.certificate().to_owned();
         let folder = tempfile::tempdir().unwrap();
         settings::write_secrets(folder.path());
+        fs::write(folder.path().join("s3.id"), archives.access_key_id()).unwrap();
+        fs::write(folder.path().join("s3.key"), format!("{}\n", archives.secret_access_key())).unwrap();
         let key = fs::read_to_string(own.key()).unwrap();
         let key_lines = key.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned);
         let mut secrets: Vec<String> = key_lines.collect();
         secrets.extend([KAFKA_PASSWORD, REDIS_PASSWORD, WRONG_PASSWORD].map(str::to_owned));
         let signing_key = fs::read_to_string(folder.path().join("platform.key")).unwrap();
+        secrets.push(archives.secret_access_key().to_owned());
         secrets.push(signing_key.trim().trim_start_matches("0x").to_owned());
-        Self { kafka, redis, own, folder, secrets }
+        Self { kafka, redis, archives, archives_ca, own, folder, secrets }
     }
 
     /// The configuration file, with the files of its passwords beside it.
@@ -274,6 +307,14 @@ redis:
   username: {redis_user}
   passwordFile: {name}.redis.password
   tls: {{caFile: {redis_ca}, {own}}}
+archive:
+  s3:
+    endpoint: {archives}
+    bucket: {bucket}
+    prefix: votes
+    accessKeyIdFile: s3.id
+    secretAccessKeyFile: s3.key
+    caFile: {archives_ca}
 ",
             domain = settings::DOMAIN,
             kafka = self.kafka.bootstrap_of(Listener::ScramTls),
@@ -282,6 +323,9 @@ redis:
             redis = self.redis.tls_address(),
             redis_user = access.redis_user,
             redis_ca = access.redis_ca.display(),
+            archives = self.archives.endpoint(),
+            bucket = self.archives.bucket(),
+            archives_ca = self.archives_ca.display(),
         );
         let file = folder.join(format!("{name}.yaml"));
         fs::write(&file, text).unwrap();
