@@ -15,6 +15,7 @@ mod certificates;
 mod directory;
 mod error;
 pub mod evm;
+mod go;
 mod kafka;
 pub mod kubernetes;
 pub mod npm;
