@@ -8,6 +8,7 @@ use std::{
 use pnyx_testbed::{
     KAFKA_VARIABLE, KafkaCluster, KafkaOptions, REDIS_VARIABLE, RedisOptions, RedisServer, TestbedError, cache,
     kubernetes::{ControlPlane, ControlPlaneOptions, Tool},
+    s3::{S3Options, S3Server},
 };
 
 /// Tells a test that it has been run again as a program of its own, in another environment.
@@ -60,11 +61,13 @@ fn a_missing_program_is_one_line() {
     let redis = RedisServer::start(RedisOptions::new()).unwrap_err();
     let kubernetes = ControlPlane::start(ControlPlaneOptions::new()).unwrap_err();
     let helm = Tool::Helm.prepared().unwrap_err();
+    let objects = S3Server::start(S3Options::new()).unwrap_err();
     for (error, words) in [
         (kafka, ["Java 17", "PNYX_TEST_KAFKA"]),
         (redis, ["Redis 7", "PNYX_TEST_REDIS"]),
         (kubernetes, ["Go 1.26", "go.dev"]),
         (helm, ["Python 3", "python3-pip"]),
+        (objects, ["Go 1.26", "object store"]),
     ] {
         let text = format!("{error:?}");
         assert!(matches!(error, TestbedError::Missing { .. }), "{text}");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use pnyx_testbed::kubernetes;
+use pnyx_testbed::{kubernetes, s3};
 
 use crate::{generated, peers, process, tests};
 
@@ -50,6 +50,12 @@ const STAGES: &[Stage] = &[
         about: "the programs of Kubernetes that tests run; on a fresh machine they are built first, which takes minutes",
         needed: false,
         run: || Ok(kubernetes::prepare()?),
+    },
+    Stage {
+        name: "s3",
+        about: "the object store that tests use; on a fresh machine it is built first, which takes minutes",
+        needed: false,
+        run: || Ok(s3::prepare()?),
     },
     Stage {
         name: "tests",

