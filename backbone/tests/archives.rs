@@ -10,7 +10,10 @@ use pnyx_backbone::{
     telemetry,
 };
 use pnyx_core::id::ProposalId;
-use pnyx_testbed::{Authority, S3_REGION, S3Options, S3Server};
+use pnyx_testbed::{
+    Authority,
+    s3::{S3_REGION, S3Options, S3Server},
+};
 use tempfile::TempDir;
 
 /// More than two parts, and no whole number of them.

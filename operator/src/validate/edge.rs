@@ -79,7 +79,7 @@ pub(super) fn traces(spec: Option<&TracesSpec>, problems: &mut Problems) -> Opti
 
 /// The port of a URL of HTTP.
 pub(super) fn port(url: &str) -> Result<u16, String> {
-    let problem = || format!("{url:?} is not a URL; write one such as http://collector.example:4318");
+    let problem = || format!("{url:?} is not a URL; write one such as https://server.example:4318");
     let (scheme, rest) = url.split_once("://").ok_or_else(problem)?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // Behind the bracket of an IPv6 address, or the whole of another one.

@@ -31,6 +31,16 @@ fn check(change: impl FnOnce(&mut Value), expected: Expect) {
 fn the_least_can_be_run() {
     check(|_| {}, expect!["can be run"]);
     check(|spec| spec["archive"] = json!({"log": {}}), expect!["can be run"]);
+    check(|spec| spec["archive"] = json!({"persistentVolumeClaim": {"claimName": "c"}}), expect!["can be run"]);
+    let key = json!({"name": "s", "key": "k"});
+    let bucket = |endpoint: &str| json!({"s3": {"endpoint": endpoint, "bucket": "votes", "accessKeyIdSecretRef": key, "secretAccessKeySecretRef": key}});
+    check(|spec| spec["archive"] = bucket("https://s3.example"), expect!["can be run"]);
+    check(
+        |spec| spec["archive"] = bucket("https://s3.example:0"),
+        expect![[
+            r#"Invalid: spec.archive.s3.endpoint: "https://s3.example:0" is not a URL; write one such as https://server.example:4318"#
+        ]],
+    );
 }
 
 #[test]
@@ -90,7 +100,7 @@ fn whatever_slips_past_the_schema_is_named_with_its_field_and_what_to_do() {
         |spec| {
             spec["redis"] = json!({});
             spec["grace"] = "1s".into();
-            spec["archive"] = json!({"persistentVolumeClaim": {"claimName": "c"}});
+            spec["archive"] = json!({"log": {}, "persistentVolumeClaim": {"claimName": "c"}});
             spec["ingest"]["replicas"] = json!({"min": 3, "max": 2});
             spec["tally"]["affinity"] = json!({"nodeAffinty": {}});
             spec["verifier"]["topologySpreadConstraints"] = json!([{"maxSkew": "1"}]);
@@ -99,7 +109,7 @@ fn whatever_slips_past_the_schema_is_named_with_its_field_and_what_to_do() {
         },
         expect![[r#"
             Invalid: spec.redis: exactly one of single, sentinel and cluster must be set
-              spec.archive.persistentVolumeClaim: this version makes archives from the log and keeps them nowhere else; set spec.archive.log instead
+              spec.archive: exactly one of log, persistentVolumeClaim and s3 must be set
               spec.tally.affinity.nodeAffinty: is not a known field
               spec.verifier.topologySpreadConstraints[0]: invalid type: string "1", expected i32
               spec.ingest.replicas: min must be 1 to max

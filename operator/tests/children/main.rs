@@ -90,7 +90,7 @@ fn children_belong_to_who_wants_them_and_have_no_other_secrets() {
 /// The program reads the very proposal that the Job is for.
 #[test]
 fn what_is_tried_is_what_the_resource_says() {
-    let [_, full] = setup::cases();
+    let [_, full, _] = setup::cases();
     let of_trial = |kind| {
         let is_it = |it: &&Child| it.kind() == kind && it.key().name.ends_with("-trial");
         full.children.iter().find(is_it).expect("a proposal that reads chains is tried").object()

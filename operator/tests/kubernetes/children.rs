@@ -55,7 +55,7 @@ fn children_are_taken_where_pods_are_restricted() {
     }
     // What is not restricted is refused, so that the rest says something.
     let is_deployment = |child: &&Child| child.kind() == ChildKind::Deployment;
-    let [minimal, _] = setup::cases();
+    let [minimal, ..] = setup::cases();
     let deployment = minimal.children.iter().find(is_deployment).expect("the edge");
     let mut warned = deployment.first_object();
     warned["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"] = false.into();

@@ -10,9 +10,9 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use pnyx_testbed::{
-    S3Options, S3Server,
     evm::{Evm, EvmOptions},
     kubernetes::Image,
+    s3::{S3Options, S3Server},
 };
 use serde_json::{Value, json};
 

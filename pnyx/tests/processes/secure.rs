@@ -13,7 +13,8 @@ use std::{
 
 use pnyx_testbed::{
     Authority, Issued, KafkaCluster, KafkaOperation as May, KafkaOptions, KafkaResource, Listener, Port, Process,
-    RedisOptions, RedisServer, S3Options, S3Server,
+    RedisOptions, RedisServer,
+    s3::{S3Options, S3Server},
 };
 use tempfile::TempDir;
 

@@ -156,7 +156,7 @@ fn every_flag_has_its_variable() {
     for name in ["ingest", "verifier", "tally", "recount", "operator", "propose"] {
         let command = cli.find_subcommand(name).unwrap();
         // What is asked of one run, or of proposals, is not a setting of the process.
-        let asked = ["wait", "pin", "json", "open_for", "partitions", "lanes", "help"];
+        let asked = ["wait", "pin", "only_try", "json", "open_for", "partitions", "lanes", "help"];
         let settings = command.get_arguments().filter(|argument| !argument.is_positional());
         for argument in settings.filter(|argument| !asked.contains(&argument.get_id().as_str())) {
             let variable =
