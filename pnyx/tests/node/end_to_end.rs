@@ -41,6 +41,8 @@ const TEST_IMAGE: &str = "docker.io/library/busybox:1.37";
 fn add_chain(bed: &Bed) -> Evm {
     let (node, cluster) = (&bed.node, bed.node.control_plane());
     let chain = Evm::start(EvmOptions::new().listen_on(node.outside()).block_time_s(1)).unwrap();
+    // What is final is so for ever: before that a trial refutes nothing.
+    chain.finalize(1).unwrap();
     let place = node.expose("chain", "votes", chain.address().port()).unwrap();
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "chains", "namespace": "votes"},
