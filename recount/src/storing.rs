@@ -47,7 +47,7 @@ pub enum StoringError {
         location: String,
         /// What is wrong with it.
         #[source]
-        failure: AuditFailure,
+        failure: Box<AuditFailure>,
     },
     /// As valid as what was written, but not the same.
     #[error("the archive {location} was read back and has other bytes than were written")]
@@ -129,7 +129,7 @@ impl Archives {
             let read = BufReader::with_capacity(READ_AHEAD_BYTES, &mut summing);
             match audit(read, &[], &options, &mut |_| {}) {
                 Ok(_) => Ok(Sum { bytes: summing.bytes, sha256: summing.sha256.finalize().into() }),
-                Err(failure) => Err(StoringError::Invalid { location, failure }),
+                Err(failure) => Err(StoringError::Invalid { location, failure: Box::new(failure) }),
             }
         })
         .await?

@@ -12,7 +12,7 @@ pub enum ArchiveStorage {
     /// In files of a claim of this name.
     Claim(String),
     /// In a bucket.
-    Bucket(ArchiveBucket),
+    Bucket(Box<ArchiveBucket>),
 }
 
 /// A bucket of S3 or of something that speaks like it.
@@ -54,7 +54,7 @@ pub(super) fn archive(spec: Option<&ArchiveSpec>, problems: &mut Problems) -> Op
         (None, Some(PersistentVolumeClaimArchiveSpec { claim_name }), None) => {
             Some(ArchiveStorage::Claim(claim_name.clone()))
         }
-        (None, None, Some(s3)) => bucket(s3, problems).map(ArchiveStorage::Bucket),
+        (None, None, Some(s3)) => bucket(s3, problems).map(Box::new).map(ArchiveStorage::Bucket),
         (_, _, _) => {
             problems.add("spec.archive", "exactly one of log, persistentVolumeClaim and s3 must be set");
             None
