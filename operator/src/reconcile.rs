@@ -180,7 +180,7 @@ impl Reconciler {
         if let (Ok(validated), Some(values)) = (&validated, &values)
             && let Some(target) = LogTarget::new(&validated.parts().kafka, values)
         {
-            self.inner.logs.follow(&platform, target);
+            self.inner.logs.follow(&platform, target, validated.parts().archive.is_outside_log());
         }
         let observed = PlatformObserved {
             children: caches.children_of(&seen.owner),
@@ -234,7 +234,8 @@ impl Reconciler {
             if plan::is_tried_first(proposal) {
                 return build::trial(&seen.owner, proposal, &seen.resource.spec);
             }
-            let keeps_archives = proposal.platform().parts().archive.is_outside_log();
+            // Of topics that are gone nothing can be stored any more.
+            let keeps_archives = proposal.platform().parts().archive.is_outside_log() && !topics.are_removed;
             let JobsWanted { pins, recounts } =
                 plan::jobs_wanted(decisions, &observed.children, keeps_archives, since_epoch(now));
             let shards = scaling.as_ref().map_or(0, |scaling| scaling.shards);

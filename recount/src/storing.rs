@@ -14,7 +14,7 @@ use pnyx_backbone::{
     proposals::DecideError,
 };
 use pnyx_core::{
-    decisions::Decision,
+    decisions::{Decision, Recorded},
     id::{ProposalId, Voter},
     stored_archive::{LocationTooLong, StoredArchive},
 };
@@ -52,6 +52,12 @@ pub enum StoringError {
     /// As valid as what was written, but not the same.
     #[error("the archive {location} was read back and has other bytes than were written")]
     Changed {
+        /// Where it was stored.
+        location: String,
+    },
+    /// Another archive of the same proposal stands in the log.
+    #[error("the archive {location} has other bytes than the one that stands in the log: a person has to look")]
+    Conflicts {
         /// Where it was stored.
         location: String,
     },
@@ -98,8 +104,12 @@ impl Archives {
         let Sum { bytes, sha256 } = written;
         info!(%proposal, location, bytes, "the archive is stored and valid");
         let stored = StoredArchive::new(proposal, location, bytes, sha256, clock::now())?;
-        self.proposals.decide(Decision::Archive(stored)).await?;
-        Ok(())
+        match self.proposals.decide(Decision::Archive(stored)).await? {
+            Recorded::Stands | Recorded::Repeated => Ok(()),
+            Recorded::Conflicts | Recorded::Unknown => {
+                Err(StoringError::Conflicts { location: store.location(proposal) })
+            }
+        }
     }
 
     async fn write(&self, store: &ArchiveStore, proposal: ProposalId) -> Result<Sum, StoringError> {

@@ -20,9 +20,12 @@ pub use place::{ArchivePlace, S3Place};
 /// What the name of an archive ends in: it is made of lines of JSON.
 const SUFFIX: &str = "jsonl";
 
-/// Bytes that are written or read with one request: S3 takes 10,000 parts at most, so this allows archives of 80 GB, and no
-/// request lasts long.
+/// Bytes that are written with one request: S3 takes 10,000 parts at most, so this allows archives of 80 GB, and no request
+/// lasts long.
 const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes that are read with one request: each of many readers keeps a few such pieces in memory.
+const PIECE_BYTES: u64 = 1024 * 1024;
 
 /// Parts that are on their way at once: memory for so many is needed.
 const PARTS_IN_FLIGHT_MAX: usize = 2;
@@ -74,7 +77,7 @@ impl ArchiveStore {
         let pieces = stream::try_unfold(0, move |start: u64| {
             let (objects, path) = (Arc::clone(&objects), path.clone());
             async move {
-                let Range { start, end } = start..bytes.min(start.saturating_add(PART_BYTES as u64));
+                let Range { start, end } = start..bytes.min(start.saturating_add(PIECE_BYTES));
                 if start == end {
                     return Ok(None);
                 }

@@ -56,6 +56,8 @@ struct Inner {
 /// A log that is followed.
 struct Followed {
     target: LogTarget,
+    /// Its platform keeps archives outside the log.
+    keeps_archives: bool,
     log: Arc<PlatformLog>,
     stop: Shutdown,
     task: JoinHandle<()>,
@@ -68,8 +70,8 @@ impl Logs {
     }
 
     /// Follows the log of a platform where this says. Where it says so already, nothing changes but credentials, which the
-    /// client takes over by itself.
-    pub fn follow(&self, platform: &ObjectKey, target: LogTarget) {
+    /// client takes over by itself, and whether the platform keeps archives elsewhere: that is remembered for when it is gone.
+    pub fn follow(&self, platform: &ObjectKey, target: LogTarget, keeps_archives: bool) {
         let mut logs = self.logs();
         let Some(logs) = logs.as_mut() else { return };
         let folder = target::folder_of(&self.inner.folder, platform);
@@ -80,6 +82,7 @@ impl Logs {
         if let Some(followed) = logs.get_mut(platform) {
             if followed.target.is_same_log(&target) {
                 followed.target = target;
+                followed.keeps_archives = keeps_archives;
                 return;
             }
             // What another log said is nothing about this one.
@@ -96,7 +99,7 @@ impl Logs {
             stop: stop.clone(),
         };
         let task = tokio::spawn(following.run(config));
-        logs.insert(platform.clone(), Followed { target, log, stop, task });
+        logs.insert(platform.clone(), Followed { target, keeps_archives, log, stop, task });
     }
 
     /// Forgets the log of a platform that is gone.
@@ -114,10 +117,13 @@ impl Logs {
 
     /// What the log shows of a proposal's topics.
     pub fn topics(&self, platform: &ObjectKey, proposal: ProposalId) -> TopicsSeen {
-        let log = self.log(platform);
+        let followed = |followed: &Followed| (Arc::clone(&followed.log), followed.keeps_archives);
+        let Some((log, keeps_archives)) = self.logs().as_ref().and_then(|logs| logs.get(platform).map(followed)) else {
+            return TopicsSeen::default();
+        };
         let book = self.inner.books.get(platform);
         let decisions = book.as_ref().and_then(|book| book.get(proposal));
-        log.map_or_else(TopicsSeen::default, |log| log.topics(proposal, decisions))
+        TopicsSeen { keeps_archives: Some(keeps_archives), ..log.topics(proposal, decisions) }
     }
 
     /// Lets go of them all at once, for good: whoever does not lead has nothing to do with them, nor with what opens them.

@@ -147,6 +147,8 @@ impl PlatformLog {
             has_cut: decisions.map(|decisions| decisions.cut.is_some()),
             verified_to: topics.verified_to,
             is_followed: known.state == LogState::Followed,
+            // Nothing that the log says.
+            keeps_archives: None,
             are_removed: known.removed.contains(&proposal),
             is_drained: if has_result { Some(true) } else { topics.is_verified },
             watching_since: known.followed_since,

@@ -17,6 +17,8 @@ pub struct TopicsSeen {
     pub verified_to: Option<TimestampMs>,
     /// The log answers.
     pub is_followed: bool,
+    /// Its platform keeps archives outside the log, as last seen; nothing while the log is not followed.
+    pub keeps_archives: Option<bool>,
     /// They were removed.
     pub are_removed: bool,
     /// Since when this operator watches it.

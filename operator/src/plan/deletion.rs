@@ -107,8 +107,8 @@ struct Facts<'a> {
     has_platform: bool,
     /// Verifiers are there, and nobody takes them away.
     has_verifiers: bool,
-    /// Its platform keeps archives outside the log.
-    keeps_archives: bool,
+    /// Its platform keeps archives outside the log, or nobody knows.
+    keeps_archives: Option<bool>,
     log: LogSays<'a>,
     topics: &'a TopicsSeen,
     asked_at: Timestamp,
@@ -148,7 +148,7 @@ pub fn deletion(
         is_paused: observed.is_paused(),
         has_platform: !matches!(observed.platform, PlatformSeen::Missing),
         has_verifiers: verifiers.is_some_and(|object| object.metadata.deletion_timestamp.is_none()),
-        keeps_archives: keeps_archives(observed),
+        keeps_archives: keeps_archives(observed, topics),
         log: log_says(observed, id),
         topics,
         asked_at: asked_at.0,
@@ -157,10 +157,11 @@ pub fn deletion(
     decide(&facts, now)
 }
 
-fn keeps_archives(observed: &ProposalObserved) -> bool {
-    let PlatformSeen::Found(platform) = &observed.platform else { return false };
+/// As the platform says, or said before it was gone or could no longer be read.
+fn keeps_archives(observed: &ProposalObserved, topics: &TopicsSeen) -> Option<bool> {
+    let PlatformSeen::Found(platform) = &observed.platform else { return topics.keeps_archives };
     let archive = platform.resource.spec.archive.as_ref();
-    archive.is_some_and(|archive| archive.persistent_volume_claim.is_some() || archive.s3.is_some())
+    Some(archive.is_some_and(|archive| archive.persistent_volume_claim.is_some() || archive.s3.is_some()))
 }
 
 /// An id that is another resource's is none: anybody may have written it into this one's status.
@@ -219,8 +220,8 @@ fn within_limit(facts: &Facts<'_>, now: Timestamp) -> Deletion {
             DeletionPolicy::Delete if !facts.has_platform && !facts.topics.is_followed => {
                 goes(Some("its platform is gone and its log cannot be reached, so its topics stay there"))
             }
-            // Where a copy is meant to stay, nothing goes before it is there.
-            DeletionPolicy::Delete if facts.keeps_archives && decisions.archive.is_none() => {
+            // Where a copy is meant to stay, or may be, nothing goes before it is there.
+            DeletionPolicy::Delete if facts.keeps_archives != Some(false) && decisions.archive.is_none() => {
                 Deletion::Waits("its archive is stored")
             }
             DeletionPolicy::Delete => Deletion::RemovesTopics(id),

@@ -338,4 +338,4 @@ fn summary(conditions: &Conditions) -> Said {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -86,7 +86,7 @@ fn facts<'a>(policy: DeletionPolicy, log: LogSays<'a>, topics: &'a TopicsSeen) -
         is_paused: false,
         has_platform: true,
         has_verifiers: true,
-        keeps_archives: false,
+        keeps_archives: Some(false),
         log,
         topics,
         asked_at,
@@ -268,7 +268,7 @@ fn topics_stay_until_the_archive_is_where_it_should_be() {
     let (id, counted) = decided(Come::Counted);
     let (_, archived) = decided(Come::Archived);
     let topics = TopicsSeen { is_followed: true, ..TopicsSeen::default() };
-    let keeps = |facts: &mut Facts<'_>| facts.keeps_archives = true;
+    let keeps = |facts: &mut Facts<'_>| facts.keeps_archives = Some(true);
     let expected = expect![[r#"
         Retain: goes
         Delete: waits until its archive is stored
@@ -284,6 +284,26 @@ fn topics_stay_until_the_archive_is_where_it_should_be() {
         Delete: removes its topics
     "#]];
     check(LogSays::Stands(id, &archived), keeps, &topics, at(30, 1), &expected);
+    // A platform that is gone says nothing, and its log may still be reached.
+    let gone = |facts: &mut Facts<'_>| (facts.has_platform, facts.keeps_archives) = (false, None);
+    let expected = expect![[r#"
+        Retain: goes
+        Delete: waits until its archive is stored
+    "#]];
+    check(LogSays::Stands(id, &counted), gone, &topics, at(30, 1), &expected);
+}
+
+#[test]
+fn what_a_platform_said_of_archives_is_remembered_when_it_is_gone() {
+    let mut observed = crate::plan::proposal::tests::observed(crate::plan::proposal::tests::Book::Defined);
+    let remembered = |keeps_archives| TopicsSeen { keeps_archives, ..TopicsSeen::default() };
+    assert_eq!(keeps_archives(&observed, &remembered(Some(true))), Some(false), "it is there and names no place");
+    for platform in [PlatformSeen::Missing, PlatformSeen::Unreadable] {
+        observed.platform = platform;
+        for said in [None, Some(false), Some(true)] {
+            assert_eq!(keeps_archives(&observed, &remembered(said)), said);
+        }
+    }
 }
 
 proptest! {
@@ -298,6 +318,7 @@ proptest! {
         let (id, decisions) = decided(come);
         let [is_kept, is_paused, has_platform, has_verifiers, keeps_archives, is_followed, are_removed, is_verified] =
             flags;
+        let keeps_archives = [Some(keeps_archives), None][usize::from(waited_s % 3 == 0)];
         let is_counted = matches!(come, Come::Counted | Come::Archived);
         let log = match read {
             0 => LogSays::Nothing,
@@ -329,7 +350,7 @@ proptest! {
                 prop_assert!(waited_s < 60, "{other:?} beyond the limit");
                 if let Deletion::RemovesTopics(_) = other {
                     prop_assert!(is_counted && read == 2 && !is_kept && !is_paused && !are_removed);
-                    prop_assert!(come == Come::Archived || !keeps_archives);
+                    prop_assert!(come == Come::Archived || keeps_archives == Some(false));
                 }
             }
         }

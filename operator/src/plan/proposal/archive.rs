@@ -1,7 +1,10 @@
 //! What is said and done once the archive of a proposal is kept outside the log, or should be.
 
 use pnyx_core::{decisions::ProposalDecisions, time::TimestampMs};
-use pnyx_crds::{ArchiveReference, conditions::reasons};
+use pnyx_crds::{
+    ArchiveReference,
+    conditions::{proposal::READY, reasons},
+};
 
 use super::result::time;
 use crate::{
@@ -49,7 +52,12 @@ pub(super) fn missing(
     if decisions.result.is_none() || !waits(validated, decisions) {
         return None;
     }
-    let failure = jobs::failed(&observed.children, Component::Recount)?;
+    let Some(failure) = jobs::failed(&observed.children, Component::Recount) else {
+        // Said once, it is so until the archive is there, whatever its Job does meanwhile.
+        let mut conditions = observed.seen.conditions.iter();
+        let said = conditions.find(|it| it.type_ == READY && it.reason == reasons::ARCHIVE_NOT_STORED)?;
+        return Some(Said::new(false, reasons::ARCHIVE_NOT_STORED, &said.message));
+    };
     let message = format!("the result is published, but its archive is not stored: {failure}");
     Some(Said::new(false, reasons::ARCHIVE_NOT_STORED, message))
 }

@@ -25,7 +25,7 @@ use crate::{
 
 /// What is known of the log.
 #[derive(Clone, Copy)]
-pub(super) enum Book {
+pub(in crate::plan) enum Book {
     Unread,
     Empty,
     Defined,
@@ -351,7 +351,7 @@ fn plan(observed: &ProposalObserved, now: &str) -> Plan<GovernanceProposalStatus
     proposal(observed, validated.as_ref(), wanted, &topics, None, &deletion, now)
 }
 
-pub(super) fn observed(book: Book) -> ProposalObserved {
+pub(in crate::plan) fn observed(book: Book) -> ProposalObserved {
     let platform: GovernancePlatform = serde_json::from_value(json!({
         "metadata": {"name": "default", "namespace": "n"},
         "spec": {
