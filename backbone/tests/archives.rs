@@ -2,7 +2,12 @@
 //! and what is wrong is said in words that help.
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::{error::Error as _, fs, path::Path};
+use std::{
+    error::Error as _,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use futures_util::TryStreamExt as _;
 use pnyx_backbone::{
@@ -19,6 +24,12 @@ use tempfile::TempDir;
 /// More than two parts, and no whole number of them.
 const PIECES: usize = 300;
 const PIECE_BYTES: usize = 70_001;
+
+/// Where the server of the test bed keeps the parts of objects that are being written, in the bucket's folder.
+const PARTS_FOLDER: &str = ".sgwtmp";
+
+/// A part of a few megabytes is there long before this.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn proposal(number: u8) -> ProposalId {
     ProposalId::new([number; 32])
@@ -45,6 +56,13 @@ fn pieces() -> impl Iterator<Item = Vec<u8>> {
     (0..PIECES).map(|number| number.to_be_bytes().iter().copied().cycle().take(PIECE_BYTES).collect())
 }
 
+/// All files of a folder and of those in it; none where there is no such folder.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
 async fn store(place: &ArchivePlace, number: u8) -> Result<String, ArchiveStoreError> {
     let store = ArchiveStore::open(place)?;
     let mut upload = store.upload(proposal(number));
@@ -56,7 +74,7 @@ async fn store(place: &ArchivePlace, number: u8) -> Result<String, ArchiveStoreE
 }
 
 async fn read(place: &ArchivePlace, number: u8) -> Result<Vec<u8>, ArchiveStoreError> {
-    let pieces = ArchiveStore::open(place)?.read(proposal(number)).await?;
+    let (_, pieces) = ArchiveStore::open(place)?.read(proposal(number)).await?;
     pieces.try_concat().await
 }
 
@@ -77,6 +95,12 @@ async fn check(place: &ArchivePlace, folder: &Path, location: &str) {
         upload.push(piece).await.unwrap();
     }
     upload.abort().await.unwrap();
+    assert!(read(place, 3).await.is_err());
+    // One that is only tried leaves nothing either, and the one that is there is left.
+    for number in [1, 3] {
+        ArchiveStore::open(place).unwrap().probe(proposal(number)).await.unwrap();
+    }
+    assert!(read(place, 1).await.unwrap() == whole);
     assert!(read(place, 3).await.is_err());
     // None is as good as a short one.
     let mut upload = ArchiveStore::open(place).unwrap().upload(proposal(4));
@@ -104,11 +128,26 @@ async fn a_bucket_keeps_archives() {
     let place = bucket(&server, keys.path(), None);
     let location = format!("s3://{}/votes/archives/", server.bucket());
     check(&ArchivePlace::S3(place.clone()), &server.folder().join("votes/archives"), &location).await;
+    let parts = || files_below(&server.folder().join(PARTS_FOLDER));
+    assert!(parts().is_empty(), "nothing is left of what was given up: {:?}", parts());
+    let mut upload = ArchiveStore::open(&ArchivePlace::S3(place.clone())).unwrap().upload(proposal(6));
+    for piece in pieces() {
+        upload.push(piece).await.unwrap();
+    }
+    let began = Instant::now();
+    while parts().is_empty() {
+        assert!(began.elapsed() < PATIENCE, "no part arrives");
+        tokio::time::sleep(PATIENCE / 1_000).await;
+    }
+    upload.abort().await.unwrap();
+    assert!(parts().is_empty(), "nothing is left of what was given up: {:?}", parts());
 
     // Keys are read again each time, so new ones are taken, and wrong ones noticed.
     fs::write(keys.path().join("key"), "guess-who-knocks").unwrap();
     let refused = telemetry::chain(&store(&ArchivePlace::S3(place.clone()), 5).await.unwrap_err());
     assert!(refused.contains("could not be written") && refused.contains("403"), "{refused}");
+    let probed = ArchiveStore::open(&ArchivePlace::S3(place.clone())).unwrap().probe(proposal(5)).await.unwrap_err();
+    assert!(telemetry::chain(&probed).contains("403"), "{probed:?}");
     assert!(!refused.contains("guess-who-knocks"), "a secret is told");
     fs::write(keys.path().join("key"), server.secret_access_key()).unwrap();
     store(&ArchivePlace::S3(place.clone()), 5).await.unwrap();

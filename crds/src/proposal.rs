@@ -131,8 +131,8 @@ pub struct GovernanceProposalSpec {
     /// How many verifier shards and partitions there are, when. Without it the defaults hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<ScalingSpec>,
-    /// How long after the result the topics are kept, such as "720h"; then they are deleted, once the archive was verified.
-    /// Without it they are kept as long as this resource.
+    /// How long after the archive was stored and verified the topics are kept, such as "720h"; then they are deleted. It needs
+    /// a platform that keeps archives outside the log. Without it they are kept as long as this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 2, max = 16),

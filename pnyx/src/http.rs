@@ -71,7 +71,7 @@ fn archive_problem(error: ArchiveError) -> ArchiveProblem {
         ArchiveError::UnknownProposal { .. } | ArchiveError::NotFinal { .. } => ArchiveProblem::Missing,
         ArchiveError::Busy
         | ArchiveError::ShuttingDown
-        | ArchiveError::ReaderStalled
+        | ArchiveError::ReaderStalled { .. }
         | ArchiveError::Read(_)
         | ArchiveError::Store(_)
         | ArchiveError::Evidence(EvidenceError::Log(_) | EvidenceError::Stalled { .. })

@@ -33,6 +33,9 @@ pub const EXIT_FOUND_WRONG: u8 = 1;
 /// Exit code of a command that could not do its work.
 pub const EXIT_FAILED: u8 = 2;
 
+/// Exit code of a command that could not do its work, and would not if it were run again: somebody has to look first.
+pub const EXIT_LASTING: u8 = 3;
+
 /// Runs a parsed command line; prints an error's whole chain once, here.
 pub fn main_with(cli: Cli) -> ExitCode {
     match run(cli) {

@@ -19,8 +19,12 @@ pub const DISPUTE_RETRY_MS: u64 = 10 * 60 * 1_000;
 pub const FAILURE_RETRY_MS: u64 = 1_000;
 
 /// How long to wait before an archive that could not be stored is tried again: the result stands, so nobody waits, and each
-/// try reads the whole log of the proposal.
+/// try may read the whole log of the proposal. Doubled after each try, up to [`ARCHIVE_RETRY_MAX_MS`].
 pub const ARCHIVE_RETRY_MS: u64 = 60 * 1_000;
+
+/// The longest such wait: some archives can never be stored, because their topics went before a place was named, and a line an
+/// hour says so often enough.
+pub const ARCHIVE_RETRY_MAX_MS: u64 = 60 * 60 * 1_000;
 
 /// How often a chain is asked whether a snapshot's block is final: seconds do not matter where finality takes minutes,
 /// and a public endpoint allows it.

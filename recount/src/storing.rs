@@ -4,7 +4,11 @@
 //! The bytes are the same whoever writes them, so any number of processes may do this at once, and one that was killed
 //! begins anew.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::{
+    io::{self, BufReader, Cursor, Read},
+    num::NonZeroUsize,
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use pnyx_backbone::{
@@ -30,6 +34,9 @@ use crate::{
 
 /// Bytes that are read ahead of the audit.
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
+
+/// Longest that a store may take nothing. What bounds its requests ends before: a part is given up after two minutes.
+const STORE_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Why an archive is not kept.
 #[derive(Debug, Error)]
@@ -72,6 +79,18 @@ pub enum StoringError {
     Ended(#[from] RuntimeEnded),
 }
 
+impl StoringError {
+    /// Whether trying again soon would end the same: topics are gone, or the log holds something else than was counted. A
+    /// person has to look.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Archive(error) => error.is_lasting(),
+            Self::Conflicts { .. } | Self::Location(_) => true,
+            Self::Store(_) | Self::Invalid { .. } | Self::Changed { .. } | Self::Decide(_) | Self::Ended(_) => false,
+        }
+    }
+}
+
 /// Bytes, and how many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sum {
@@ -96,12 +115,11 @@ impl Archives {
         let key = decisions.result.as_ref().ok_or(ArchiveError::NotFinal { proposal })?.key;
         let store = ArchiveStore::open(place)?;
         info!(%proposal, place = place.words(), "storing the archive");
+        // A store that is away must not cost a recount each time.
+        store.probe(proposal).await?;
         let written = self.write(&store, proposal).await?;
-        let location = store.location(proposal);
-        if self.read_back(&store, proposal, key).await? != written {
-            return Err(StoringError::Changed { location });
-        }
-        let Sum { bytes, sha256 } = written;
+        compare(written, read_back(&store, proposal, key, self.threads).await?, store.location(proposal))?;
+        let (Sum { bytes, sha256 }, location) = (written, store.location(proposal));
         info!(%proposal, location, bytes, "the archive is stored and valid");
         let stored = StoredArchive::new(proposal, location, bytes, sha256, clock::now())?;
         match self.proposals.decide(Decision::Archive(stored)).await? {
@@ -113,7 +131,7 @@ impl Archives {
     }
 
     async fn write(&self, store: &ArchiveStore, proposal: ProposalId) -> Result<Sum, StoringError> {
-        let pieces = self.stream_log(proposal).await?;
+        let pieces = self.stream_log(proposal, STORE_WAIT_MAX).await?;
         let mut upload = store.upload(proposal);
         match copy(pieces, &mut upload).await {
             Ok(sum) => {
@@ -128,22 +146,34 @@ impl Archives {
             }
         }
     }
+}
 
-    async fn read_back(&self, store: &ArchiveStore, proposal: ProposalId, key: Voter) -> Result<Sum, StoringError> {
-        let pieces = store.read(proposal).await?.map_ok(Cursor::new).map_err(io::Error::other);
-        let reader = SyncIoBridge::new(StreamReader::new(Box::pin(pieces)));
-        let options = AuditOptions { keys: vec![key], threads: self.threads, asks_again: false };
-        let location = store.location(proposal);
-        blocking(move || {
-            let mut summing = Summing { reader, bytes: 0, sha256: Sha256::new() };
-            let read = BufReader::with_capacity(READ_AHEAD_BYTES, &mut summing);
-            match audit(read, &[], &options, &mut |_| {}) {
-                Ok(_) => Ok(Sum { bytes: summing.bytes, sha256: summing.sha256.finalize().into() }),
-                Err(failure) => Err(StoringError::Invalid { location, failure: Box::new(failure) }),
-            }
-        })
-        .await?
-    }
+/// Audits what is stored, as a stranger would; `key` signs for the platform.
+async fn read_back(
+    store: &ArchiveStore,
+    proposal: ProposalId,
+    key: Voter,
+    threads: NonZeroUsize,
+) -> Result<Sum, StoringError> {
+    let (_, pieces) = store.read(proposal).await?;
+    let pieces = pieces.map_ok(Cursor::new).map_err(io::Error::other);
+    let reader = SyncIoBridge::new(StreamReader::new(Box::pin(pieces)));
+    let options = AuditOptions { keys: vec![key], threads, asks_again: false };
+    let location = store.location(proposal);
+    blocking(move || {
+        let mut summing = Summing { reader, bytes: 0, sha256: Sha256::new() };
+        let read = BufReader::with_capacity(READ_AHEAD_BYTES, &mut summing);
+        match audit(read, &[], &options, &mut |_| {}) {
+            Ok(_) => Ok(Sum { bytes: summing.bytes, sha256: summing.sha256.finalize().into() }),
+            Err(failure) => Err(StoringError::Invalid { location, failure: Box::new(failure) }),
+        }
+    })
+    .await?
+}
+
+/// An archive that is valid must also be the one that was written.
+fn compare(written: Sum, read: Sum, location: String) -> Result<(), StoringError> {
+    if read == written { Ok(()) } else { Err(StoringError::Changed { location }) }
 }
 
 async fn copy(
@@ -175,3 +205,6 @@ impl<R: Read> Read for Summing<R> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ mod place;
 use std::{ops::Range, sync::Arc};
 
 use futures_util::{Stream, TryStreamExt as _, stream};
-use object_store::{ObjectStore, ObjectStoreExt as _, buffered::BufWriter, path::Path};
+use object_store::{MultipartUpload as _, ObjectStore, ObjectStoreExt as _, buffered::BufWriter, path::Path};
 use pnyx_core::id::ProposalId;
 use tokio::io::AsyncWriteExt as _;
 
@@ -55,6 +55,15 @@ impl ArchiveStore {
         self.place.as_ref().map_or_else(|| path.to_string(), |place| format!("{place}/{path}"))
     }
 
+    /// Finds out whether an archive could be written now, without writing any: one is begun and given up at once.
+    ///
+    /// # Errors
+    /// If the store is away, or does not take it from us.
+    pub async fn probe(&self, proposal: ProposalId) -> Result<(), ArchiveStoreError> {
+        let tried = async { self.objects.put_multipart(&self.path(proposal)).await?.abort().await };
+        tried.await.map_err(|source| ArchiveStoreError::Write { location: self.location(proposal), source })
+    }
+
     /// Begins to write an archive. It is there once [`ArchiveUpload::finish`] has returned, and what was there before stays
     /// until then.
     pub fn upload(&self, proposal: ProposalId) -> ArchiveUpload {
@@ -62,14 +71,14 @@ impl ArchiveStore {
         ArchiveUpload { writer: writer.with_max_concurrency(PARTS_IN_FLIGHT_MAX), location: self.location(proposal) }
     }
 
-    /// The bytes of an archive, in pieces.
+    /// How many bytes an archive has, and these, in pieces.
     ///
     /// # Errors
     /// If there is none, or the store does not answer. A piece that fails ends the stream.
     pub async fn read(
         &self,
         proposal: ProposalId,
-    ) -> Result<impl Stream<Item = Result<Vec<u8>, ArchiveStoreError>> + Send + use<>, ArchiveStoreError> {
+    ) -> Result<(u64, impl Stream<Item = Result<Vec<u8>, ArchiveStoreError>> + Send + use<>), ArchiveStoreError> {
         let (path, location) = (self.path(proposal), self.location(proposal));
         let failed = move |source| ArchiveStoreError::Read { location: location.clone(), source };
         let bytes = self.objects.head(&path).await.map_err(&failed)?.size;
@@ -85,7 +94,7 @@ impl ArchiveStore {
                 Ok(Some((Vec::from(piece), end)))
             }
         });
-        Ok(pieces.map_err(failed))
+        Ok((bytes, pieces.map_err(failed)))
     }
 
     fn path(&self, proposal: ProposalId) -> Path {

@@ -25,7 +25,8 @@ const BUSY_INTERVAL_MS: u64 = 5_000;
 /// because until then nothing is known of it.
 const FIRST_INTERVAL_MS: u64 = 2 * SAMPLE_INTERVAL_MS_MIN;
 
-/// Between two looks at one that is not open yet, of which only the topics have to be there.
+/// Between two looks at one that is not open yet, of which only the topics have to be there, or at one that is counted, until
+/// it is known whether they are still there.
 const QUIET_INTERVAL_MS: u64 = 60_000;
 
 /// What one more busy proposal adds to the time between two looks: 500 of them are looked at every 10 s, which is 100
@@ -39,8 +40,20 @@ const LOOKS_AT_ONCE: usize = 8;
 /// A proposal that is due, as a look needs it.
 struct Due {
     decisions: ProposalDecisions,
-    is_busy: bool,
+    /// What is looked at.
+    look: Look,
     before: TopicsKnown,
+}
+
+/// How much of a proposal's topics is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// How far they are written and verified.
+    Offsets,
+    /// How many partitions there are.
+    Partitions,
+    /// Whether they are still there: they may have been removed.
+    Left,
 }
 
 /// Looks at all proposals that are due; returns those of which others wait for what was seen.
@@ -68,40 +81,50 @@ pub(super) async fn look(log: &Log, known: &PlatformLog, book: &DecisionBook, no
 }
 
 fn due(known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<Due> {
-    let live = book.proposals().values().filter(|decisions| decisions.result.is_none());
-    let live: Vec<_> = live.filter(|it| known.is_asked_for(it.definition.proposal().id(), now)).collect();
-    let is_busy = |decisions: &ProposalDecisions| match decisions.definition.proposal().window().position(now) {
-        WindowPosition::Before => false,
-        WindowPosition::Inside | WindowPosition::After => true,
-    };
-    let busy_ms = busy_interval_ms(live.iter().filter(|decisions| is_busy(decisions)).count());
+    let id = |decisions: &ProposalDecisions| decisions.definition.proposal().id();
+    let asked: Vec<_> = book.proposals().values().filter(|it| known.is_asked_for(id(it), now)).collect();
+    let looks = asked.iter().map(|it| (*it, look_for(it, now)));
+    let busy_ms = busy_interval_ms(looks.clone().filter(|(_, look)| *look == Some(Look::Offsets)).count());
     let mut due = Vec::new();
-    for decisions in live {
-        let before = known.topics_known(decisions.definition.proposal().id());
-        let is_busy = is_busy(decisions);
-        let interval_ms = if is_busy && before.lacks_sample() {
-            FIRST_INTERVAL_MS
-        } else if is_busy {
-            busy_ms
-        } else {
-            QUIET_INTERVAL_MS
+    for (decisions, look) in looks {
+        let (Some(look), before) = (look, known.topics_known(id(decisions))) else { continue };
+        let interval_ms = match look {
+            Look::Offsets if before.lacks_sample() => FIRST_INTERVAL_MS,
+            Look::Offsets => busy_ms,
+            Look::Partitions => QUIET_INTERVAL_MS,
+            Look::Left if before.partitions.is_some() => continue,
+            Look::Left => QUIET_INTERVAL_MS,
         };
         // A clock that was set back makes nobody wait.
         let rested = |at: TimestampMs| at > now || now.saturating_since_ms(at) >= interval_ms;
         if before.looked_at.is_none_or(rested) {
-            due.push(Due { decisions: decisions.clone(), is_busy, before });
+            due.push(Due { decisions: decisions.clone(), look, before });
         }
     }
     due
 }
 
+/// What is to be known of a proposal's topics now. Nobody asks for those of one that is counted, unless they may go.
+fn look_for(decisions: &ProposalDecisions, now: TimestampMs) -> Option<Look> {
+    if decisions.result.is_some() {
+        return decisions.archive.is_some().then_some(Look::Left);
+    }
+    Some(match decisions.definition.proposal().window().position(now) {
+        WindowPosition::Before => Look::Partitions,
+        WindowPosition::Inside | WindowPosition::After => Look::Offsets,
+    })
+}
+
 async fn look_at(log: &Log, due: Due, now: TimestampMs) -> Result<TopicsKnown, LogError> {
-    let Due { decisions, is_busy, before } = due;
+    let Due { decisions, look, before } = due;
     let proposal = decisions.definition.proposal();
     let ballots = Topic::ballots(proposal.id());
-    if !is_busy {
-        let partitions = Some(log.partitions(&ballots).await?);
-        return Ok(TopicsKnown { partitions, looked_at: Some(now), ..before });
+    if look != Look::Offsets {
+        let partitions = match log.partitions(&ballots).await {
+            Err(LogError::UnknownTopic { .. }) if look == Look::Left => 0,
+            partitions => partitions?,
+        };
+        return Ok(TopicsKnown { partitions: Some(partitions), looked_at: Some(now), ..before });
     }
     let committed = log.committed(&ballots, VERIFIER_GROUP).await?;
     let taken_at = clock::now();

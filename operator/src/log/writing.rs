@@ -127,13 +127,13 @@ impl Logs {
         link.log.grow_topic(&Topic::ballots(proposal), to).await.map_err(LogWriteError::Topic)
     }
 
-    /// Those that went before are gone already, so it can be done again.
+    /// Those that went before are gone already, so it can be done again; where there are no ballots, it was done to its end.
     async fn remove(&self, platform: &ObjectKey, proposal: ProposalId) -> Result<(), LogWriteError> {
         let link = self.link(platform)?;
         let book = link.proposals.book();
         let counted = book.get(proposal).filter(|decisions| decisions.result.is_some());
         let definition = &counted.ok_or(LogWriteError::NotCounted)?.definition;
-        for (topic, _) in topics_of(definition) {
+        for (topic, _) in topics_of(definition).into_iter().rev() {
             link.log.delete_topic(&topic).await.map_err(LogWriteError::Topic)?;
         }
         if let Some(log) = self.log(platform) {

@@ -21,6 +21,12 @@ use crate::{
 /// may be back.
 const ENDED_AGAIN: SignedDuration = SignedDuration::from_mins(2);
 
+/// The same of one that failed because of how a pod ended, and not of how often: a person has to look first.
+const REFUSED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// The reason of such a failure.
+pub(super) const BY_POLICY: &str = "PodFailurePolicy";
+
 /// Conditions of Jobs.
 pub(super) const FAILED: &str = "Failed";
 pub(super) const COMPLETE: &str = "Complete";
@@ -105,7 +111,10 @@ pub(super) fn failure_words(component: Component, failure: &Condition) -> String
 /// Removes Jobs so that they are made anew at the next look, if they are still wanted: those that ended long enough ago, and
 /// those of another vote of the same name, at once. What one says that `is_kept` is left for a person to look at.
 pub(super) fn begin_anew(children: &LiveChildren, id: ProposalId, is_kept: bool, now: Timestamp) -> Vec<Effect> {
-    let has_rested = |end: Condition| now.duration_since(end.last_transition_time.0) >= ENDED_AGAIN;
+    let has_rested = |end: Condition| {
+        let rest = if end.reason == BY_POLICY { REFUSED_AGAIN } else { ENDED_AGAIN };
+        now.duration_since(end.last_transition_time.0) >= rest
+    };
     let is_due = |job: &DynamicObject| {
         let end = [FAILED, COMPLETE].into_iter().find_map(|kind| ended(job, kind));
         !workload::runs_for(job, id) || (!is_kept && end.is_some_and(has_rested))
@@ -166,6 +175,11 @@ mod tests {
         let said = failed(&failed_job, Component::Recount).expect("it failed");
         assert!(said.ends_with("BackoffLimitExceeded: it failed"), "{said}");
         assert_eq!(failed(&failed_job, Component::Pin), None);
+        let refused =
+            json!([{"type": "Failed", "status": "True", "reason": BY_POLICY, "lastTransitionTime": ENDED_AT}]);
+        let (refused, much_later) = (job(id(), &refused), at("2026-11-22T11:00:00Z"));
+        assert!(begin_anew(&refused, id(), false, late).is_empty(), "it would end the same");
+        assert_eq!(begin_anew(&refused, id(), false, much_later).len(), 1);
         let complete = job(id(), &json!([{"type": "Complete", "status": "True", "lastTransitionTime": ENDED_AT}]));
         assert_eq!(begin_anew(&complete, id(), false, late).len(), 1, "it is wanted, so it did not do what it should");
         let running = job(id(), &json!([{"type": "Failed", "status": "False", "lastTransitionTime": ENDED_AT}]));

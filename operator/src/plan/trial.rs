@@ -4,13 +4,10 @@
 use pnyx_core::{id::ProposalId, proposal::Proposal};
 
 use super::{
-    jobs::{self, COMPLETE, FAILED},
+    jobs::{self, BY_POLICY, COMPLETE, FAILED},
     workload,
 };
 use crate::{build::Component, kinds::ObjectKey, observe::LiveChildren, validate::ValidatedProposal};
-
-/// The reason of a Job that failed because of how a pod ended, and not of how often.
-const BY_POLICY: &str = "PodFailurePolicy";
 
 /// What is known of a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use pnyx_backbone::{
     proposals::Proposals,
     shutdown::Shutdown,
     store::Store,
-    telemetry::Metrics,
+    telemetry::{self, Metrics},
 };
 use pnyx_chains::Chains;
 use pnyx_core::{chain::Pin, id::ProposalId, lifecycle::Phase, power::format_units, signing::SigningKey, wire};
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::{Process, Started, archive, banner, chains, kafka_words, open_log, open_store, redis_words, settings};
-use crate::{EXIT_FOUND_WRONG, cli::process::RecountArgs, screen};
+use crate::{EXIT_FOUND_WRONG, EXIT_LASTING, cli::process::RecountArgs, screen};
 
 /// Where it listens unless told otherwise.
 const PORT: u16 = 8083;
@@ -116,6 +116,11 @@ async fn close_one(args: &RecountArgs, proposal: &str) -> anyhow::Result<ExitCod
             }
             screen::error_line(&format!("{}: nothing is published until a person has looked", phase.name()));
             Ok(ExitCode::from(EXIT_FOUND_WRONG))
+        }
+        Err(CloseError::Archive(error)) if error.is_lasting() => {
+            let problem = telemetry::chain(&CloseError::Archive(error));
+            screen::error_line(&format!("error: {problem}"));
+            Ok(ExitCode::from(EXIT_LASTING))
         }
         Err(error @ (CloseError::Interrupted | CloseError::UnknownProposal { .. } | CloseError::Archive(_))) => {
             Err(error.into())

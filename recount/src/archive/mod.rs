@@ -15,7 +15,7 @@ use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use pnyx_backbone::{
     archives::{ArchivePlace, ArchiveStore, ArchiveStoreError},
-    log::Log,
+    log::{Log, LogError},
     proposals::Proposals,
     shutdown::Shutdown,
     telemetry,
@@ -89,15 +89,18 @@ pub enum ArchiveError {
     #[error("the process is shutting down")]
     ShuttingDown,
     /// The stream was given up: its reader took nothing for too long.
-    #[error("the reader took nothing for {} s", READER_WAIT_MAX.as_secs())]
-    ReaderStalled,
+    #[error("whoever was to take the archive took nothing for {} s", waited.as_secs())]
+    ReaderStalled {
+        /// For how long.
+        waited: Duration,
+    },
     /// The records could not be read; the stream ends without its end line.
     #[error("the archive's records could not be read")]
     Read(#[from] ReadError),
     /// The store of archives did not give it.
     #[error("the stored archive could not be read")]
     Store(#[from] ArchiveStoreError),
-    /// What the store gave is not what was stored; the stream ends with this error after its last byte.
+    /// What the store gave is not what was stored; a stream ends with this error after its last byte.
     #[error("the archive {location} of proposal {proposal} is not what was stored there")]
     Damaged {
         /// The proposal.
@@ -105,6 +108,27 @@ pub enum ArchiveError {
         /// Where it is kept.
         location: String,
     },
+}
+
+impl ArchiveError {
+    /// Whether it will be so whenever it is tried again, as far as can be known: what is needed is gone, or is something else.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::UnknownProposal { .. } | Self::Differs { .. } | Self::Damaged { .. } => true,
+            Self::Recount(RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. }) => true,
+            Self::Recount(RecountError::Read(ReadError::Log(error)))
+            | Self::Evidence(EvidenceError::Log(error))
+            | Self::Read(ReadError::Log(error)) => matches!(error, LogError::UnknownTopic { .. }),
+            Self::Recount(_)
+            | Self::Evidence(EvidenceError::Stalled { .. })
+            | Self::Read(ReadError::Stalled { .. })
+            | Self::NotFinal { .. }
+            | Self::Busy
+            | Self::ShuttingDown
+            | Self::ReaderStalled { .. }
+            | Self::Store(_) => false,
+        }
+    }
 }
 
 /// The bytes of an archive. A stream that fails ends without the end line, which every reader notices.
@@ -167,14 +191,14 @@ impl Archives {
         let stored = book.get(proposal).and_then(|decisions| decisions.archive.clone());
         if let (Some(stored), Some(place)) = (stored, &self.place) {
             match self.stream_stored(place, stored).await {
-                Err(ArchiveError::Store(error)) => {
+                Err(error @ (ArchiveError::Store(_) | ArchiveError::Damaged { .. })) => {
                     let problem = telemetry::chain(&error);
                     warn!(%proposal, problem, "a stored archive cannot be had, it is made from the log instead");
                 }
                 streamed => return streamed,
             }
         }
-        self.stream_log(proposal).await
+        self.stream_log(proposal, READER_WAIT_MAX).await
     }
 
     async fn stream_stored(
@@ -183,16 +207,30 @@ impl Archives {
         stored: Arc<StoredArchive>,
     ) -> Result<ArchiveStream, ArchiveError> {
         let place_taken = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ArchiveError::Busy)?;
-        let pieces = ArchiveStore::open(place)?.read(stored.proposal).await?;
-        let (chunks, for_error, receiver) = chunks();
+        let store = ArchiveStore::open(place)?;
+        let (bytes, pieces) = tokio::select! {
+            () = self.shutdown.requested() => return Err(ArchiveError::ShuttingDown),
+            read = store.read(stored.proposal) => read?,
+        };
+        if bytes != stored.bytes {
+            // Seen before the first byte is sent, so the log may still help.
+            let (proposal, location) = (stored.proposal, stored.location().to_owned());
+            return Err(ArchiveError::Damaged { proposal, location });
+        }
+        let (chunks, for_error, receiver) = chunks(READER_WAIT_MAX);
         let sending = Sending { for_error, shutdown: self.shutdown.clone(), proposal: stored.proposal };
         let send = async move { chunks.send_stored(Box::pin(pieces), &stored).await };
         self.shutdown.spawn("archive", sending.run(place_taken, send));
         Ok(receiver)
     }
 
-    /// The archive of a final proposal from the log. Waits for a recount where its ballots are not remembered.
-    pub(crate) async fn stream_log(&self, proposal: ProposalId) -> Result<ArchiveStream, ArchiveError> {
+    /// The archive of a final proposal from the log, for somebody who takes something within `wait_max` each time. Waits for
+    /// a recount where its ballots are not remembered.
+    pub(crate) async fn stream_log(
+        &self,
+        proposal: ProposalId,
+        wait_max: Duration,
+    ) -> Result<ArchiveStream, ArchiveError> {
         let book = self.proposals.book();
         let decisions = book.get(proposal).ok_or(ArchiveError::UnknownProposal { proposal })?;
         let result = decisions.result.clone().ok_or(ArchiveError::NotFinal { proposal })?;
@@ -203,7 +241,7 @@ impl Archives {
             () = self.shutdown.requested() => return Err(ArchiveError::ShuttingDown),
             derived = self.derived(&definition, &result) => derived?,
         };
-        let (mut chunks, for_error, receiver) = chunks();
+        let (mut chunks, for_error, receiver) = chunks(wait_max);
         let sending = Sending { for_error, shutdown: self.shutdown.clone(), proposal };
         let log = self.log.clone();
         let send = async move { chunks.send_archive(&log, &definition, &result, &derived).await };

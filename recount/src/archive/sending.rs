@@ -1,5 +1,7 @@
 //! One archive on its way to a reader: from the log and what a recount derived, or as it is stored.
 
+use std::time::Duration;
+
 use futures_util::{Stream, StreamExt as _};
 use pnyx_backbone::{archives::ArchiveStoreError, log::Log, shutdown::Shutdown, telemetry};
 use pnyx_core::{
@@ -17,7 +19,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{error, info, warn};
 
-use super::{ArchiveError, ArchiveStream, ArchiveWriter, Derived, READER_WAIT_MAX};
+use super::{ArchiveError, ArchiveStream, ArchiveWriter, Derived};
 use crate::recounting::{ReadError, RecordsBelow};
 
 /// Chunks that may wait for a slow reader.
@@ -41,12 +43,12 @@ impl From<ReadError> for Stopped {
 /// Room for a last word, which is kept for an error.
 pub(super) type LastWord = mpsc::OwnedPermit<Result<Vec<u8>, ArchiveError>>;
 
-/// A new stream: where chunks go in, room for an error, and where they come out.
-pub(super) fn chunks() -> (Chunks, LastWord, ArchiveStream) {
+/// A new stream: where chunks go in, each taken within `wait_max`, room for an error, and where they come out.
+pub(super) fn chunks(wait_max: Duration) -> (Chunks, LastWord, ArchiveStream) {
     // One more, for the error: a reader who takes nothing must not mistake the end for a good one.
     let (sender, receiver) = mpsc::channel(CHUNKS_QUEUED_MAX + 1);
     let for_error = sender.clone().try_reserve_owned().expect("a new channel is empty and open");
-    (Chunks { sender, writer: ArchiveWriter::default() }, for_error, ReceiverStream::new(receiver))
+    (Chunks { sender, writer: ArchiveWriter::default(), wait_max }, for_error, ReceiverStream::new(receiver))
 }
 
 /// One archive under way.
@@ -67,7 +69,9 @@ impl Sending {
             let text = telemetry::chain(&problem);
             match problem {
                 ArchiveError::ShuttingDown => info!(%proposal, reason = text, "an archive was not sent to its end"),
-                ArchiveError::ReaderStalled => warn!(%proposal, reason = text, "an archive was not sent to its end"),
+                ArchiveError::ReaderStalled { .. } => {
+                    warn!(%proposal, reason = text, "an archive was not sent to its end")
+                }
                 ArchiveError::UnknownProposal { .. }
                 | ArchiveError::NotFinal { .. }
                 | ArchiveError::Recount(_)
@@ -87,6 +91,7 @@ impl Sending {
 pub(super) struct Chunks {
     sender: mpsc::Sender<Result<Vec<u8>, ArchiveError>>,
     writer: ArchiveWriter,
+    wait_max: Duration,
 }
 
 impl Chunks {
@@ -165,9 +170,9 @@ impl Chunks {
     }
 
     async fn send_bytes(&self, bytes: Vec<u8>) -> Result<(), Stopped> {
-        match timeout(READER_WAIT_MAX, self.sender.send(Ok(bytes))).await {
+        match timeout(self.wait_max, self.sender.send(Ok(bytes))).await {
             Ok(sent) => sent.map_err(|_| Stopped::Gone),
-            Err(_) => Err(Stopped::Failed(ArchiveError::ReaderStalled)),
+            Err(_) => Err(Stopped::Failed(ArchiveError::ReaderStalled { waited: self.wait_max })),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One proposal's way through its phases: what is waited for in each, and what follows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use pnyx_backbone::{clock, telemetry};
 use pnyx_core::{
@@ -20,7 +20,7 @@ use super::{
     waiting::{millis, sleep_until},
 };
 use crate::{
-    config::Config,
+    config::{ARCHIVE_RETRY_MAX_MS, Config},
     facts::Facts,
     late::BeyondCut,
     recounting::{ReadError, RecountError, Recounted},
@@ -112,7 +112,7 @@ impl Life {
     /// Keeps the archive, however often it has to be tried.
     pub(super) fn keeping_archive(&self) -> impl Future<Output = ()> + Send + use<> {
         let (archives, turns) = (self.closing.archives.clone(), Arc::clone(&self.turns));
-        let (id, retry) = (self.id, self.config.archive_retry);
+        let (id, mut pause) = (self.id, self.config.archive_retry);
         async move {
             let Some(archives) = archives else { return };
             loop {
@@ -121,9 +121,14 @@ impl Life {
                     archives.keep(id).await
                 };
                 let Err(error) = kept else { return };
-                let problem = telemetry::chain(&error);
-                warn!(proposal = %id, problem, "the archive is not stored, trying again");
-                sleep(retry).await;
+                let (problem, pause_s) = (telemetry::chain(&error), pause.as_secs());
+                if error.is_lasting() {
+                    error!(proposal = %id, problem, pause_s, "the archive cannot be stored, a person has to look; trying again");
+                } else {
+                    warn!(proposal = %id, problem, pause_s, "the archive is not stored, trying again");
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(ARCHIVE_RETRY_MAX_MS));
             }
         }
     }

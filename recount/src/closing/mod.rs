@@ -156,7 +156,8 @@ async fn close_all(config: Config, closing: &Closing, shutdown: &Shutdown) {
 }
 
 /// Closes one proposal: waits for the end of its window, cuts, drains, recounts and publishes, as far as that is not
-/// done yet; and stores the archive where that is kept outside the log. Returns the phase it ends in, final or disputed; one that was disputed before is counted again.
+/// done yet; and stores the archive where that is kept outside the log. Returns the phase it ends in, final or disputed; one
+/// that was disputed before is counted again.
 pub async fn close_one(
     config: Config,
     closing: Closing,

@@ -101,6 +101,11 @@ const ALERTS: &[(&str, Series, Series)] = &[
         &[(LEADS, "1+0"), (r#"pnyx_decisions_ignored_total{namespace="n",platform="p"}"#, "1+0")],
     ),
     (
+        "PnyxDecisionUnreadable",
+        &[(LEADS, "1+0"), (r#"pnyx_decisions_unreadable_total{namespace="n",component="tally"}"#, "1+0")],
+        &[(LEADS, "1+0"), (r#"pnyx_decisions_unreadable_total{namespace="n",component="tally"}"#, "0+0")],
+    ),
+    (
         "PnyxVerifiersBehind",
         &[(LEADS, "1+0"), (r#"pnyx_verifier_oldest_age_seconds{namespace="n",proposal="x"}"#, "200+1")],
         &[(LEADS, "1+0"), (r#"pnyx_verifier_oldest_age_seconds{namespace="n",proposal="x"}"#, "60+0")],

@@ -77,14 +77,14 @@ pub(super) fn retention(
 ) -> Vec<Effect> {
     let (Some(retention_s), Some(stored)) = (validated.retention_s(), &decisions.archive) else { return Vec::new() };
     let until = stored.verified_at.saturating_add_ms(retention_s.saturating_mul(1_000));
-    let are_there = topics.is_followed && !topics.are_removed && topics.partitions != Some(0);
+    let are_there = topics.is_followed && !topics.are_removed && topics.partitions.is_some_and(|count| count > 0);
     if now < until || !are_there {
         return Vec::new();
     }
     let message = format!("its topics are removed: the archive is kept since {}", time(stored.verified_at));
     let note = Note { kind: NoteKind::Normal, reason: RETENTION_OVER, action: ACTION, message };
     let (platform, proposal) = (observed.platform_key(), validated.proposal().id());
-    vec![Effect::Note(note), Effect::Log(LogWrite::Remove { platform, proposal })]
+    vec![Effect::Log(LogWrite::Remove { platform, proposal }), Effect::Note(note)]
 }
 
 #[cfg(test)]

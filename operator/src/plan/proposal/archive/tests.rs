@@ -50,13 +50,15 @@ fn topics_go_once_the_archive_was_kept_for_as_long_as_is_asked() {
     };
     assert_eq!(effects(&decisions, &there, DAY_MS - 1), "");
     let expected = expect![[r#"
-        note RetentionOver: its topics are removed: the archive is kept since 2027-01-15T08:00:00Z
         remove the topics of ID
+        note RetentionOver: its topics are removed: the archive is kept since 2027-01-15T08:00:00Z
     "#]];
     expected.assert_eq(&effects(&decisions, &there, DAY_MS));
     for gone in [
         TopicsSeen { are_removed: true, ..there.clone() },
         TopicsSeen { partitions: Some(0), ..there.clone() },
+        // Nobody has looked since this process was started.
+        TopicsSeen { partitions: None, ..there.clone() },
         TopicsSeen { is_followed: false, ..there.clone() },
     ] {
         assert_eq!(effects(&decisions, &gone, DAY_MS), "", "{gone:?}");
