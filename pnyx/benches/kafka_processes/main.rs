@@ -2,8 +2,9 @@
 //! same when many ballots are counted already, how long a ballot takes until it is counted and until readers of the event
 //! stream see it, and what thousands of such readers cost one replica.
 //!
-//! `PNYX_BENCH_BALLOTS` sets how many ballots are counted in the first part (200,000 unless it is set); a small number
-//! makes a quick run, and `PNYX_BENCH_CONNECTIONS` how many of them can be under way at a time in it (64).
+//! `PNYX_BENCH_BALLOTS` sets how many ballots are counted in the first part (300,000 unless it is set, of which the first
+//! third warms up); a small number makes a quick run, and `PNYX_BENCH_CONNECTIONS` how many of them can be under way at a
+//! time in it (64).
 //! `cargo bench --profile dev -p pnyx --bench kafka_processes -- cost` runs one part alone, so do
 //! `counted`, `stream` and `readers`.
 
@@ -31,7 +32,7 @@ use pnyx_bench_support::load_average;
 use platform::Platform;
 
 /// How many ballots go through in the first part.
-const BALLOTS: usize = 200_000;
+const BALLOTS: usize = 300_000;
 
 fn main() -> anyhow::Result<()> {
     let ballots = number("PNYX_BENCH_BALLOTS", BALLOTS)?;

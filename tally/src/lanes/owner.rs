@@ -50,6 +50,13 @@ pub(super) const BATCH_VERDICTS_MAX: usize = 4096;
 /// Most bytes of verdicts read at once.
 pub(super) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// A batch of so many verdicts says that they keep coming: a lane that gets a hundred a second at least.
+const BUSY_VERDICTS: usize = 16;
+
+/// How long verdicts gather after such a batch. What a call of the store costs by itself is then shared by hundreds of them
+/// at the rates at which it counts, and readers, who are told of changes four times a second, notice nothing.
+const REST: Duration = Duration::from_millis(100);
+
 /// How often the owner looks whether the store still holds its lane: lost data is noticed within 2 s even when nothing
 /// arrives, with as much to spare.
 const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -103,6 +110,7 @@ impl LaneOwner {
         self.restore().await?;
         let mut reader = None;
         let mut backoff = Backoff::default();
+        let mut rests_until = Instant::now();
         loop {
             reader = match reader {
                 // A reader costs a place in the log's client, and a final lane reads no more.
@@ -111,10 +119,13 @@ impl LaneOwner {
                 _ => Some(self.reader_from(self.next_offset).await?),
             };
             tokio::select! {
-                records = next_batch(&mut reader) => match records {
+                records = next_batch(&mut reader, rests_until) => match records {
                     Ok(records) => {
                         backoff = Backoff::default();
+                        // A full one is behind: nothing has to gather.
+                        let is_busy = (BUSY_VERDICTS..BATCH_VERDICTS_MAX).contains(&records.len());
                         self.take(records).await?;
+                        rests_until = Instant::now() + if is_busy { REST } else { Duration::ZERO };
                     }
                     Err(problem) => {
                         self.note_log_failure(problem)?;
@@ -386,10 +397,13 @@ impl LaneOwner {
     }
 }
 
-/// The next verdicts; never any without a reader.
-async fn next_batch(reader: &mut Option<PartitionReader>) -> Result<Vec<LogRecord>, LogError> {
+/// The next verdicts, not before that time; never any without a reader.
+async fn next_batch(reader: &mut Option<PartitionReader>, not_before: Instant) -> Result<Vec<LogRecord>, LogError> {
     match reader {
-        Some(reader) => reader.next_batch(BATCH_VERDICTS_MAX, BATCH_BYTES_MAX).await,
+        Some(reader) => {
+            time::sleep_until(not_before).await;
+            reader.next_batch(BATCH_VERDICTS_MAX, BATCH_BYTES_MAX).await
+        }
         None => std::future::pending().await,
     }
 }
