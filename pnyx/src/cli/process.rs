@@ -387,13 +387,14 @@ pub struct RedisArgs {
       closes every proposal of the log, for as long as it runs: cut, drain,
       recount, result
   pnyx recount PROPOSAL --wait --config pnyx.yaml
-      closes this one, if need be from before the end of its window on, and ends
+      closes this one, if need be from before the end of its window on, stores
+      its archive where a place for that is named, and ends
   pnyx recount PROPOSAL --data DIR
       counts again what a data directory of `pnyx dev` holds, and decides
       nothing; with --config or --kafka the same of that log
 
 Exit code 0: agrees with the live tally or the published result, or nothing is published yet; a service: ended as asked. \
-1: differs. 2: could not be done.
+1: differs. 2: could not be done. 3: the result stands, and its archive can never be stored.
 
 A flag counts more than its environment variable, that more than the file of --config, and that more than the default. \
 Secrets are named by file only. examples/processes/pnyx.yaml explains every field.")]
