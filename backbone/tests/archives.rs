@@ -65,7 +65,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 async fn store(place: &ArchivePlace, number: u8) -> Result<String, ArchiveStoreError> {
     let store = ArchiveStore::open(place)?;
-    let mut upload = store.upload(proposal(number));
+    let mut upload = store.upload(proposal(number)).await?;
     for piece in pieces() {
         upload.push(piece).await?;
     }
@@ -90,20 +90,20 @@ async fn check(place: &ArchivePlace, folder: &Path, location: &str) {
     let missing = read(place, 2).await.unwrap_err();
     assert!(matches!(missing, ArchiveStoreError::Read { .. }), "{missing:?}");
     // What is given up is nowhere.
-    let mut upload = ArchiveStore::open(place).unwrap().upload(proposal(3));
+    let mut upload = ArchiveStore::open(place).unwrap().upload(proposal(3)).await.unwrap();
     for piece in pieces() {
         upload.push(piece).await.unwrap();
     }
     upload.abort().await.unwrap();
     assert!(read(place, 3).await.is_err());
-    // One that is only tried leaves nothing either, and the one that is there is left.
+    // One that is only begun leaves nothing either, and the one that is there is left.
     for number in [1, 3] {
-        ArchiveStore::open(place).unwrap().probe(proposal(number)).await.unwrap();
+        ArchiveStore::open(place).unwrap().upload(proposal(number)).await.unwrap().abort().await.unwrap();
     }
     assert!(read(place, 1).await.unwrap() == whole);
     assert!(read(place, 3).await.is_err());
     // None is as good as a short one.
-    let mut upload = ArchiveStore::open(place).unwrap().upload(proposal(4));
+    let mut upload = ArchiveStore::open(place).unwrap().upload(proposal(4)).await.unwrap();
     upload.push(b"short".to_vec()).await.unwrap();
     upload.finish().await.unwrap();
     assert_eq!(read(place, 4).await.unwrap(), b"short");
@@ -130,7 +130,7 @@ async fn a_bucket_keeps_archives() {
     check(&ArchivePlace::S3(place.clone()), &server.folder().join("votes/archives"), &location).await;
     let parts = || files_below(&server.folder().join(PARTS_FOLDER));
     assert!(parts().is_empty(), "nothing is left of what was given up: {:?}", parts());
-    let mut upload = ArchiveStore::open(&ArchivePlace::S3(place.clone())).unwrap().upload(proposal(6));
+    let mut upload = ArchiveStore::open(&ArchivePlace::S3(place.clone())).unwrap().upload(proposal(6)).await.unwrap();
     for piece in pieces() {
         upload.push(piece).await.unwrap();
     }
@@ -146,8 +146,8 @@ async fn a_bucket_keeps_archives() {
     fs::write(keys.path().join("key"), "guess-who-knocks").unwrap();
     let refused = telemetry::chain(&store(&ArchivePlace::S3(place.clone()), 5).await.unwrap_err());
     assert!(refused.contains("could not be written") && refused.contains("403"), "{refused}");
-    let probed = ArchiveStore::open(&ArchivePlace::S3(place.clone())).unwrap().probe(proposal(5)).await.unwrap_err();
-    assert!(telemetry::chain(&probed).contains("403"), "{probed:?}");
+    let begun = ArchiveStore::open(&ArchivePlace::S3(place.clone())).unwrap().upload(proposal(5)).await.unwrap_err();
+    assert!(telemetry::chain(&begun).contains("403"), "before any archive is made: {begun:?}");
     assert!(!refused.contains("guess-who-knocks"), "a secret is told");
     fs::write(keys.path().join("key"), server.secret_access_key()).unwrap();
     store(&ArchivePlace::S3(place.clone()), 5).await.unwrap();

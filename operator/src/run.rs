@@ -1,7 +1,7 @@
 //! Starts the parts of the operator and ends them in order: watches fill the caches, the elector waits for the lease, and
 //! whoever has it looks at what is due.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use kube::{Api, Client, core::DynamicObject};
 use pnyx_backbone::{health::Health, shutdown::Shutdown, telemetry::Metrics};
@@ -20,7 +20,7 @@ use crate::{
     plan::{MANAGED_BY, MANAGED_BY_LABEL},
     reconcile::Reconciler,
     tallies::Tallies,
-    watch::{Cache, Change, PROGRESS_LIMIT, Watch, WorkQueue, triggers},
+    watch::{Cache, Change, PROGRESS_LIMIT, Triggers, Watch, WorkQueue},
 };
 
 /// How often the gauges of waiting work and leadership are set.
@@ -49,15 +49,9 @@ pub async fn run(
     // However this ends: who lost the lease, or fails, keeps no credentials of others.
     let _abandoned = Abandoned(logs.clone());
     let watching = Watching { client: &client, scope: &scope, health, shutdown: &shutdown, metrics: &metrics };
-    let (mut watches, synced) = watching.start(&caches, &queue);
-    let applier = Applier::new(
-        client.clone(),
-        leadership.clone(),
-        caches.children.clone(),
-        caches.primaries.clone(),
-        logs.clone(),
-        metrics.clone(),
-    );
+    let triggers = Triggers::new(caches.clone(), queue.clone());
+    let (mut watches, synced) = watching.start(&caches, &triggers);
+    let applier = Applier::new(client.clone(), leadership.clone(), triggers, logs.clone(), metrics.clone());
     let reconciler =
         Reconciler::new(client.clone(), caches.clone(), logs.clone(), applier, image, metrics.clone(), deletion_limit);
     let tallies = Tallies::new(caches.clone()).map_err(OperatorError::Http)?;
@@ -167,24 +161,23 @@ struct Watching<'a> {
 
 impl Watching<'_> {
     /// A watch of each kind in each namespace that is looked after, and what becomes true once each knows everything.
-    fn start(&self, caches: &Caches, queue: &WorkQueue<Key>) -> (JoinSet<()>, Vec<watch::Receiver<bool>>) {
+    fn start(&self, caches: &Caches, triggers: &Triggers) -> (JoinSet<()>, Vec<watch::Receiver<bool>>) {
         let (mut watches, mut synced) = (JoinSet::new(), Vec::new());
         for namespace in self.scope.watched() {
             for primary in Primary::ALL {
                 let cache = caches.primaries[&primary].clone();
                 let watch = self.watch(&primary.resource(), primary.kind(), namespace.clone(), None, cache);
                 synced.push(watch.synced.subscribe());
-                let (queue, caches, shutdown) = (queue.clone(), caches.clone(), self.shutdown.clone());
-                let noted = move |change: &Change| note_primary(primary, change, &caches, &queue);
+                let (triggers, shutdown) = (triggers.clone(), self.shutdown.clone());
+                let noted = move |change: &Change| triggers.primary(primary, change);
                 watches.spawn(watch.run(shutdown, noted));
             }
             for kind in ChildKind::ALL {
                 let cache = caches.children[&kind].clone();
                 let watch = self.watch(&kind.resource(), kind.kind(), namespace.clone(), Some(ours()), cache);
                 synced.push(watch.synced.subscribe());
-                let (queue, shutdown) = (queue.clone(), self.shutdown.clone());
-                let noted =
-                    move |change: &Change| triggers::of_child(change).into_iter().for_each(|key| queue.add(key));
+                let (triggers, shutdown) = (triggers.clone(), self.shutdown.clone());
+                let noted = move |change: &Change| triggers.child(change);
                 watches.spawn(watch.run(shutdown, noted));
             }
         }
@@ -213,19 +206,6 @@ impl Watching<'_> {
             pulse: self.health.pulse(format!("watch of {name}"), PROGRESS_LIMIT),
             synced: watch::Sender::new(false),
             metrics: self.metrics.watches.clone(),
-        }
-    }
-}
-
-fn note_primary(primary: Primary, change: &Change, caches: &Caches, queue: &WorkQueue<Key>) {
-    triggers::of_primary(primary, change).into_iter().for_each(|key| queue.add(key));
-    if primary == Primary::Platform && triggers::concerns_its_proposals(change) {
-        let object: &Arc<DynamicObject> = match change {
-            Change::Deleted(object) => object,
-            Change::Applied { before: _, now } => now,
-        };
-        for key in triggers::proposals_of(object, caches) {
-            queue.add(key);
         }
     }
 }

@@ -115,8 +115,6 @@ impl Archives {
         let key = decisions.result.as_ref().ok_or(ArchiveError::NotFinal { proposal })?.key;
         let store = ArchiveStore::open(place)?;
         info!(%proposal, place = place.words(), "storing the archive");
-        // A store that is away must not cost a recount each time.
-        store.probe(proposal).await?;
         let written = self.write(&store, proposal).await?;
         compare(written, read_back(&store, proposal, key, self.threads).await?, store.location(proposal))?;
         let (Sum { bytes, sha256 }, location) = (written, store.location(proposal));
@@ -131,9 +129,10 @@ impl Archives {
     }
 
     async fn write(&self, store: &ArchiveStore, proposal: ProposalId) -> Result<Sum, StoringError> {
-        let pieces = self.stream_log(proposal, STORE_WAIT_MAX).await?;
-        let mut upload = store.upload(proposal);
-        match copy(pieces, &mut upload).await {
+        // Before there is an archive: a store that is away must not cost a recount each time.
+        let mut upload = store.upload(proposal).await?;
+        let copied = async { copy(self.stream_log(proposal, STORE_WAIT_MAX).await?, &mut upload).await };
+        match copied.await {
             Ok(sum) => {
                 upload.finish().await?;
                 Ok(sum)

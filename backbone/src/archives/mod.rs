@@ -10,9 +10,8 @@ mod place;
 use std::{ops::Range, sync::Arc};
 
 use futures_util::{Stream, TryStreamExt as _, stream};
-use object_store::{MultipartUpload as _, ObjectStore, ObjectStoreExt as _, buffered::BufWriter, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart, path::Path};
 use pnyx_core::id::ProposalId;
-use tokio::io::AsyncWriteExt as _;
 
 pub use error::ArchiveStoreError;
 pub use place::{ArchivePlace, S3Place};
@@ -55,20 +54,19 @@ impl ArchiveStore {
         self.place.as_ref().map_or_else(|| path.to_string(), |place| format!("{place}/{path}"))
     }
 
-    /// Finds out whether an archive could be written now, without writing any: one is begun and given up at once.
+    /// Begins to write an archive. It is there once [`ArchiveUpload::finish`] has returned, and what was there before stays
+    /// until then. Whoever does not come to its end gives it up with [`ArchiveUpload::abort`].
     ///
     /// # Errors
     /// If the store is away, or does not take it from us.
-    pub async fn probe(&self, proposal: ProposalId) -> Result<(), ArchiveStoreError> {
-        let tried = async { self.objects.put_multipart(&self.path(proposal)).await?.abort().await };
-        tried.await.map_err(|source| ArchiveStoreError::Write { location: self.location(proposal), source })
-    }
-
-    /// Begins to write an archive. It is there once [`ArchiveUpload::finish`] has returned, and what was there before stays
-    /// until then.
-    pub fn upload(&self, proposal: ProposalId) -> ArchiveUpload {
-        let writer = BufWriter::with_capacity(Arc::clone(&self.objects), self.path(proposal), PART_BYTES);
-        ArchiveUpload { writer: writer.with_max_concurrency(PARTS_IN_FLIGHT_MAX), location: self.location(proposal) }
+    pub async fn upload(&self, proposal: ProposalId) -> Result<ArchiveUpload, ArchiveStoreError> {
+        let location = self.location(proposal);
+        match self.objects.put_multipart(&self.path(proposal)).await {
+            Ok(upload) => {
+                Ok(ArchiveUpload { parts: WriteMultipart::new_with_chunk_size(upload, PART_BYTES), location })
+            }
+            Err(source) => Err(ArchiveStoreError::Write { location, source }),
+        }
     }
 
     /// How many bytes an archive has, and these, in pieces.
@@ -105,7 +103,7 @@ impl ArchiveStore {
 /// An archive that is being written.
 #[derive(Debug)]
 pub struct ArchiveUpload {
-    writer: BufWriter,
+    parts: WriteMultipart,
     location: String,
 }
 
@@ -115,29 +113,32 @@ impl ArchiveUpload {
     /// # Errors
     /// If the store does not take them.
     pub async fn push(&mut self, bytes: Vec<u8>) -> Result<(), ArchiveStoreError> {
-        self.writer.put(bytes.into()).await.map_err(|source| self.failed(source))
+        if let Err(source) = self.parts.wait_for_capacity(PARTS_IN_FLIGHT_MAX).await {
+            return Err(ArchiveStoreError::Write { location: self.location.clone(), source });
+        }
+        self.parts.put(bytes.into());
+        Ok(())
     }
 
     /// Ends it: from now on it is there.
     ///
     /// # Errors
     /// If the store does not take it.
-    pub async fn finish(mut self) -> Result<(), ArchiveStoreError> {
-        self.writer.shutdown().await.map_err(|error| {
-            // Its own error in the clothes of an I/O error.
-            self.failed(object_store::Error::Generic { store: "archives", source: Box::new(error) })
-        })
+    pub async fn finish(self) -> Result<(), ArchiveStoreError> {
+        let Self { parts, location } = self;
+        let finished = parts.finish().await;
+        finished.map(drop).map_err(|source| ArchiveStoreError::Write { location, source })
     }
 
-    /// Gives it up, so that no parts of it are left behind.
+    /// Gives it up, so that no parts of it are left behind: first those end that are on their way, because a store may keep
+    /// one that comes to its end later.
     ///
     /// # Errors
     /// If the store does not answer; parts may be left then.
-    pub async fn abort(mut self) -> Result<(), ArchiveStoreError> {
-        self.writer.abort().await.map_err(|source| self.failed(source))
-    }
-
-    fn failed(&self, source: object_store::Error) -> ArchiveStoreError {
-        ArchiveStoreError::Write { location: self.location.clone(), source }
+    pub async fn abort(self) -> Result<(), ArchiveStoreError> {
+        let Self { mut parts, location } = self;
+        // Each failure is the end of one of them.
+        while parts.wait_for_capacity(1).await.is_err() {}
+        parts.abort().await.map_err(|source| ArchiveStoreError::Write { location, source })
     }
 }

@@ -8,7 +8,7 @@ mod error;
 
 pub use error::ApplyError;
 
-use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use kube::{
     Api, Client,
@@ -19,12 +19,12 @@ use serde_json::{Value, json};
 
 use crate::{
     events::{EventLog, Regarding},
-    kinds::{ChildKind, Key, ObjectKey, Primary},
+    kinds::{ChildKind, Key, ObjectKey},
     lease::{LEASE_DURATION, Leadership, RENEW_DEADLINE},
     log::Logs,
     metrics::{OperatorMetrics, Verb},
     plan::{Child, Effect, Note, OWNER_LABEL, Owner, field_manager},
-    watch::Cache,
+    watch::Triggers,
 };
 
 /// Longest that one call may take. No longer than from the moment at which a leader starts no more writes to the one at
@@ -42,9 +42,8 @@ pub struct Applier {
 struct Inner {
     client: Client,
     leadership: Leadership,
-    /// What is written is noted here at once, so that the next look sees it even before the watch says so.
-    caches: BTreeMap<ChildKind, Cache>,
-    primaries: BTreeMap<Primary, Cache>,
+    /// Are told at once what was written.
+    triggers: Triggers,
     logs: Logs,
     events: EventLog,
     metrics: OperatorMetrics,
@@ -55,13 +54,12 @@ impl Applier {
     pub fn new(
         client: Client,
         leadership: Leadership,
-        caches: BTreeMap<ChildKind, Cache>,
-        primaries: BTreeMap<Primary, Cache>,
+        triggers: Triggers,
         logs: Logs,
         metrics: OperatorMetrics,
     ) -> Self {
         let events = EventLog::new(leadership.identity());
-        Self { inner: Arc::new(Inner { client, leadership, caches, primaries, logs, events, metrics }) }
+        Self { inner: Arc::new(Inner { client, leadership, triggers, logs, events, metrics }) }
     }
 
     /// Carries out all effects in their order. One that fails does not keep the others from being tried, because they may
@@ -123,9 +121,7 @@ impl Applier {
         let patch = Patch::Apply(&body);
         let write = Write { verb: Verb::Status, kind: key.primary.kind(), key: &key.object };
         let written = self.write(write, api.patch_status(&key.object.name, &params, &patch)).await?;
-        if let Some(cache) = self.inner.primaries.get(&key.primary) {
-            cache.apply(written);
-        }
+        self.inner.triggers.primary_written(key.primary, written);
         Ok(())
     }
 
@@ -162,7 +158,7 @@ impl Applier {
         let patch = Patch::Apply(object);
         let write = Write { verb: Verb::Applied, kind: child.kind().kind(), key: child.key() };
         let written = self.write(write, api.patch(&child.key().name, &params, &patch)).await?;
-        self.note_written(child.kind(), written);
+        self.inner.triggers.child_written(child.kind(), written);
         Ok(())
     }
 
@@ -179,7 +175,7 @@ impl Applier {
         let patch = Patch::Apply(&body);
         let write = Write { verb: Verb::Scaled, kind: kind.kind(), key };
         let written = self.write(write, api.patch(&key.name, &params, &patch)).await?;
-        self.note_written(kind, written);
+        self.inner.triggers.child_written(kind, written);
         Ok(())
     }
 
@@ -213,20 +209,14 @@ impl Applier {
             Ok(written) => {
                 // One that goes with its last finalizer would come back here, after the watch had said that it is gone.
                 let is_going = written.metadata.deletion_timestamp.is_some();
-                if let Some(cache) = self.inner.primaries.get(&key.primary).filter(|_| !is_going) {
-                    cache.apply(written);
+                if !is_going {
+                    self.inner.triggers.primary_written(key.primary, written);
                 }
             }
             Err(error) if error.is_not_found() || error.is_conflict() => {}
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    fn note_written(&self, kind: ChildKind, written: DynamicObject) {
-        if let Some(cache) = self.inner.caches.get(&kind) {
-            cache.apply(written);
-        }
     }
 
     fn api(&self, resource: &ApiResource, key: &ObjectKey) -> Api<DynamicObject> {

@@ -12,9 +12,10 @@ mod intent;
 mod queue;
 mod schedule;
 mod stream;
-pub mod triggers;
+mod triggers;
 
 pub use backoff::Backoff;
 pub use cache::{Cache, Change};
 pub use queue::WorkQueue;
 pub use stream::{PROGRESS_LIMIT, Watch};
+pub use triggers::Triggers;

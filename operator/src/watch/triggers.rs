@@ -5,16 +5,57 @@ use pnyx_crds::PLATFORM_NAME_DEFAULT;
 use serde_json::Value;
 
 use super::{
-    Change,
+    Change, WorkQueue,
     intent::{is_same_intent, is_same_standing},
 };
 use crate::{
-    kinds::{Key, ObjectKey, Primary},
+    kinds::{ChildKind, Key, ObjectKey, Primary},
     observe::Caches,
 };
 
+/// Passes changes on to whoever has to look, whether a watch was the first to tell of them or the answer to a write of ours:
+/// what one has told, the other does not tell again. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Triggers {
+    caches: Caches,
+    queue: WorkQueue<Key>,
+}
+
+impl Triggers {
+    /// From what these know to who waits in this queue.
+    pub fn new(caches: Caches, queue: WorkQueue<Key>) -> Self {
+        Self { caches, queue }
+    }
+
+    /// A resource of ours changed.
+    pub fn primary(&self, primary: Primary, change: &Change) {
+        of_primary(primary, change).into_iter().for_each(|key| self.queue.add(key));
+        if primary == Primary::Platform && concerns_its_proposals(change) {
+            let (Change::Deleted(object) | Change::Applied { before: _, now: object }) = change;
+            proposals_of(object, &self.caches).into_iter().for_each(|key| self.queue.add(key));
+        }
+    }
+
+    /// A child changed.
+    pub fn child(&self, change: &Change) {
+        of_child(change).into_iter().for_each(|key| self.queue.add(key));
+    }
+
+    /// The API server answered a write with this resource. The next look sees it even before the watch says so.
+    pub fn primary_written(&self, primary: Primary, object: DynamicObject) {
+        let change = self.caches.primaries.get(&primary).and_then(|cache| cache.apply(object));
+        change.iter().for_each(|change| self.primary(primary, change));
+    }
+
+    /// The same of a child. What others wrote at the same time, such as how many of its pods are ready, is in it, too.
+    pub fn child_written(&self, kind: ChildKind, object: DynamicObject) {
+        let change = self.caches.children.get(&kind).and_then(|cache| cache.apply(object));
+        change.iter().for_each(|change| self.child(change));
+    }
+}
+
 /// Which resources to look at after a change of a resource of ours.
-pub fn of_primary(primary: Primary, change: &Change) -> Vec<Key> {
+fn of_primary(primary: Primary, change: &Change) -> Vec<Key> {
     let (object, is_about_it, is_about_others) = match change {
         Change::Deleted(object) => (object, true, true),
         Change::Applied { before: None, now } => (now, true, true),
@@ -38,7 +79,7 @@ pub fn of_primary(primary: Primary, change: &Change) -> Vec<Key> {
 }
 
 /// Whether the proposals of a platform have to be looked at after a change of it.
-pub fn concerns_its_proposals(change: &Change) -> bool {
+fn concerns_its_proposals(change: &Change) -> bool {
     match change {
         Change::Deleted(_) | Change::Applied { before: None, .. } => true,
         Change::Applied { before: Some(before), now } => !is_same_intent(before, now) || !is_same_standing(before, now),
@@ -46,14 +87,14 @@ pub fn concerns_its_proposals(change: &Change) -> bool {
 }
 
 /// The proposals of a platform.
-pub fn proposals_of(platform: &DynamicObject, caches: &Caches) -> Vec<Key> {
+fn proposals_of(platform: &DynamicObject, caches: &Caches) -> Vec<Key> {
     let Some(key) = key_of(platform) else { return Vec::new() };
     let proposals = caches.proposals_of(&key).into_iter();
     proposals.map(|brief| Key { primary: Primary::Proposal, object: brief.key }).collect()
 }
 
 /// Which resource to look at after a change of a child: the one that controls it.
-pub fn of_child(change: &Change) -> Option<Key> {
+fn of_child(change: &Change) -> Option<Key> {
     let object = match change {
         Change::Deleted(object) => object,
         Change::Applied { before: _, now } => now,
@@ -76,7 +117,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::ChildKind;
 
     fn words(keys: impl IntoIterator<Item = Key>) -> String {
         keys.into_iter().map(|key| key.to_string()).collect::<Vec<_>>().join(", ")

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap, events::v1::Event};
 use kube::{
     Api, Client,
@@ -16,17 +17,23 @@ use pnyx_operator::{
     log::Logs,
     observe::{Books, Caches, LiveChildren},
     plan::{Child, Effect, Note, NoteKind, OWNER_LABEL, Owner, children_effects},
-    watch::WorkQueue,
+    watch::{Triggers, WorkQueue},
 };
 use serde_json::json;
 
-use crate::support::{client, control_plane, until};
+use crate::{
+    resources::platform_spec,
+    running::{api, create, proposal_spec},
+    support::{client, control_plane, install, until},
+};
 
 /// An applier that leads, and what it is told of.
 struct Bench {
     client: Client,
     applier: Applier,
     caches: Caches,
+    /// Who has to look.
+    queue: WorkQueue<Key>,
     owner: Owner,
     leadership: Leadership,
 }
@@ -45,18 +52,13 @@ impl Bench {
         leadership.gained().await;
         let caches = Caches::new();
         let metrics = Metrics::new().register(OperatorMetrics::register);
-        let applier = Applier::new(
-            client.clone(),
-            leadership.clone(),
-            caches.children.clone(),
-            caches.primaries.clone(),
-            logs(caches.books.clone()),
-            metrics,
-        );
+        let (queue, logs) = (WorkQueue::new(), logs(caches.books.clone()));
+        let triggers = Triggers::new(caches.clone(), queue.clone());
+        let applier = Applier::new(client.clone(), leadership.clone(), triggers, logs, metrics);
         let key = Key { primary: Primary::Proposal, object: ObjectKey::new("default", "vote") };
         // Nobody deletes children of an owner that is not there while no controller runs.
         let owner = Owner::new(key, "00000000-0000-4000-8000-000000000001");
-        Self { client, applier, caches, owner, leadership }
+        Self { client, applier, caches, queue, owner, leadership }
     }
 
     /// The children as the API server has them.
@@ -224,11 +226,39 @@ async fn people_are_told_once_and_nobody_writes_without_the_lease() {
     let metrics = Metrics::new().register(OperatorMetrics::register);
     let caches = Caches::new();
     let logs = logs(caches.books.clone());
-    let applier = Applier::new(bench.client.clone(), standby, caches.children, caches.primaries, logs, metrics);
+    let triggers = Triggers::new(caches, WorkQueue::new());
+    let applier = Applier::new(bench.client.clone(), standby, triggers, logs, metrics);
     let (effects, _) = children_effects(children(&bench.owner), &[]);
     let refused = applier.carry_out(&bench.owner, effects).await;
     assert!(matches!(refused, Err(ApplyError::NotLeading(_))), "{refused:?}");
     assert!(bench.live().await.is_empty());
     assert!(bench.leadership.check().is_ok());
     until("one event is still all", || async { (told().await.len() == 1).then_some(()) }).await;
+}
+
+/// The answer to a write may overtake the watch, which then has nothing new to tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_what_was_written_looks_even_if_the_watch_comes_late() {
+    let control_plane = control_plane();
+    let client = client(&control_plane.kubeconfig_path()).await;
+    install(&client).await;
+    let hour = SignedDuration::from_hours(1);
+    create(&client, Primary::Platform, "default", platform_spec()).await;
+    create(&client, Primary::Proposal, "vote", proposal_spec(hour, hour)).await;
+    let bench = Bench::new(client.clone()).await;
+    // As lists told of them; here is no watch.
+    for (primary, name) in [(Primary::Platform, "default"), (Primary::Proposal, "vote")] {
+        let object = api(&client, primary).get(name).await.expect("it is there");
+        bench.caches.primaries[&primary].apply(object);
+    }
+    assert_eq!(bench.queue.overdue(), 0);
+
+    let platform = bench.caches.primaries[&Primary::Platform].all().pop().expect("it is there");
+    let key = Key { primary: Primary::Platform, object: ObjectKey::new("default", "default") };
+    let owner = Owner::new(key, platform.metadata.uid.as_deref().expect("all have one"));
+    let accepted = json!({"type": "Accepted", "status": "True", "reason": "AsExpected", "message": "",
+        "observedGeneration": 1, "lastTransitionTime": "2026-11-23T08:00:00Z"});
+    let status = json!({"conditions": [accepted], "observedGeneration": 1});
+    bench.applier.write_status(&owner, &status).await.expect("the API server takes it");
+    assert_eq!(bench.queue.overdue(), 1, "its proposal waited for that");
 }

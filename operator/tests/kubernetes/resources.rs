@@ -42,7 +42,8 @@ async fn define(books: &Books, client: &Client, name: &str) {
     books.set(platform, Arc::new(book));
 }
 
-fn platform_spec() -> Value {
+/// A platform whose log is nowhere.
+pub(crate) fn platform_spec() -> Value {
     json!({
         "domain": DOMAIN,
         "kafka": {"bootstrapServers": ["kafka:9092"]},

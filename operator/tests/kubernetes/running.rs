@@ -1,6 +1,6 @@
 //! An operator that runs, and what tests write into the API server and read from there.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::support::{client, until};
+use crate::support::{LOOK_INTERVAL, WAIT_MAX, client, until};
 
 /// An operator that runs.
 pub(crate) struct Operator {
@@ -105,15 +105,20 @@ pub(crate) async fn condition(
     kind: &str,
     is_it: impl Fn(&str) -> bool,
 ) -> String {
-    let look = || async {
+    let began = Instant::now();
+    loop {
         let object = api(client, primary).get(name).await.expect("it is there");
         let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array).cloned();
-        let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind)?;
+        let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind).unwrap_or_default();
         let word = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
         let text = format!("{} {}: {}", word("status"), word("reason"), word("message"));
-        is_it(&text).then_some(text)
-    };
-    until(&format!("{kind} of {name}"), look).await
+        if is_it(&text) && !found.is_null() {
+            return text;
+        }
+        let waited = began.elapsed();
+        assert!(waited < WAIT_MAX, "{kind} of {name} says after {} s: {text}", waited.as_secs());
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
 pub(crate) fn proposal_spec(opens_in: SignedDuration, lasts: SignedDuration) -> Value {

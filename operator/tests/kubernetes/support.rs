@@ -12,7 +12,7 @@ use pnyx_crds::{GovernancePlatform, GovernanceProposal};
 use pnyx_testbed::kubernetes::{ControlPlane, ControlPlaneOptions};
 
 /// Between two looks at something that a test waits for.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A control plane with its API server alone: everything is checked and kept, and nothing else acts.
 pub(crate) fn control_plane() -> ControlPlane {
@@ -63,9 +63,12 @@ pub(crate) async fn install(client: &Client) {
     }
 }
 
-/// Waits for something, at most 30 s.
+/// Longest that anything is waited for.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Waits for something, at most [`WAIT_MAX`].
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
-    until_within(Duration::from_secs(30), what, look).await
+    until_within(WAIT_MAX, what, look).await
 }
 
 /// Waits for something.

@@ -159,9 +159,10 @@ fn is_in_the_bucket(servers: &Servers, recount: &Running, reads: &str, target: &
     let served = |kept: &[u8]| http::try_get(&url).is_some_and(|answer| answer.body.as_bytes() == kept);
     let kept = fs::read(&file).unwrap();
     assert!(served(&kept), "what is made from the log is what was stored");
-    // As valid as the other, and only in the bucket.
-    let cut_short = &kept[..kept.len() / 2];
-    fs::write(&file, cut_short).unwrap();
+    // As many bytes as were stored, and one of them another.
+    let mut damaged = kept.clone();
+    damaged[kept.len() / 2] ^= 1;
+    fs::write(&file, damaged).unwrap();
     http::poll("what is in the bucket", READY_WAIT_MAX, || {
         let output = pnyx().args(["audit", &url]).output().unwrap();
         let said = crate::common::everything(&output);
