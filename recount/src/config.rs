@@ -19,7 +19,8 @@ pub const DISPUTE_RETRY_MS: u64 = 10 * 60 * 1_000;
 pub const FAILURE_RETRY_MS: u64 = 1_000;
 
 /// How long to wait before an archive that could not be stored is tried again: the result stands, so nobody waits, and each
-/// try may read the whole log of the proposal. Doubled after each try, up to [`ARCHIVE_RETRY_MAX_MS`].
+/// try may read the whole log of the proposal. Doubled after each try, up to [`ARCHIVE_RETRY_MAX_MS`], which is also how long
+/// what trying again would not change waits.
 pub const ARCHIVE_RETRY_MS: u64 = 60 * 1_000;
 
 /// The longest such wait: some archives can never be stored, because their topics went before a place was named, and a line an

@@ -16,6 +16,7 @@ use pnyx_backbone::{
     blocking::{RuntimeEnded, blocking},
     clock,
     proposals::DecideError,
+    telemetry,
 };
 use pnyx_core::{
     decisions::{Decision, Recorded},
@@ -24,6 +25,7 @@ use pnyx_core::{
 };
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+use tokio::time::sleep;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use tracing::{info, warn};
 
@@ -37,6 +39,10 @@ const READ_AHEAD_BYTES: usize = 1024 * 1024;
 
 /// Longest that a store may take nothing. What bounds its requests ends before: a part is given up after two minutes.
 const STORE_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// How long to wait before what seems lasting is believed: a broker that has just come back may not know its topics for a
+/// moment, and to a process that has just begun that looks like topics that are gone.
+const LASTING_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why an archive is not kept.
 #[derive(Debug, Error)]
@@ -80,8 +86,8 @@ pub enum StoringError {
 }
 
 impl StoringError {
-    /// Whether trying again soon would end the same: topics are gone, or the log holds something else than was counted. A
-    /// person has to look.
+    /// Whether trying again soon would end the same: topics are gone or damaged, or the log holds something else than was
+    /// counted. A person has to look.
     pub fn is_lasting(&self) -> bool {
         match self {
             Self::Archive(error) => error.is_lasting(),
@@ -102,8 +108,20 @@ impl Archives {
     /// Keeps the archive of a final proposal where archives are kept, unless that is only in the log or was done before.
     ///
     /// # Errors
-    /// If it could not be made, stored, read back or recorded. Doing it again harms nothing.
+    /// If it could not be made, stored, read back or recorded. Doing it again harms nothing; what is lasting was tried twice.
     pub async fn keep(&self, proposal: ProposalId) -> Result<(), StoringError> {
+        match self.keep_once(proposal).await {
+            Err(error) if error.is_lasting() => {
+                let problem = telemetry::chain(&error);
+                warn!(%proposal, problem, "the archive cannot be stored, it is tried once more to be sure");
+                sleep(LASTING_AGAIN).await;
+                self.keep_once(proposal).await
+            }
+            kept => kept,
+        }
+    }
+
+    async fn keep_once(&self, proposal: ProposalId) -> Result<(), StoringError> {
         let Some(place) = self.place() else { return Ok(()) };
         let book = self.proposals.book();
         let Some(decisions) = book.get(proposal) else {

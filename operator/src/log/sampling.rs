@@ -29,6 +29,10 @@ const FIRST_INTERVAL_MS: u64 = 2 * SAMPLE_INTERVAL_MS_MIN;
 /// it is known whether they are still there.
 const QUIET_INTERVAL_MS: u64 = 60_000;
 
+/// Between two looks at a counted one whose topics were not there: they are gone for ever, unless the broker that was asked
+/// had just come back and did not know them yet.
+const GONE_INTERVAL_MS: u64 = 3_600_000;
+
 /// What one more busy proposal adds to the time between two looks: 500 of them are looked at every 10 s, which is 100
 /// questions a second.
 const SPREAD_MS: u64 = 20;
@@ -88,13 +92,7 @@ fn due(known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<Due> {
     let mut due = Vec::new();
     for (decisions, look) in looks {
         let (Some(look), before) = (look, known.topics_known(id(decisions))) else { continue };
-        let interval_ms = match look {
-            Look::Offsets if before.lacks_sample() => FIRST_INTERVAL_MS,
-            Look::Offsets => busy_ms,
-            Look::Partitions => QUIET_INTERVAL_MS,
-            Look::Left if before.partitions.is_some() => continue,
-            Look::Left => QUIET_INTERVAL_MS,
-        };
+        let Some(interval_ms) = interval_ms(look, &before, busy_ms) else { continue };
         // A clock that was set back makes nobody wait.
         let rested = |at: TimestampMs| at > now || now.saturating_since_ms(at) >= interval_ms;
         if before.looked_at.is_none_or(rested) {
@@ -102,6 +100,17 @@ fn due(known: &PlatformLog, book: &DecisionBook, now: TimestampMs) -> Vec<Due> {
         }
     }
     due
+}
+
+/// Between two looks at a proposal; none where nothing is left to learn.
+fn interval_ms(look: Look, before: &TopicsKnown, busy_ms: u64) -> Option<u64> {
+    match (look, before.partitions) {
+        (Look::Offsets, _) if before.lacks_sample() => Some(FIRST_INTERVAL_MS),
+        (Look::Offsets, _) => Some(busy_ms),
+        (Look::Partitions, _) | (Look::Left, None) => Some(QUIET_INTERVAL_MS),
+        (Look::Left, Some(0)) => Some(GONE_INTERVAL_MS),
+        (Look::Left, Some(_)) => None,
+    }
 }
 
 /// What is to be known of a proposal's topics now. Nobody asks for those of one that is counted, unless they may go.
@@ -182,6 +191,14 @@ mod tests {
         assert_eq!(to(&[5, 3]), Some(1));
         assert_eq!(to(&[4, 7, 1]), None);
         assert_eq!(verified_to(&[0], &reading(9, &[0]), None), Some(TimestampMs(9)), "nobody came");
+    }
+
+    #[test]
+    fn topics_that_are_left_are_looked_for_until_they_are_seen() {
+        let interval = |partitions| interval_ms(Look::Left, &TopicsKnown { partitions, ..TopicsKnown::default() }, 1);
+        assert_eq!(interval(None), Some(QUIET_INTERVAL_MS));
+        assert_eq!(interval(Some(0)), Some(GONE_INTERVAL_MS), "whoever was asked may have known nothing yet");
+        assert_eq!(interval(Some(4)), None);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Deletion {
             Self::Waits(what) => vec![note(NoteKind::Normal, reasons::DELETING, format!("waits until {what}"))],
             Self::RemovesTopics(proposal) => {
                 let (platform, proposal) = (observed.platform_key(), *proposal);
-                let message = "its topics are removed, because spec.deletionPolicy says so".to_owned();
+                let message = "its topics are being removed, because spec.deletionPolicy says so".to_owned();
                 let remove = Effect::Log(LogWrite::Remove { platform, proposal });
                 vec![note(NoteKind::Normal, reasons::DELETING, message), remove]
             }

@@ -385,7 +385,7 @@ pub struct RedisArgs {
 #[command(after_help = "Three ways to run it:
   pnyx recount --config pnyx.yaml
       closes every proposal of the log, for as long as it runs: cut, drain,
-      recount, result
+      recount, result, and the archive where a place for that is named
   pnyx recount PROPOSAL --wait --config pnyx.yaml
       closes this one, if need be from before the end of its window on, stores
       its archive where a place for that is named, and ends
@@ -394,7 +394,7 @@ pub struct RedisArgs {
       nothing; with --config or --kafka the same of that log
 
 Exit code 0: agrees with the live tally or the published result, or nothing is published yet; a service: ended as asked. \
-1: differs. 2: could not be done. 3: the result stands, and its archive can never be stored.
+1: differs. 2: could not be done. 3: the result stands, and its archive cannot be stored until a person has looked.
 
 A flag counts more than its environment variable, that more than the file of --config, and that more than the default. \
 Secrets are named by file only. examples/processes/pnyx.yaml explains every field.")]

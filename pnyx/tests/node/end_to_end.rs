@@ -104,7 +104,8 @@ fn is_left_in_the_bucket(bed: &Bed, archives: &S3Server, status: &Value) {
     assert!(archives.folder().join(key).exists(), "it is in the bucket");
     bed.kubectl(&["delete", "gprop/grants-round", "--timeout=60s"]).unwrap();
     let events = bed.kubectl(&["get", "events", "--field-selector=involvedObject.name=grants-round"]).unwrap();
-    for (told, is_told) in [("ArchiveStored", true), ("its topics are removed", true), ("ReleasedUndone", false)] {
+    for (told, is_told) in [("ArchiveStored", true), ("its topics are being removed", true), ("ReleasedUndone", false)]
+    {
         assert_eq!(events.contains(told), is_told, "{told}:\n{events}");
     }
     bed.audit("audit-again", status);

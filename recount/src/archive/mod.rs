@@ -15,7 +15,8 @@ use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use pnyx_backbone::{
     archives::{ArchivePlace, ArchiveStore, ArchiveStoreError},
-    log::{Log, LogError},
+    disabled::Fault,
+    log::Log,
     proposals::Proposals,
     shutdown::Shutdown,
     telemetry,
@@ -31,7 +32,7 @@ use pnyx_core::{
 use thiserror::Error;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
-use tracing::warn;
+use tracing::{error, warn};
 
 use self::sending::{Sending, chunks};
 pub use self::writer::{ArchiveWriter, CHUNK_BYTES_MIN};
@@ -118,7 +119,9 @@ impl ArchiveError {
             Self::Recount(RecountError::LogBehindCut { .. } | RecountError::RecordsRoot { .. }) => true,
             Self::Recount(RecountError::Read(ReadError::Log(error)))
             | Self::Evidence(EvidenceError::Log(error))
-            | Self::Read(ReadError::Log(error)) => matches!(error, LogError::UnknownTopic { .. }),
+            | Self::Read(ReadError::Log(error)) => {
+                matches!(error.fault(), Some(Fault::Missing | Fault::Partitions | Fault::Damaged))
+            }
             Self::Recount(_)
             | Self::Evidence(EvidenceError::Stalled { .. })
             | Self::Read(ReadError::Stalled { .. })
@@ -185,7 +188,7 @@ impl Archives {
     }
 
     /// The archive of a final proposal, from where it is kept if it is; else, or if it cannot be had from there, from the
-    /// log.
+    /// log. If the log can never give it, the error says what is wrong with what is kept: that is what can be mended.
     pub async fn stream(&self, proposal: ProposalId) -> Result<ArchiveStream, ArchiveError> {
         let book = self.proposals.book();
         let stored = book.get(proposal).and_then(|decisions| decisions.archive.clone());
@@ -194,6 +197,14 @@ impl Archives {
                 Err(error @ (ArchiveError::Store(_) | ArchiveError::Damaged { .. })) => {
                     let problem = telemetry::chain(&error);
                     warn!(%proposal, problem, "a stored archive cannot be had, it is made from the log instead");
+                    return match self.stream_log(proposal, READER_WAIT_MAX).await {
+                        Err(never) if never.is_lasting() => {
+                            let reason = telemetry::chain(&never);
+                            error!(%proposal, reason, "the log cannot give that archive either, a person has to look");
+                            Err(error)
+                        }
+                        streamed => streamed,
+                    };
                 }
                 streamed => return streamed,
             }

@@ -121,8 +121,12 @@ impl Life {
                     archives.keep(id).await
                 };
                 let Err(error) = kept else { return };
+                let is_lasting = error.is_lasting();
+                if is_lasting {
+                    pause = Duration::from_millis(ARCHIVE_RETRY_MAX_MS);
+                }
                 let (problem, pause_s) = (telemetry::chain(&error), pause.as_secs());
-                if error.is_lasting() {
+                if is_lasting {
                     error!(proposal = %id, problem, pause_s, "the archive cannot be stored, a person has to look; trying again");
                 } else {
                     warn!(proposal = %id, problem, pause_s, "the archive is not stored, trying again");

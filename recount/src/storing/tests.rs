@@ -52,10 +52,15 @@ async fn what_is_read_back_is_audited_and_compared() {
 #[test]
 fn what_would_end_the_same_is_told_from_what_is_away() {
     let proposal = ProposalId::new([1; 32]);
-    let gone = || LogError::UnknownTopic { topic: Topic::ballots(proposal) };
+    let topic = || Topic::ballots(proposal);
+    let gone = || LogError::UnknownTopic { topic: topic() };
+    let shrunk = LogError::Shrunk { topic: topic(), partitions: 1, before: 2 };
+    let damaged = LogError::Damaged { topic: topic(), partition: 0, offset: 0 };
     for lasting in [
         StoringError::from(ArchiveError::Read(ReadError::Log(gone()))),
         StoringError::from(ArchiveError::Evidence(gone().into())),
+        StoringError::from(ArchiveError::Read(ReadError::Log(shrunk))),
+        StoringError::from(ArchiveError::Read(ReadError::Log(damaged))),
         StoringError::from(ArchiveError::Differs { proposal }),
         StoringError::Conflicts { location: String::new() },
     ] {
@@ -64,6 +69,7 @@ fn what_would_end_the_same_is_told_from_what_is_away() {
     let stalled = ReadError::Stalled { partition: 0, offset: 0 };
     for passing in [
         StoringError::from(ArchiveError::Read(stalled)),
+        StoringError::from(ArchiveError::Read(ReadError::Log(LogError::Closed))),
         StoringError::from(ArchiveError::ReaderStalled { waited: STORE_WAIT_MAX }),
         StoringError::Ended(RuntimeEnded),
     ] {

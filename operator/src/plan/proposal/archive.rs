@@ -81,7 +81,7 @@ pub(super) fn retention(
     if now < until || !are_there {
         return Vec::new();
     }
-    let message = format!("its topics are removed: the archive is kept since {}", time(stored.verified_at));
+    let message = format!("its topics are being removed: the archive is kept since {}", time(stored.verified_at));
     let note = Note { kind: NoteKind::Normal, reason: RETENTION_OVER, action: ACTION, message };
     let (platform, proposal) = (observed.platform_key(), validated.proposal().id());
     vec![Effect::Log(LogWrite::Remove { platform, proposal }), Effect::Note(note)]

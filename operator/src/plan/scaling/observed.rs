@@ -22,7 +22,7 @@ pub(super) fn observed(facts: &ScalingFacts<'_>, history: &ProposalHistory, now:
         rate_per_shard: history.measured(),
         shards: shards(children),
         owner: owner(children),
-        partitions: topics.partitions.or(told).unwrap_or(0),
+        partitions: topics.partitions.filter(|count| *count > 0).or(told).unwrap_or(0),
         rebalancing_since: history.rebalancing_since(),
         watching_since: topics.watching_since.unwrap_or(now),
         has_cut: topics.has_cut,

@@ -51,7 +51,7 @@ fn topics_go_once_the_archive_was_kept_for_as_long_as_is_asked() {
     assert_eq!(effects(&decisions, &there, DAY_MS - 1), "");
     let expected = expect![[r#"
         remove the topics of ID
-        note RetentionOver: its topics are removed: the archive is kept since 2027-01-15T08:00:00Z
+        note RetentionOver: its topics are being removed: the archive is kept since 2027-01-15T08:00:00Z
     "#]];
     expected.assert_eq(&effects(&decisions, &there, DAY_MS));
     for gone in [
