@@ -31,8 +31,11 @@ const RATE_MIN: f64 = 20.0;
 /// Of what the platform takes without faults so much is asked of it: the rest is for what outages delay, which must be
 /// sent before the window closes.
 const RATE_SHARE: f64 = 0.75;
-/// Ballots that show how much it takes: a second, or most of a minute where each is acknowledged after seconds.
-const PACE_BALLOTS: &str = "1500";
+/// Ballots that show how much it takes: seconds, or most of a minute where each is acknowledged after seconds.
+const PACE_BALLOTS: &str = "5000";
+/// Connections of the load. A ballot for a partition whose leader is gone keeps its connection for seconds; of few soon all
+/// wait for such partitions, and the others are not asked anything.
+const CONNECTIONS: &str = "512";
 /// How long ballots are sent: as long as the faults take, each with its recovery and the pause after it.
 const LOAD_S: u64 = 90;
 /// How long the proposals are open: looking how much the machine takes, signing, sending, and time to send again what
@@ -124,7 +127,8 @@ fn look_at_the_pace(plan: &Plan, pipeline: &Pipeline, folder: &Path, target: &Ta
     let receipts = folder.join("pace-receipts.jsonl");
     let load = Load::start(folder, "pace", |command| {
         command.args(["--url", pipeline.edge(), "--read-url", &pipeline.reads().join(",")]);
-        command.args(["--proposal", &target.id, "--ballots", PACE_BALLOTS, "--counted-within", "1m"]);
+        command.args(["--proposal", &target.id, "--ballots", PACE_BALLOTS, "--connections", CONNECTIONS]);
+        command.args(["--counted-within", "1m"]);
         command.args(["--seed", &(plan.load_seed() / 2).to_string()]).arg("--receipts").arg(&receipts);
     });
     let loaded = load.finish(LOAD_WAIT_MAX);
@@ -142,7 +146,15 @@ fn start_load(plan: &Plan, pipeline: &Pipeline, folder: &Path, targets: &[Target
     Load::start(folder, "load", |command| {
         command.args(["--url", pipeline.edge(), "--read-url", &pipeline.reads().join(",")]);
         command.args(["--ballots", &format!("{ballots:.0}"), "--rate", &format!("{rate:.0}")]);
-        command.args(["--seed", &plan.load_seed().to_string(), "--counted-within", "2m", "--until-final"]);
+        command.args([
+            "--connections",
+            CONNECTIONS,
+            "--seed",
+            &plan.load_seed().to_string(),
+            "--counted-within",
+            "2m",
+            "--until-final",
+        ]);
         command.arg("--receipts").arg(receipts);
         for target in targets {
             command.args(["--proposal", &target.id]);
