@@ -198,9 +198,8 @@ async fn shoot(shared: &Shared, index: usize, shot: &Shot, intended: Instant) {
         let mut sent = shared.sent.lock().expect("no worker panicked");
         sent.resent += resent;
         sent.latency_us.record(latency_us).expect("clamped to the histogram's bounds");
-        // A load that falls behind sends its last ballots after the close: that they do not count is as it should be.
         let may_be_late = resent > 0 || window_left(&shared.pace, shot).is_zero();
-        if is_to_be_resent(shot, &answer) || (may_be_late && is_too_late(&answer)) {
+        if is_to_be_resent(shot, &answer) || (may_be_late && is_too_late(shot, &answer)) {
             sent.given_up += 1;
         } else {
             note(&mut sent, index, shot, answer);
@@ -238,8 +237,10 @@ fn is_intended(shot: &Shot, refused: &Refused) -> bool {
     matches!(shot.expected, Expected::RefusedAtEdge { fault } if refused.description == fault.edge_text())
 }
 
-fn is_too_late(answer: &Answer) -> bool {
-    matches!(answer, Ok(Err(refused)) if refused.description == Fault::OutsideWindow.edge_text())
+/// A load that falls behind sends its last ballots after the close: that they do not count is as it should be.
+fn is_too_late(shot: &Shot, answer: &Answer) -> bool {
+    let Ok(Err(refused)) = answer else { return false };
+    refused.description == Fault::OutsideWindow.edge_text() && !is_intended(shot, refused)
 }
 
 /// What `Retry-After` asks for.
@@ -299,5 +300,33 @@ fn note(sent: &mut Sent, index: usize, shot: &Shot, answer: Answer) {
 fn keep_receipt(sent: &mut Sent, answer: &Value) {
     if let Some(receipt) = answer.get("receipt") {
         sent.receipts.push(receipt.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ballot and what the edge says to it once its window is over.
+    fn after_the_close(expected: Expected) -> (Shot, Answer) {
+        let refused = Refused {
+            status: StatusCode::BAD_REQUEST,
+            description: Fault::OutsideWindow.edge_text().to_owned(),
+            detail: None,
+            retry_after_s: None,
+        };
+        (Shot { target: 0, body: Vec::new(), expected }, Ok(Err(refused)))
+    }
+
+    #[test]
+    fn a_ballot_that_could_be_sent_only_after_the_close_is_given_up() {
+        let (shot, answer) = after_the_close(Expected::RejectedLater { fault: Fault::HighS });
+        assert!(is_too_late(&shot, &answer) && !is_to_be_resent(&shot, &answer));
+    }
+
+    #[test]
+    fn a_ballot_whose_fault_is_to_be_outside_the_window_is_never_too_late() {
+        let (shot, answer) = after_the_close(Expected::RefusedAtEdge { fault: Fault::OutsideWindow });
+        assert!(!is_too_late(&shot, &answer) && !is_to_be_resent(&shot, &answer));
     }
 }
