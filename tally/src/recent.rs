@@ -13,7 +13,8 @@ use tokio::{
 use crate::ReadError;
 
 /// Longest that a reader waits for a newer value than there is: a read takes milliseconds, and a page that shows a
-/// second-old figure is better than one that hangs.
+/// second-old figure is better than one that hangs. Nor does anybody with a value wait for a read that has taken so long
+/// already: else everyone would wait in turn for what is silent, until it is known to be down.
 const WAIT_FOR_NEWER_MAX: Duration = Duration::from_secs(1);
 
 /// Longest that a reader waits where there is no value yet: the first count of a large vote takes seconds.
@@ -51,7 +52,8 @@ struct State<T> {
     /// Why the newest read failed, if it did.
     problem: Option<ReadError>,
     started: Option<Instant>,
-    is_running: bool,
+    /// Since when a read is under way, if one is.
+    running_since: Option<Instant>,
 }
 
 /// Says that the read has ended, also when it panicked.
@@ -67,7 +69,7 @@ impl<T> Read<T> {
 impl<T: Clone + Send + Sync + 'static> Recent<T> {
     /// Nothing read yet; later reads begin at least `interval` apart.
     pub(crate) fn new(interval: Duration, shutdown: Shutdown) -> Arc<Self> {
-        let state = State { last: None, problem: None, started: None, is_running: false };
+        let state = State { last: None, problem: None, started: None, running_since: None };
         Arc::new(Self { state: watch::Sender::new(state), interval, shutdown })
     }
 
@@ -100,14 +102,20 @@ impl<T: Clone + Send + Sync + 'static> Recent<T> {
                 (Some(last), Some(_)) => return Ok(last),
                 (None, Some(problem)) if has_tried => return Err(problem),
                 (last, _) => {
-                    let wait_max = if last.is_some() { WAIT_FOR_NEWER_MAX } else { WAIT_FOR_FIRST_MAX };
                     has_tried = true;
-                    if time::timeout_at(asked + wait_max, changes.changed()).await.is_err() {
+                    let wait_until = if last.is_some() { self.newer_until(asked) } else { asked + WAIT_FOR_FIRST_MAX };
+                    if time::timeout_at(wait_until, changes.changed()).await.is_err() {
                         return last.ok_or(ReadError::Slow);
                     }
                 }
             }
         }
+    }
+
+    /// Until when somebody who asked then waits for a newer value.
+    fn newer_until(&self, asked: Instant) -> Instant {
+        let running_since = self.state.borrow().running_since;
+        running_since.map_or(asked, |since| since.min(asked)) + WAIT_FOR_NEWER_MAX
     }
 
     /// The last value whatever its age; a newer one is read in the background if this is older than `age_max`.
@@ -129,10 +137,12 @@ impl<T: Clone + Send + Sync + 'static> Recent<T> {
     {
         let mut begins = None;
         self.state.send_if_modified(|state| {
-            if !state.is_running {
-                state.is_running = true;
+            if state.running_since.is_none() {
                 let pause = if state.problem.is_some() { self.interval.max(RETRY_INTERVAL) } else { self.interval };
-                begins = Some((state.started.map(|started| started + pause), state.last.clone()));
+                let now = Instant::now();
+                let not_before = state.started.map_or(now, |started| now.max(started + pause));
+                state.running_since = Some(not_before);
+                begins = Some((not_before, state.last.clone()));
             }
             // Who waits waits for the end of the read.
             false
@@ -140,7 +150,8 @@ impl<T: Clone + Send + Sync + 'static> Recent<T> {
         let Some((not_before, last)) = begins else { return };
         let (running, reading) = (Running(self.clone()), read(last.map(|last| last.value)));
         self.shutdown.spawn("tally read", async move {
-            if let Some(not_before) = not_before {
+            // The timer would add up to a millisecond where there is nothing to wait for.
+            if not_before > Instant::now() {
                 time::sleep_until(not_before).await;
             }
             let (started, as_of) = (Instant::now(), clock::now());
@@ -154,7 +165,7 @@ impl<T: Clone + Send + Sync + 'static> Recent<T> {
 impl<T: Send + Sync + 'static> Running<T> {
     fn end(&self, answer: Result<Read<T>, ReadError>) {
         self.0.state.send_modify(|state| {
-            state.is_running = false;
+            state.running_since = None;
             match answer {
                 Ok(read) => (state.last, state.problem) = (Some(read), None),
                 Err(problem) => state.problem = Some(problem),
@@ -165,7 +176,7 @@ impl<T: Send + Sync + 'static> Running<T> {
 
 impl<T: Send + Sync + 'static> Drop for Running<T> {
     fn drop(&mut self) {
-        self.0.state.send_if_modified(|state| std::mem::take(&mut state.is_running));
+        self.0.state.send_if_modified(|state| state.running_since.take().is_some());
     }
 }
 
@@ -241,6 +252,10 @@ mod tests {
         let served = recent.get(is_young, source.reader()).await.unwrap();
         assert_eq!((served.value, served.started), (first.value, first.started));
         assert_eq!(asked.elapsed(), WAIT_FOR_NEWER_MAX);
+        for _ in 0..1_000 {
+            recent.get(|_| false, source.reader()).await.unwrap();
+        }
+        assert_eq!(asked.elapsed(), WAIT_FOR_NEWER_MAX, "nobody waits for a read that others waited for in vain");
 
         // The hanging read is given up, and then it fails at once.
         source.hangs.store(false, Ordering::SeqCst);
