@@ -51,9 +51,9 @@ struct State<T> {
     last: Option<Read<T>>,
     /// Why the newest read failed, if it did.
     problem: Option<ReadError>,
+    /// When the newest read began, or will begin.
     started: Option<Instant>,
-    /// Since when a read is under way, if one is.
-    running_since: Option<Instant>,
+    is_running: bool,
 }
 
 /// Says that the read has ended, also when it panicked.
@@ -69,7 +69,7 @@ impl<T> Read<T> {
 impl<T: Clone + Send + Sync + 'static> Recent<T> {
     /// Nothing read yet; later reads begin at least `interval` apart.
     pub(crate) fn new(interval: Duration, shutdown: Shutdown) -> Arc<Self> {
-        let state = State { last: None, problem: None, started: None, running_since: None };
+        let state = State { last: None, problem: None, started: None, is_running: false };
         Arc::new(Self { state: watch::Sender::new(state), interval, shutdown })
     }
 
@@ -114,7 +114,8 @@ impl<T: Clone + Send + Sync + 'static> Recent<T> {
 
     /// Until when somebody who asked then waits for a newer value.
     fn newer_until(&self, asked: Instant) -> Instant {
-        let running_since = self.state.borrow().running_since;
+        let state = self.state.borrow();
+        let running_since = state.started.filter(|_| state.is_running);
         running_since.map_or(asked, |since| since.min(asked)) + WAIT_FOR_NEWER_MAX
     }
 
@@ -137,11 +138,12 @@ impl<T: Clone + Send + Sync + 'static> Recent<T> {
     {
         let mut begins = None;
         self.state.send_if_modified(|state| {
-            if state.running_since.is_none() {
+            if !state.is_running {
+                state.is_running = true;
                 let pause = if state.problem.is_some() { self.interval.max(RETRY_INTERVAL) } else { self.interval };
                 let now = Instant::now();
                 let not_before = state.started.map_or(now, |started| now.max(started + pause));
-                state.running_since = Some(not_before);
+                state.started = Some(not_before);
                 begins = Some((not_before, state.last.clone()));
             }
             // Who waits waits for the end of the read.
@@ -165,7 +167,7 @@ impl<T: Clone + Send + Sync + 'static> Recent<T> {
 impl<T: Send + Sync + 'static> Running<T> {
     fn end(&self, answer: Result<Read<T>, ReadError>) {
         self.0.state.send_modify(|state| {
-            state.running_since = None;
+            state.is_running = false;
             match answer {
                 Ok(read) => (state.last, state.problem) = (Some(read), None),
                 Err(problem) => state.problem = Some(problem),
@@ -176,7 +178,7 @@ impl<T: Send + Sync + 'static> Running<T> {
 
 impl<T: Send + Sync + 'static> Drop for Running<T> {
     fn drop(&mut self) {
-        self.0.state.send_if_modified(|state| state.running_since.take().is_some());
+        self.0.state.send_if_modified(|state| std::mem::take(&mut state.is_running));
     }
 }
 

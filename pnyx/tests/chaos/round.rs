@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -126,10 +127,9 @@ fn leave_another_logs_redis(pipeline: &mut Pipeline, files: &[PathBuf], report: 
 fn look_at_the_pace(plan: &Plan, pipeline: &Pipeline, folder: &Path, target: &Target) -> Paced {
     let receipts = folder.join("pace-receipts.jsonl");
     let load = Load::start(folder, "pace", |command| {
-        command.args(["--url", pipeline.edge(), "--read-url", &pipeline.reads().join(",")]);
-        command.args(["--proposal", &target.id, "--ballots", PACE_BALLOTS, "--connections", CONNECTIONS]);
-        command.args(["--counted-within", "1m"]);
-        command.args(["--seed", &(plan.load_seed() / 2).to_string()]).arg("--receipts").arg(&receipts);
+        send_to(pipeline, &receipts, command);
+        command.args(["--proposal", &target.id, "--ballots", PACE_BALLOTS, "--counted-within", "1m"]);
+        command.args(["--seed", &(plan.load_seed() / 2).to_string()]);
     });
     let loaded = load.finish(LOAD_WAIT_MAX);
     loaded.assert_good();
@@ -144,22 +144,19 @@ fn look_at_the_pace(plan: &Plan, pipeline: &Pipeline, folder: &Path, target: &Ta
 fn start_load(plan: &Plan, pipeline: &Pipeline, folder: &Path, targets: &[Target], receipts: &Path, rate: f64) -> Load {
     let ballots = rate * Duration::from_secs(LOAD_S).as_secs_f64();
     Load::start(folder, "load", |command| {
-        command.args(["--url", pipeline.edge(), "--read-url", &pipeline.reads().join(",")]);
+        send_to(pipeline, receipts, command);
         command.args(["--ballots", &format!("{ballots:.0}"), "--rate", &format!("{rate:.0}")]);
-        command.args([
-            "--connections",
-            CONNECTIONS,
-            "--seed",
-            &plan.load_seed().to_string(),
-            "--counted-within",
-            "2m",
-            "--until-final",
-        ]);
-        command.arg("--receipts").arg(receipts);
+        command.args(["--seed", &plan.load_seed().to_string(), "--counted-within", "2m", "--until-final"]);
         for target in targets {
             command.args(["--proposal", &target.id]);
         }
     })
+}
+
+/// What every load of a round is told: where to send, over how many connections, and where receipts go.
+fn send_to(pipeline: &Pipeline, receipts: &Path, command: &mut Command) {
+    command.args(["--url", pipeline.edge(), "--read-url", &pipeline.reads().join(",")]);
+    command.args(["--connections", CONNECTIONS]).arg("--receipts").arg(receipts);
 }
 
 /// The load signs all ballots first; faults before the first is sent would show nothing.
